@@ -1,0 +1,22 @@
+"""Export a model folder to TorchScript, and check the file against the eager model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from osteolens.console import one_line_errors
+from osteolens.exporting import to_torchscript
+
+
+@one_line_errors
+def main(
+    model: Annotated[Path, typer.Argument(help="model folder, for example weights/efficientnet")],
+    out: Annotated[Path, typer.Option(help="folder for model.torchscript.pt")] = Path("build"),
+) -> None:
+    """Write model.torchscript.pt with the methods forward, features and head."""
+    typer.echo(f"wrote {to_torchscript(model, out)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,26 @@
+"""What the command line and the scripts share."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from osteolens.errors import OsteoLensError
+
+USAGE_STATUS = 2
+
+P = ParamSpec("P")
+
+
+def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Let a command end with one line on standard error and status 2 where it would show a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (OsteoLensError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(USAGE_STATUS)
+
+    return guarded

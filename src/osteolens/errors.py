@@ -1,0 +1,130 @@
+"""Everything that can go wrong, in one tree.
+
+OsteoLensError
+├── InputError                 what somebody sent; becomes an error answer with an HTTP status
+│   ├── EmptyInput             400 empty_body
+│   ├── UnreadableImage        400 unreadable_image
+│   ├── InvalidOption          400 invalid_option
+│   ├── InputTooLarge          413 too_large
+│   ├── UnsupportedType        415 unsupported_type
+│   └── UnusableImage          422 unusable_image
+├── CardError                  a model card or the weights beside it do not fit
+├── DataError                  a training table, folder or configuration is wrong
+├── TrainingError              training cannot go on (a loss that is not finite)
+├── ExportError                an exported file does not give the model's answers
+├── ServerError                TorchServe cannot be started, or its archives do not fit their checksums
+└── ClientError                talking to a server failed
+    ├── ServerUnreachable      nobody answers at this address
+    └── RequestRefused         the server answered with an error; carries status, code and hint
+"""
+
+from typing import ClassVar
+
+
+class OsteoLensError(Exception):
+    """Base of all errors that OsteoLens raises on purpose; the message is meant to be shown as it is."""
+
+
+class InputError(OsteoLensError):
+    """Something that was sent cannot be answered.
+
+    Args:
+        message: What was found, in one sentence.
+        hint: What to send instead, with an example of a valid value.
+    """
+
+    code: ClassVar[str] = "invalid_input"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class EmptyInput(InputError):
+    """Zero bytes."""
+
+    code = "empty_body"
+
+
+class UnreadableImage(InputError):
+    """A supported picture format whose content cannot be decoded."""
+
+    code = "unreadable_image"
+
+
+class InvalidOption(InputError):
+    """A request option has a value that is not allowed."""
+
+    code = "invalid_option"
+
+
+class InputTooLarge(InputError):
+    """More bytes or more pixels than the limits allow."""
+
+    code = "too_large"
+    status = 413
+
+
+class UnsupportedType(InputError):
+    """The bytes are something other than a supported still picture."""
+
+    code = "unsupported_type"
+    status = 415
+
+
+class UnusableImage(InputError):
+    """A picture that decodes but cannot be a film: blank, or far too small."""
+
+    code = "unusable_image"
+    status = 422
+
+
+class CardError(OsteoLensError):
+    """A model card cannot be read, or does not belong to the weights beside it."""
+
+
+class DataError(OsteoLensError):
+    """A table, folder or configuration for training is wrong."""
+
+
+class TrainingError(OsteoLensError):
+    """Training cannot go on."""
+
+
+class ExportError(OsteoLensError):
+    """An export does not reproduce the model it came from."""
+
+
+class ServerError(OsteoLensError):
+    """TorchServe cannot be started."""
+
+
+class ClientError(OsteoLensError):
+    """Talking to a server failed."""
+
+
+class ServerUnreachable(ClientError):
+    """No answer came from the address."""
+
+
+class RequestRefused(ClientError):
+    """The server answered with an error.
+
+    Args:
+        status: HTTP status.
+        code: The `error.code` of the answer, or `http_<status>` where the server gave no error object.
+        message: What the server said was wrong.
+        hint: What the server said to do about it.
+    """
+
+    def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.hint = hint

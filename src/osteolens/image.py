@@ -1,0 +1,171 @@
+"""Bytes of any supported picture -> one checked 8-bit grey picture.
+
+Orientation is settled here and limits are enforced before anything large is decoded, so that the rest of
+the library only ever sees `uint8 [H, W]`, brighter meaning denser.
+"""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from osteolens.errors import EmptyInput, InputTooLarge, UnreadableImage, UnsupportedType, UnusableImage
+from osteolens.sniff import sniff
+
+MAX_BYTES = 64 * 1024**2
+MAX_PIXELS = 64_000_000
+MIN_SIDE = 64
+WINDOW_PERCENTILES = (0.5, 99.5)
+
+SUPPORTED = ("JPEG", "PNG", "TIFF", "BMP", "WebP")
+_HINT = f"send one still picture as {', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
+_DECODE_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError,
+    struct.error, zlib.error, cv2.error,
+)  # fmt: skip
+_EXIF_ORIENTATION = 0x0112
+_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+
+Source = bytes | bytearray | memoryview | str | Path | BinaryIO
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded film.
+
+    Attributes:
+        pixels: uint8 [H, W], 0 to 255, as displayed (orientation applied).
+        format: One of `SUPPORTED`.
+        warnings: What a reader should know, in plain sentences.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    warnings: tuple[str, ...] = ()
+
+
+def read(source: Source) -> Picture:
+    """Decode a film.
+
+    Args:
+        source: The file's bytes, its path, or a binary file object.
+
+    Raises:
+        EmptyInput, UnsupportedType, InputTooLarge, UnreadableImage, UnusableImage: See `osteolens.errors`;
+            the message says what was found.
+        OSError: The path cannot be opened.
+    """
+    data = _bytes_of(source)
+    if not data:
+        raise EmptyInput("the body is empty", _HINT)
+    kind = sniff(data)
+    if kind not in SUPPORTED:
+        raise UnsupportedType(f"found {kind}, which is not a supported picture", _HINT)
+    try:
+        return _decode(data, kind)
+    except Image.DecompressionBombError as error:
+        raise InputTooLarge(f"the {kind} is too large: {error}", f"at most {MAX_PIXELS:,} pixels") from error
+    except _DECODE_ERRORS as error:
+        raise UnreadableImage(f"the {kind} cannot be decoded: {error}", "is the file complete?") from error
+
+
+def _bytes_of(source: Source) -> bytes:
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    else:
+        data = source.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InputTooLarge(f"the file has more than {MAX_BYTES:,} bytes", f"at most {MAX_BYTES:,} bytes")
+    return data
+
+
+def _decode(data: bytes, kind: str) -> Picture:
+    with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise InputTooLarge(f"the {kind} claims {width} x {height} pixels", f"at most {MAX_PIXELS:,} pixels")
+        if min(width, height) < MIN_SIDE:
+            raise UnusableImage(f"the {kind} has only {width} x {height} pixels", f"at least {MIN_SIDE} per side")
+        pages = getattr(image, "n_frames", 1)
+        if pages > 1 and kind != "TIFF" and getattr(image, "is_animated", False) and image.format != "MPO":
+            raise UnsupportedType(f"found an animated {kind} with {pages} frames", _HINT)
+        image.seek(0)
+        warnings = (f"the TIFF has {pages} pages; only the first was read",) if pages > 1 and kind == "TIFF" else ()
+        pixels = _oriented(*_grey(image, data))
+    if pixels.min() == pixels.max():
+        raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
+    return Picture(np.ascontiguousarray(pixels), kind, warnings)
+
+
+def _grey(image: Image.Image, data: bytes) -> tuple[NDArray[np.uint8], int]:
+    """The picture as uint8 [H, W] before orientation, and the EXIF orientation still to be applied."""
+    if ";16" in str(getattr(image, "tile", "")) and image.mode in ("RGB", "RGBA", "LA"):
+        # Pillow would cut 16-bit colour to its high bytes. OpenCV turns TIFFs itself, as Pillow does.
+        orientation = 1 if image.format == "TIFF" else image.getexif().get(_EXIF_ORIENTATION, 1)
+        return window(_deep_luminance(data)), orientation
+    image.draft("L", image.size)  # JPEG: decode luminance alone
+    image.load()
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float32)
+        if image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:  # type: ignore[attr-defined]
+            values = values.max() - values
+        return window(values), orientation
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image.convert("RGBA"))
+    return np.asarray(image.convert("L")), orientation
+
+
+def _deep_luminance(data: bytes) -> NDArray[np.float32]:
+    """16-bit colour or grey-with-alpha as float32 [H, W]: ITU-R BT.601 luminance over black."""
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.ndim != 3:
+        raise UnreadableImage("the 16-bit picture cannot be decoded", "save it as 16-bit grey PNG or TIFF")
+    values = values.astype(np.float32)
+    luminance: NDArray[np.float32] = (
+        0.114 * values[..., 0] + 0.587 * values[..., 1] + 0.299 * values[..., 2]
+    )  # OpenCV's order is BGR
+    return luminance * values[..., 3] / 65535 if values.shape[2] == 4 else luminance
+
+
+def window(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Stretch deep grey values to 8 bits between robust percentiles (hot pixels do not darken a film).
+
+    Args:
+        values: [H, W], any finite range.
+
+    Returns:
+        uint8 [H, W]; the 0.5th percentile becomes 0 and the 99.5th 255.
+    """
+    if not np.isfinite(values).all():
+        raise UnusableImage("the picture holds values that are not finite", "save it as 16-bit grey PNG or TIFF")
+    low, high = np.percentile(values, WINDOW_PERCENTILES)
+    if high == low:  # nearly all of one value: stretch what there is
+        low, high = float(values.min()), float(values.max())
+    if high == low:
+        return np.zeros(values.shape, np.uint8)
+    scaled = np.clip((values - low) * (255.0 / (high - low)), 0, 255)
+    rounded: NDArray[np.uint8] = np.rint(scaled).astype(np.uint8)
+    return rounded
+
+
+def _oriented(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn stored pixels as the EXIF orientation (TIFF 6.0 tag 274) asks."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.T
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels

@@ -1,0 +1,66 @@
+"""The one shape of every model: bytes in, feature map, linear heads."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class KneeModel(nn.Module):
+    """A backbone behind its own normalisation, and linear heads behind global average pooling.
+
+    Args:
+        backbone: float32 [N, 3, H, W] -> feature map [N, C, h, w].
+        channels: C.
+        labels: Number of classes K.
+        has_t_score: Whether there is a T-score head; without it `t_score` is NaN.
+        mean, std: The backbone's normalisation per channel, for grey values scaled to 0..1.
+        dropout: Share of pooled features dropped in training.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        channels: int,
+        labels: int,
+        *,
+        has_t_score: bool,
+        mean: Sequence[float],
+        std: Sequence[float],
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels, labels)
+        self.has_t_score = has_t_score
+        self.regressor = nn.Linear(channels, 1)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last feature map.
+
+        Args:
+            x: uint8 [N, 1, H, W] (or float of the same range, as some explanation methods need).
+
+        Returns:
+            float32 [N, C, h, w].
+        """
+        grey = x.to(torch.float32) / 255.0
+        features: Tensor = self.backbone((grey - self.mean) / self.std)
+        return features
+
+    def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """From a feature map [N, C, h, w] to logits [N, K] and T-scores [N]."""
+        pooled = self.dropout(features.mean(dim=(2, 3)))
+        logits: Tensor = self.classifier(pooled)
+        if self.has_t_score:
+            return logits, self.regressor(pooled).squeeze(1)
+        return logits, torch.full_like(logits[:, 0], float("nan"))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N, 1, H, W] -> logits [N, K], T-scores [N]."""
+        return self.head(self.features(x))

@@ -1,0 +1,114 @@
+"""Heat maps as pictures: the grey PNG of an answer, and coloured overlays for people."""
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from osteolens.preprocess import Geometry
+
+MAP_SIDE = 256
+"""Longest side of a map's PNG: it covers the whole film, and a feature map holds no finer detail."""
+
+# Anchors of matplotlib's "inferno" (CC0), dark to bright, from which the 256 colours are interpolated.
+_INFERNO = (
+    (0, 0, 4), (27, 12, 65), (74, 12, 107), (120, 28, 109), (165, 44, 96),
+    (207, 68, 70), (237, 105, 37), (251, 155, 6), (247, 209, 61), (252, 255, 164),
+)  # fmt: skip
+_BAR_WIDTH, _BAR_MARGIN = 18, 56
+
+
+def map_on_film(raw: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[np.uint8], float]:
+    """A raw map in film coordinates.
+
+    Args:
+        raw: float32 [h, w] over the model's input, 0 and above.
+        geometry: Of the film it was computed on.
+
+    Returns:
+        uint8 [H, W] that covers the film edge to edge in its aspect ratio, longest side `MAP_SIDE`, 255 at
+        the raw map's maximum; and that maximum.
+    """
+    peak = float(raw.max())
+    height, width = geometry.film
+    scale = MAP_SIDE / max(height, width)
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    if peak <= 0:
+        return np.zeros(size, np.uint8), 0.0
+    relative = geometry.to_film(raw / peak, size)
+    levels: NDArray[np.uint8] = np.rint(np.clip(relative, 0, 1) * 255).astype(np.uint8)
+    return levels, peak
+
+
+def encode_map(levels: NDArray[np.uint8]) -> str:
+    """Base64 of an 8-bit grey PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "PNG", compress_level=3)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def decode_map(map_png: str) -> NDArray[np.uint8]:
+    """The opposite of `encode_map`: uint8 [H, W]."""
+    with Image.open(io.BytesIO(base64.b64decode(map_png)), formats=["PNG"]) as image:
+        return np.asarray(image.convert("L"))
+
+
+def colours(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 [...] levels -> uint8 [..., 3] RGB."""
+    anchors = np.array(_INFERNO, np.float64)
+    at = np.linspace(0, 255, len(anchors))
+    table = np.stack([np.interp(np.arange(256), at, anchors[:, channel]) for channel in range(3)], axis=1)
+    return np.rint(table).astype(np.uint8)[levels]
+
+
+def layer(levels: NDArray[np.uint8], opacity: float = 0.6) -> Image.Image:
+    """A map as a transparent RGBA picture: the stronger the value, the less transparent.
+
+    Args:
+        levels: uint8 [H, W].
+        opacity: 0 to 1, of the map's maximum.
+    """
+    alpha = np.rint(levels * opacity).astype(np.uint8)
+    return Image.fromarray(np.dstack([colours(levels), alpha]), "RGBA")
+
+
+def blend(film: NDArray[np.uint8], levels: NDArray[np.uint8], title: str, opacity: float = 0.6) -> Image.Image:
+    """The film with its map on top, a title, and a colour bar beside it.
+
+    Args:
+        film: uint8 [H, W].
+        levels: uint8 map that covers the film, of any size.
+        title: Shown above the film: the class and the method.
+        opacity: 0 to 1, of the map's maximum.
+
+    Returns:
+        RGB picture, the film at its own size in it.
+    """
+    height, width = film.shape
+    shown = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
+    picture = Image.alpha_composite(Image.fromarray(film).convert("RGBA"), layer(np.asarray(shown), opacity))
+    text = max(14, height // 45)
+    top = 2 * text
+    page = Image.new("RGB", (width + _BAR_WIDTH + _BAR_MARGIN + text, height + top), "black")
+    page.paste(picture.convert("RGB"), (0, top))
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(size=text)
+    draw.text((text // 2, text // 2), title, fill="white", font=font)
+    _colour_bar(page, draw, font, (width + text // 2, top + text, top + height - text))
+    return page
+
+
+def _colour_bar(
+    page: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    place: tuple[int, int, int],
+) -> None:
+    left, top, bottom = place
+    ramp = np.linspace(255, 0, bottom - top).round().astype(np.uint8)
+    page.paste(Image.fromarray(np.repeat(colours(ramp)[:, None], _BAR_WIDTH, axis=1)), (left, top))
+    for share in (1.0, 0.5, 0.0):
+        y = bottom - round(share * (bottom - top))
+        draw.text((left + _BAR_WIDTH + 6, y), f"{share:.1f}", fill="white", font=font, anchor="lm")

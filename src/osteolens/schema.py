@@ -1,0 +1,191 @@
+"""The HTTP contract, schema version 1: request options and answers."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from osteolens.errors import InputError, InvalidOption
+
+SCHEMA_VERSION = 1
+
+Method = Literal[
+    "none", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "gradcamelementwise",
+    "finercam", "eigencam", "eigengradcam", "kpcacam", "fem", "ablationcam", "scorecam",
+]  # fmt: skip
+"""Explanations that can be asked for; all but `none` are methods of the grad-cam package."""
+
+ALL_TARGETS = "all"
+HEADER_PREFIX = "X-OsteoLens-"
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+class Options(BaseModel):
+    """What a request may ask for beside its film."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    explain: Annotated[Method, BeforeValidator(_lower)] = "gradcam"
+    target: Annotated[str, BeforeValidator(_lower)] | None = Field(
+        None, description="a label, or `all` for a map of every class; default: the predicted label"
+    )
+    age: float | None = Field(None, ge=0, le=120, description="years")
+    sex: Annotated[Literal["female", "male"], BeforeValidator(_lower)] | None = None
+    weight_kg: float | None = Field(None, ge=2, le=400)
+    height_m: float | None = Field(None, ge=0.3, le=2.5)
+
+
+OPTION_NAMES = tuple(Options.model_fields)
+_EXAMPLES = {
+    "explain": "gradcam", "target": "osteoporosis", "age": "63", "sex": "female", "weight_kg": "71.5",
+    "height_m": "1.62",
+}  # fmt: skip
+
+
+def header_name(option: str) -> str:
+    """The request header of an option: `weight_kg` is sent as `X-OsteoLens-Weight-Kg`."""
+    return HEADER_PREFIX + "-".join(part.capitalize() for part in option.split("_"))
+
+
+def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options:
+    """Check request options.
+
+    Args:
+        values: Option name to text, as sent; empty texts count as not sent.
+        labels: The labels that a map can be asked for.
+
+    Raises:
+        InvalidOption: Names the option, what was found, and a valid value.
+    """
+    try:
+        options = Options.model_validate({name: text for name, text in values.items() if text.strip()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise InvalidOption(f"unknown option {name!r}", f"options are {', '.join(OPTION_NAMES)}") from None
+        raise InvalidOption(
+            f"option {name} is {values[name][:80]!r}: {first['msg']}", f"for example {name}={_EXAMPLES[name]}"
+        ) from None
+    if options.target not in (None, ALL_TARGETS, *labels):
+        raise InvalidOption(
+            f"option target is {str(options.target)[:80]!r}, which is not a label of this model",
+            f"one of {', '.join((*labels, ALL_TARGETS))}",
+        )
+    return options
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TScore(_Message):
+    """Bone density in standard deviations from the young adult mean."""
+
+    estimate: float
+    interval_90: tuple[float, float] | None = None
+
+
+class Quality(_Message):
+    """Whether the picture looks like something the model can read."""
+
+    accepted: bool = True
+    warnings: tuple[str, ...] = ()
+    unfamiliarity: float | None = None
+
+
+class Film(_Message):
+    """Size of the film as it is displayed (orientation applied), in pixels."""
+
+    width: int
+    height: int
+
+
+class Explanation(_Message):
+    """A heat map for one class."""
+
+    method: Method
+    target: str
+    map_png: str = Field(
+        description="base64 of an 8-bit grey PNG that covers the film edge to edge, in the film's aspect ratio; "
+        "255 is the map's own maximum"
+    )
+    peak: float = Field(description="the map's maximum before it was scaled to 255; 0 for an empty map")
+
+
+class ModelInfo(_Message):
+    """Which model answered."""
+
+    name: str
+    version: str
+    card_sha256: str
+
+
+class Timing(_Message):
+    """Milliseconds spent on this film; the model's share is its batch's time divided by the batch size."""
+
+    decode: float
+    model: float
+    explain: float
+
+
+class Answer(_Message):
+    """The answer for one film."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    id: str = Field(description="the request's id")
+    label: str
+    probabilities: dict[str, float]
+    t_score: TScore | None
+    triage: Literal["refer", "uncertain", "low suspicion"] | None = None
+    fused: dict[str, float] | None = None
+    quality: Quality
+    film: Film
+    explanations: tuple[Explanation, ...]
+    model: ModelInfo
+    timing_ms: Timing
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class ErrorDetail(_Message):
+    """What went wrong, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ErrorAnswer(_Message):
+    """Stands in an answer's place when there is none."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    error: ErrorDetail
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @classmethod
+    def of(cls, error: InputError) -> "ErrorAnswer":
+        """The answer for an input error."""
+        return cls(error=ErrorDetail(code=error.code, message=error.message, hint=error.hint))
+
+
+Row = Answer | ErrorAnswer
+_rows: TypeAdapter[Row | list[Row]] = TypeAdapter(Row | list[Row])
+
+
+def dump(rows: Row | list[Row]) -> bytes:
+    """JSON of one row, or of a list of rows."""
+    return _rows.dump_json(rows, by_alias=True)
+
+
+def parse(body: bytes) -> Row | list[Row]:
+    """Read JSON that `dump` wrote.
+
+    Raises:
+        pydantic.ValidationError: The body does not follow the schema.
+    """
+    return _rows.validate_json(body)

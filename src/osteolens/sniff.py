@@ -1,0 +1,55 @@
+"""What a file is, told from its first bytes: names for error messages, never a decision on trust."""
+
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+    (8, b"WEBP", "WebP"),
+    (0, b"GIF8", "a GIF"),
+    (128, b"DICM", "a DICOM file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"PK\x05\x06", "an empty zip archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!", "a rar archive"),
+    (4, b"ftypheic", "a HEIC picture"),
+    (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftyp", "an MP4 video"),
+    (8, b"AVI ", "an AVI video"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska video"),
+    (0, b"\x00\x00\x01\xba", "an MPEG video"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ", "a program"),
+    (0, b"BM", "BMP"),
+)
+_TEXT = frozenset(range(32, 127)) | frozenset(b"\t\r\n\f\b\x1b")
+
+
+def sniff(data: bytes) -> str:
+    """Name the type of some bytes: a supported format's own name, or words such as `a PDF document`."""
+    for offset, magic, name in _SIGNATURES:
+        if data.startswith(magic, offset):
+            return name
+    head = data[:512].lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    if head.startswith((b"<?xml", b"<svg")):
+        return "an XML or SVG document"
+    if _is_text(data[:512]):
+        return "plain text"
+    return f"unknown data starting with bytes {data[:4].hex(' ')}"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return not any(ord(char) < 32 and ord(char) not in _TEXT for char in text)
