@@ -132,11 +132,11 @@ def _deep_luminance(data: bytes) -> NDArray[np.float32]:
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         raise UnreadableImage("the 16-bit picture cannot be decoded", "save it as 16-bit grey PNG or TIFF")
-    values = values.astype(np.float32)
-    luminance: NDArray[np.float32] = (
-        0.114 * values[..., 0] + 0.587 * values[..., 1] + 0.299 * values[..., 2]
-    )  # OpenCV's order is BGR
-    return luminance * values[..., 3] / 65535 if values.shape[2] == 4 else luminance
+    colour = values.astype(np.float32)
+    luminance: NDArray[np.float32] = np.dot(colour[..., :3], np.array([0.114, 0.587, 0.299], np.float32))  # from BGR
+    if colour.shape[2] == 4:
+        luminance *= colour[..., 3] / np.float32(65535)
+    return luminance
 
 
 def window(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,0 +1,67 @@
+# Two commands do everything: `make serve` and `make test`. Both make .venv and install what they need.
+.DEFAULT_GOAL := help
+.PHONY: help serve archives test lint format clean
+.SECONDARY:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+MODELS := $(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json))
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt
+
+help:
+	@echo "make serve     install, build the archives and start TorchServe (Ctrl-C stops it)"
+	@echo "make test      install what the tests need and run them all"
+	@echo "make lint      ruff and mypy --strict"
+	@echo "make archives  build model_store/*.mar from weights/"
+	@echo "make format    let ruff format the code"
+	@echo "make clean     delete everything that was built, .venv too"
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; say which one to use: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "error: no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+# A stamp per set of extras: a second run installs nothing, a change of what is needed installs again.
+$(VENV)/.serve: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing what serving needs (PyTorch is large: this takes a few minutes, once)"
+	$(PIP_INSTALL) -e '.[serve]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing what development needs (PyTorch is large: this takes a few minutes, once)"
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $(VENV)/.serve $@
+
+build/%/model.torchscript.pt: weights/%/card.json weights/%/weights.safetensors | $(VENV)/.serve
+	$(BIN)/python export/to_torchscript.py weights/$* --out build/$*
+
+build/%/model.onnx: weights/%/card.json weights/%/weights.safetensors | $(VENV)/.serve
+	$(BIN)/python export/to_onnx.py weights/$* --out build/$*
+
+# The archive also holds our sources; build_mar.py itself sees whether anything changed.
+.PHONY: $(MODELS:%=archive-%)
+$(MODELS:%=archive-%): archive-%: build/%/model.torchscript.pt build/%/model.onnx | $(VENV)/.serve
+	$(BIN)/python export/build_mar.py weights/$* --exports build/$*
+
+archives: $(MODELS:%=archive-%)
+
+serve: archives
+	@$(BIN)/osteolens serve
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build model_store/*.mar model_store/*.sha256 logs runs

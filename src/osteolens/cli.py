@@ -1,0 +1,125 @@
+"""The `osteolens` command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from osteolens import __version__
+from osteolens.card import Card, load_card
+from osteolens.console import one_line_errors
+from osteolens.schema import Method
+
+app = typer.Typer(
+    name="osteolens",
+    help="Read knee X-rays for osteoporosis, explain each answer with Grad-CAM, serve it with TorchServe. "
+    "Research software, not a diagnostic device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+card_app = typer.Typer(help="Look at model cards.", no_args_is_help=True)
+app.add_typer(card_app, name="card")
+
+WEIGHTS = Path("weights")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"osteolens {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@one_line_errors
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Films: JPEG, PNG, TIFF, BMP or WebP.")],
+    model: Annotated[
+        str, typer.Option(help="Name of a served model; with --local a name in weights/ or a model folder.")
+    ] = "efficientnet",
+    out: Annotated[Path, typer.Option(help="Folder for one JSON file per film and its overlays.")] = Path("answers"),
+    local: Annotated[bool, typer.Option("--local", help="Run the model here, without a server.")] = False,
+    server: Annotated[
+        str | None, typer.Option(help="Server address; default $OSTEOLENS_URL or http://127.0.0.1:8080.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="TorchServe key file; default $OSTEOLENS_KEY or ./key_file.json.")
+    ] = None,
+    explain: Annotated[str, typer.Option(help=f"Explanation: {', '.join(Method.__args__)}.")] = "gradcam",
+    target: Annotated[
+        str | None, typer.Option(help="Class to explain, or `all`; default: the predicted class.")
+    ] = None,
+    age: Annotated[str | None, typer.Option(help="Years.")] = None,
+    sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
+    weight_kg: Annotated[str | None, typer.Option(help="Kilograms.")] = None,
+    height_m: Annotated[str | None, typer.Option(help="Metres.")] = None,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the overlay.")] = 0.6,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")] = False,
+) -> None:
+    """Ask about films; print a table, write answers and overlays.
+
+    Exit status: 0 all answered, 2 wrong usage, 3 some films failed, 4 no server at the address.
+    """
+    from osteolens import predicting
+
+    given = {
+        "explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m
+    }  # fmt: skip
+    options = {name: value for name, value in given.items() if value is not None}
+    ask = predicting.local_asker(_model_folder(model)) if local else predicting.server_asker(server, key_file, model)
+    status = predicting.predict(files, ask, options, out, opacity=opacity, json_output=json_output)
+    raise typer.Exit(status)
+
+
+@card_app.command("show")
+@one_line_errors
+def card_show(
+    model: Annotated[str, typer.Argument(help="A name in weights/ or a model folder.")] = "efficientnet",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Show what a model is, what it was trained on and how well it does."""
+    card = load_card(_model_folder(model))
+    if json_output:
+        typer.echo(card.model_dump_json(indent=2))
+        return
+    console = Console()
+    console.print(_facts(card))
+    for evaluation in card.evaluations:
+        table = Table("metric", "value", "95 % interval", title=evaluation.subject, caption=evaluation.protocol)
+        for metric in evaluation.metrics:
+            table.add_row(metric.name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")
+        console.print(table)
+
+
+def _facts(card: Card) -> Table:
+    table = Table(show_header=False, title=f"{card.name} {card.version}")
+    table.add_row("architecture", card.architecture)
+    table.add_row("labels", ", ".join(card.labels))
+    table.add_row("input", f"{card.preprocess.height} x {card.preprocess.width} pixels")
+    table.add_row("T-score", "yes" if card.has_t_score else "no")
+    table.add_row("trained on", f"{card.data.name} {card.data.source} ({card.data.licence})")
+    table.add_row("split", card.data.split)
+    table.add_row("films", ", ".join(f"{part} {count}" for part, count in card.data.films.items()))
+    table.add_row("use", card.intended_use)
+    table.add_row("licence", card.licence)
+    table.add_row("card sha256", card.sha256)
+    return table
+
+
+def _model_folder(model: str) -> Path:
+    return WEIGHTS / model if "/" not in model and (WEIGHTS / model).is_dir() else Path(model)

@@ -1,0 +1,55 @@
+"""Made-up films and a small model, so that no test needs real data or a download."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from osteolens import models
+from osteolens.card import Card, PreprocessSpec, TrainingData, file_sha256
+from osteolens.labels import LABELS
+
+
+def knee_like(height: int = 300, width: int = 240, seed: int = 0) -> NDArray[np.uint8]:
+    """Two bright bones with a gap on a dark ground, and some grain: uint8 [height, width]."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    shaft = np.exp(-(((columns - width / 2) / (width / 6)) ** 2))
+    joint = 1 - 0.8 * np.exp(-(((rows - height / 2) / (height / 40)) ** 2))
+    grain = np.random.default_rng(seed).normal(0, 6, (height, width))
+    return np.clip(20 + 200 * shaft * joint + grain, 0, 255).astype(np.uint8)
+
+
+def encoded(pixels: NDArray[np.uint8] | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def make_model_folder(folder: Path, *, side: int = 96, has_t_score: bool = True, seed: int = 0) -> Path:
+    """A model folder as training writes it, with packaged ImageNet weights under random heads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    model = models.build("tf_efficientnet_lite0", len(LABELS), has_t_score=has_t_score, pretrained=True)
+    torch.nn.init.normal_(model.classifier.weight, std=0.3)  # spread the answers of different films
+    weights = models.save_weights(model, folder)
+    card = Card(
+        name=folder.name,
+        architecture="tf_efficientnet_lite0",
+        labels=LABELS,
+        has_t_score=has_t_score,
+        preprocess=PreprocessSpec(height=side, width=side),
+        weights_sha256=file_sha256(weights),
+        data=TrainingData(name="none: random heads", split="none", films={}, groups={}),
+    )
+    card.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model_folder(tmp_path_factory.mktemp("models") / "efficientnet")

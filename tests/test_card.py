@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from osteolens.card import Card, Evaluation, Metric, load_card
+from osteolens.errors import CardError
+
+
+def test_round_trip_keeps_content_and_hash(model_folder: Path, tmp_path: Path) -> None:
+    card = load_card(model_folder)
+    metric = Metric(name="AUROC", value=0.1 + 0.2, low=0.2, high=0.4)
+    evaluation = Evaluation(subject="model", protocol="none", films=1, groups=1, metrics=(metric,))
+    card = card.model_copy(update={"evaluations": (evaluation,)})
+    card.save(tmp_path)
+    again = load_card(tmp_path, check_weights=False)
+    assert again == card
+    assert again.sha256 == card.sha256
+
+
+def test_the_hash_follows_content_not_layout(model_folder: Path, tmp_path: Path) -> None:
+    card = load_card(model_folder)
+    content = json.loads((model_folder / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps(dict(reversed(content.items()))))
+    assert load_card(tmp_path, check_weights=False).sha256 == card.sha256
+    content["version"] = "1.1"
+    (tmp_path / "card.json").write_text(json.dumps(content))
+    assert load_card(tmp_path, check_weights=False).sha256 != card.sha256
+
+
+def test_weights_of_another_model_are_refused_with_both_hashes(model_folder: Path, tmp_path: Path) -> None:
+    card = load_card(model_folder)
+    card.save(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"something else")
+    with pytest.raises(CardError, match=card.weights_sha256) as caught:
+        load_card(tmp_path)
+    assert len([word for word in str(caught.value).replace(",", " ").split() if len(word) == 64]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"labels": ["normal", "normal"]}, "labels must be distinct"),
+        ({"weights_sha256": "abc"}, "weights_sha256"),
+        ({"preprocess": {"height": 320, "width": 320, "crop": True}}, "preprocess.crop"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"name": "../knee"}, "name"),
+    ],
+)
+def test_malformed_cards_name_the_field(
+    change: dict[str, object], named: str, model_folder: Path, tmp_path: Path
+) -> None:
+    content = json.loads((model_folder / "card.json").read_text()) | change
+    (tmp_path / "card.json").write_text(json.dumps(content))
+    with pytest.raises(CardError, match=named):
+        load_card(tmp_path, check_weights=False)
+
+
+def test_a_folder_without_a_card(tmp_path: Path) -> None:
+    with pytest.raises(CardError, match="no card.json"):
+        load_card(tmp_path)
+
+
+def test_labels_must_be_at_least_two(model_folder: Path) -> None:
+    content = json.loads((model_folder / "card.json").read_text()) | {"labels": ["normal"]}
+    with pytest.raises(ValueError, match="at least 2 items"):
+        Card.model_validate(content)

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from osteolens.errors import EmptyInput, InvalidOption
+from osteolens.labels import LABELS
+from osteolens.schema import Answer, ErrorAnswer, dump, header_name, parse, parse_options
+
+ANSWER = {
+    "schema": 1,
+    "id": "a",
+    "label": "osteopenia",
+    "probabilities": {"normal": 0.1, "osteopenia": 0.6, "osteoporosis": 0.3},
+    "t_score": {"estimate": -1.8, "interval_90": [-2.9, -0.7]},
+    "triage": "uncertain",
+    "fused": None,
+    "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.2},
+    "film": {"width": 10, "height": 20},
+    "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1}],
+    "model": {"name": "knee", "version": "1.0", "card_sha256": "00"},
+    "timing_ms": {"decode": 2.0, "model": 3.0, "explain": 0.1},
+}
+
+
+def test_the_contract_round_trips() -> None:
+    answer = parse(json.dumps(ANSWER).encode())
+    assert isinstance(answer, Answer)
+    assert json.loads(dump(answer)) == ANSWER
+    error = ErrorAnswer.of(EmptyInput("the body is empty", "send a film"))
+    assert json.loads(dump([answer, error])) == [
+        ANSWER,
+        {"schema": 1, "error": {"code": "empty_body", "message": "the body is empty", "hint": "send a film"}},
+    ]
+    assert parse(dump([answer, error])) == [answer, error]
+
+
+def test_header_names() -> None:
+    assert header_name("weight_kg") == "X-OsteoLens-Weight-Kg"
+    assert header_name("explain") == "X-OsteoLens-Explain"
+
+
+def test_options_are_read_leniently_where_that_is_safe() -> None:
+    options = parse_options({"explain": " GradCAM++ ", "sex": "Female", "age": "63", "target": ""}, LABELS)
+    assert (options.explain, options.sex, options.age, options.target) == ("gradcam++", "female", 63.0, None)
+    assert parse_options({}, LABELS).explain == "gradcam"
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "hint"),
+    [
+        ({"explain": "gradcamm"}, "option explain is 'gradcamm'", "for example explain=gradcam"),
+        ({"age": "old"}, "option age is 'old'", "for example age=63"),
+        ({"age": "-1"}, "option age is '-1'", "for example age=63"),
+        ({"age": "nan"}, "option age is 'nan'", "for example age=63"),
+        ({"height_m": "162"}, "option height_m is '162'", "for example height_m=1.62"),
+        ({"sex": "x"}, "option sex is 'x'", "for example sex=female"),
+        ({"target": "arthritis"}, "target is 'arthritis'", "normal, osteopenia, osteoporosis, all"),
+        ({"colour": "red"}, "unknown option 'colour'", "explain, target, age"),
+    ],
+)
+def test_a_wrong_option_is_named_with_a_valid_value(values: dict[str, str], message: str, hint: str) -> None:
+    with pytest.raises(InvalidOption, match=message) as caught:
+        parse_options(values, LABELS)
+    assert hint in caught.value.hint
