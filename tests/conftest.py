@@ -15,11 +15,13 @@ from osteolens.labels import LABELS
 
 
 def knee_like(height: int = 300, width: int = 240, seed: int = 0) -> NDArray[np.uint8]:
-    """Two bright bones with a gap on a dark ground, and some grain: uint8 [height, width]."""
+    """Two bright bones with a gap on a dark ground, and some grain: uint8 [height, width]; no two seeds alike."""
+    random = np.random.default_rng(seed)
+    middle, wide, level = random.uniform((0.4, 5, 0.35), (0.6, 8, 0.65))
     rows, columns = np.mgrid[0:height, 0:width]
-    shaft = np.exp(-(((columns - width / 2) / (width / 6)) ** 2))
-    joint = 1 - 0.8 * np.exp(-(((rows - height / 2) / (height / 40)) ** 2))
-    grain = np.random.default_rng(seed).normal(0, 6, (height, width))
+    shaft = np.exp(-(((columns - width * middle) / (width / wide)) ** 2))
+    joint = 1 - 0.8 * np.exp(-(((rows - height * level) / (height / 40)) ** 2))
+    grain = random.normal(0, 6, (height, width))
     return np.clip(20 + 200 * shaft * joint + grain, 0, 255).astype(np.uint8)
 
 
@@ -35,7 +37,7 @@ def make_model_folder(folder: Path, *, side: int = 96, has_t_score: bool = True,
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     model = models.build("tf_efficientnet_lite0", len(LABELS), has_t_score=has_t_score, pretrained=True)
-    torch.nn.init.normal_(model.classifier.weight, std=0.3)  # spread the answers of different films
+    torch.nn.init.normal_(model.classifier.weight, std=0.1)  # spread the answers of different films
     weights = models.save_weights(model, folder)
     card = Card(
         name=folder.name,

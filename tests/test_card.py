@@ -57,7 +57,7 @@ def test_malformed_cards_name_the_field(
 
 
 def test_a_folder_without_a_card(tmp_path: Path) -> None:
-    with pytest.raises(CardError, match="no card.json"):
+    with pytest.raises(CardError, match=r"no card\.json"):
         load_card(tmp_path)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from osteolens import image, overlay
+from osteolens.card import load_card
 from osteolens.client import Client, read_key
 from osteolens.errors import ClientError, InputError, OsteoLensError, RequestRefused, ServerUnreachable
 from osteolens.schema import Answer
@@ -34,6 +35,7 @@ def server_asker(url: str | None, key_file: Path | None, model: str) -> Ask:
 
 def local_asker(folder: Path) -> Ask:
     """A function that runs the model of a folder in this process."""
+    load_card(folder)  # a wrong folder is told at once, not after torch is there
     from osteolens.reader import Reader, Request  # brings torch, which asking a server does not need
 
     reader = Reader(folder, slow_methods=True)

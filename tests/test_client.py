@@ -1,0 +1,127 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from test_schema import ANSWER
+
+from osteolens import client as client_module
+from osteolens.client import Client, read_key
+from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
+from osteolens.schema import ErrorAnswer, ErrorDetail, dump
+
+GOOD = httpx.Response(200, content=json.dumps(ANSWER).encode())
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(client_module.KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(client_module.URL_VARIABLE, raising=False)
+    monkeypatch.setattr(client_module, "wait_exponential_jitter", lambda **_: lambda _: 0.0)
+
+
+def client(handle: Callable[[httpx.Request], httpx.Response], **options: str) -> Client:
+    return Client(transport=httpx.MockTransport(handle), **options)  # type: ignore[arg-type]
+
+
+def test_the_film_the_options_and_the_key_are_sent() -> None:
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return GOOD
+
+    with client(handle, key="secret") as connection:
+        answer = connection.predict(b"film", model="knee", options={"explain": "none", "weight_kg": "70"})
+    assert answer.label == "osteopenia"
+    (request,) = seen
+    assert str(request.url) == "http://127.0.0.1:8080/predictions/knee"
+    assert request.content == b"film"
+    assert request.headers["Authorization"] == "Bearer secret"
+    assert request.headers["X-OsteoLens-Explain"] == "none"
+    assert request.headers["X-OsteoLens-Weight-Kg"] == "70"
+
+
+def test_the_key_comes_from_argument_variable_or_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys: list[str | None] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers.get("Authorization"))
+        return GOOD
+
+    client(handle).predict(b"film")
+    (tmp_path / "key_file.json").write_text('{"inference": {"key": "from-file"}}')
+    client(handle).predict(b"film")
+    monkeypatch.setenv(client_module.KEY_VARIABLE, "from-variable")
+    client(handle).predict(b"film")
+    client(handle, key="given").predict(b"film")
+    assert keys == [None, "Bearer from-file", "Bearer from-variable", "Bearer given"]
+
+
+def test_an_error_answer_keeps_status_code_message_and_hint() -> None:
+    body = dump(ErrorAnswer(error=ErrorDetail(code="unsupported_type", message="found a GIF", hint="send a JPEG")))
+    with pytest.raises(RequestRefused, match=r"found a GIF \(send a JPEG\)") as caught:
+        client(lambda _: httpx.Response(415, content=body)).predict(b"film")
+    assert (caught.value.status, caught.value.code) == (415, "unsupported_type")
+
+
+def test_the_front_end_s_own_errors_are_explained() -> None:
+    body = {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
+    with pytest.raises(RequestRefused, match=r"Token Authorization failed.*OSTEOLENS_KEY"):
+        client(lambda _: httpx.Response(400, json=body)).predict(b"film")
+    with pytest.raises(RequestRefused, match=r"status 413.*64 MiB"):
+        client(lambda _: httpx.Response(413)).predict(b"film")
+
+
+@pytest.mark.parametrize(("status", "calls"), [(503, 4), (429, 4), (400, 1), (415, 1), (500, 1)])
+def test_only_what_may_succeed_later_is_tried_again(status: int, calls: int) -> None:
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(status)
+
+    with pytest.raises(RequestRefused):
+        client(handle).predict(b"film")
+    assert len(seen) == calls
+
+
+def test_a_busy_server_is_asked_until_it_answers() -> None:
+    responses = [httpx.Response(503), httpx.Response(503), GOOD]
+    assert client(lambda _: responses.pop(0)).predict(b"film").id == "a"
+
+
+def test_a_broken_connection_is_tried_again_but_not_an_absent_server() -> None:
+    calls: list[int] = []
+
+    def broken(_: httpx.Request) -> httpx.Response:
+        calls.append(1)
+        if len(calls) == 1:
+            raise httpx.ReadError("reset")
+        return GOOD
+
+    assert client(broken).predict(b"film").id == "a"
+    calls.clear()
+
+    def absent(_: httpx.Request) -> httpx.Response:
+        calls.append(1)
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(ServerUnreachable, match=r"no answer from http://127.0.0.1:8080: refused.*make serve"):
+        client(absent).predict(b"film")
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", json.dumps([ANSWER]).encode()])
+def test_an_answer_from_something_else_is_not_believed(body: bytes) -> None:
+    with pytest.raises(ClientError):
+        client(lambda _: httpx.Response(200, content=body)).predict(b"film")
+
+
+def test_a_key_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{}")
+    with pytest.raises(ClientError, match="is not a TorchServe key file"):
+        read_key(tmp_path / "broken.json")
+    assert read_key(tmp_path / "absent.json") is None

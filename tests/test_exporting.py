@@ -1,0 +1,106 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from osteolens import exporting, models
+from osteolens.card import load_card
+from osteolens.errors import ExportError
+from osteolens.runtime import Prediction
+from osteolens.runtime.onnx import OnnxRuntime
+from osteolens.runtime.torchscript import TorchScriptRuntime
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def exports(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both files, made by the scripts as the README runs them."""
+    out = tmp_path_factory.mktemp("exports")
+    for script in ("to_torchscript", "to_onnx"):
+        subprocess.run([*script_command(script), model_folder, "--out", out], check=True, capture_output=True)
+    return out
+
+
+def script_command(script: str) -> list[str]:
+    return [sys.executable, str(ROOT / "export" / f"{script}.py")]
+
+
+def films(batch: int, side: int = 96) -> np.ndarray:
+    return np.random.default_rng(batch).integers(0, 256, (batch, 1, side, side), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_exports_answer_as_the_eager_model(batch: int, model_folder: Path, exports: Path) -> None:
+    model, _ = models.load(model_folder)
+    with torch.no_grad():
+        logits, t_score = model(torch.from_numpy(films(batch)))
+    eager = Prediction(logits.numpy(), t_score.numpy())
+    for runtime in (TorchScriptRuntime(exports / "model.torchscript.pt"), OnnxRuntime(exports / "model.onnx")):
+        for _ in range(3):
+            assert exporting.max_difference(eager, runtime.predict(films(batch))) < 1e-4
+
+
+def test_torchscript_has_features_and_head(model_folder: Path, exports: Path) -> None:
+    module = torch.jit.load(str(exports / "model.torchscript.pt"))
+    x = torch.from_numpy(films(2))
+    with torch.no_grad():
+        whole, parts = module(x), module.head(module.features(x))
+        features = models.load(model_folder)[0].features(x)
+    torch.testing.assert_close(whole[0], parts[0])
+    torch.testing.assert_close(module.features(x), features, atol=1e-4, rtol=1e-4)
+
+
+def test_onnx_says_what_it_is(model_folder: Path, exports: Path) -> None:
+    card = load_card(model_folder)
+    session = onnxruntime.InferenceSession(str(exports / "model.onnx"))
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["card_sha256"] == card.sha256
+    assert json.loads(metadata["labels"]) == list(card.labels)
+    assert int(metadata["opset"]) == onnx.load(str(exports / "model.onnx")).opset_import[0].version
+    (films_input,) = session.get_inputs()
+    assert films_input.type == "tensor(uint8)"
+    assert films_input.shape[1:] == [1, 96, 96]
+    assert isinstance(films_input.shape[0], str)  # any batch
+
+
+def test_an_export_that_differs_leaves_no_file(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(self: TorchScriptRuntime, films: np.ndarray) -> Prediction:
+        return Prediction(np.zeros((len(films), 3), np.float32), np.zeros(len(films), np.float32))
+
+    monkeypatch.setattr(TorchScriptRuntime, "predict", wrong)
+    with pytest.raises(ExportError, match=r"differs from the eager model by .* at batch 1"):
+        exporting.to_torchscript(model_folder, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_t_score_alone_fails_too() -> None:
+    logits = np.zeros((1, 3), np.float32)
+    one, other = (Prediction(logits, np.array([value], np.float32)) for value in (-1.0, -1.5))
+    assert exporting.max_difference(one, other) == pytest.approx(0.5)
+    nothing = Prediction(logits, np.array([np.nan], np.float32))
+    assert exporting.max_difference(nothing, nothing) == 0.0
+    assert not exporting.max_difference(one, nothing) < 1e-4
+
+
+@pytest.mark.parametrize("script", ["to_torchscript", "to_onnx"])
+def test_scripts_fail_in_one_line(script: str, model_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(model_folder / "card.json", tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"other weights")
+    failed = subprocess.run(
+        [*script_command(script), tmp_path, "--out", tmp_path / "out"], check=False, capture_output=True, text=True
+    )
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: ")
+    assert "does not belong to its card" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,87 @@
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_model_folder
+from torch import Tensor
+
+from osteolens import models
+from osteolens.errors import CardError, DataError
+from osteolens.models.efficientnet import PACKAGED
+
+
+@pytest.fixture
+def films() -> Tensor:
+    return torch.randint(0, 256, (3, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("architecture", ["tf_efficientnet_lite0", "efficientnet_b0"])
+def test_forward_is_head_after_features(architecture: str, films: Tensor) -> None:
+    model = models.build(architecture, 4, has_t_score=True).eval()
+    with torch.no_grad():
+        features = model.features(films)
+        logits, t_score = model.head(features)
+        again, _ = model(films)
+    assert features.shape[0] == 3
+    assert features.shape[2:] == (2, 2)
+    assert logits.shape == (3, 4)
+    assert t_score.shape == (3,)
+    assert torch.equal(logits, again)
+    pooled = features.mean(dim=(2, 3))
+    torch.testing.assert_close(logits, pooled @ model.classifier.weight.T + model.classifier.bias)
+
+
+@pytest.mark.parametrize("architecture", ["tf_efficientnet_lite0", "efficientnet_b0"])
+def test_folding_batch_norms_changes_no_answer(architecture: str, films: Tensor) -> None:
+    torch.manual_seed(0)
+    model = models.build(architecture, 3, has_t_score=True).train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(films)  # running statistics that are not the initial zeros and ones
+    model.eval()
+    folded = models.for_inference(copy.deepcopy(model))
+    with torch.no_grad():
+        torch.testing.assert_close(folded.features(films), model.features(films), atol=1e-4, rtol=1e-4)
+    assert not [name for name, module in folded.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("architecture", sorted(PACKAGED))
+def test_packaged_imagenet_weights_are_loaded(architecture: str) -> None:
+    random, trained = (models.build(architecture, 3, has_t_score=False, pretrained=flag) for flag in (False, True))
+    stem = "backbone.conv_stem.weight"
+    assert not torch.equal(random.state_dict()[stem], trained.state_dict()[stem])
+    assert trained.state_dict()["backbone.bn1.running_var"].std() > 0
+
+
+def test_without_t_scores_the_head_says_so(films: Tensor) -> None:
+    model = models.build("tf_efficientnet_lite0", 3, has_t_score=False).eval()
+    assert torch.isnan(model(films)[1]).all()
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b99", ""])
+def test_unknown_architectures(name: str) -> None:
+    with pytest.raises(DataError, match="tf_efficientnet_lite0"):
+        models.build(name, 3, has_t_score=False)
+
+
+def test_saved_weights_come_back_within_half_precision(tmp_path: Path, films: Tensor) -> None:
+    torch.manual_seed(3)
+    folder = make_model_folder(tmp_path / "m", seed=3)
+    torch.manual_seed(3)
+    original = models.build("tf_efficientnet_lite0", 3, has_t_score=True, pretrained=True)
+    torch.nn.init.normal_(original.classifier.weight, std=0.1)
+    loaded, card = models.load(folder)
+    assert card.architecture == "tf_efficientnet_lite0"
+    with torch.no_grad():
+        ours, theirs = (model(films)[0].softmax(dim=1) for model in (loaded, original.eval()))
+    torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0)
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    folder = make_model_folder(tmp_path / "m")
+    card = (folder / "card.json").read_text()
+    (folder / "card.json").write_text(card.replace("tf_efficientnet_lite0", "efficientnet_b0"))
+    with pytest.raises(CardError, match="are not weights of efficientnet_b0"):
+        models.load(folder)
