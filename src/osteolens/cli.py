@@ -86,6 +86,22 @@ def predict(
     raise typer.Exit(status)
 
 
+@app.command()
+@one_line_errors
+def serve(
+    port: Annotated[
+        int | None,
+        typer.Option(envvar="OSTEOLENS_PORT", help="0 for free ones; default: the ports of config.properties."),
+    ] = None,
+    config: Annotated[Path, typer.Option(help="TorchServe configuration.")] = Path("config.properties"),
+    model_store: Annotated[Path | None, typer.Option(help="Archives; default: as configured.")] = None,
+) -> None:
+    """Verify the archives, start TorchServe, say how to use it, and stop it all on Ctrl-C."""
+    from osteolens import serving
+
+    serving.run(serving.Server(config, port=port, model_store=model_store, folder=Path.cwd()))
+
+
 @card_app.command("show")
 @one_line_errors
 def card_show(

@@ -1,0 +1,131 @@
+"""Everything that a killed run needs to go on exactly, in one file that is whole or absent.
+
+The file is safetensors: model, optimiser and best weights as tensors, the rest as JSON in its header. Random
+numbers need no state, as each epoch derives its own from the seed.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from osteolens.errors import DataError
+from osteolens.training.engine import Learner
+
+Row = dict[str, float]
+"""One epoch's figures; `validation loss` is always there."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        history: One row per finished epoch.
+        best: The weights with the lowest validation loss so far.
+    """
+
+    history: list[Row] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of `best`, counted from 1; the first of equals. 0 before the first."""
+        losses = [row["validation loss"] for row in self.history]
+        return losses.index(min(losses)) + 1 if losses else 0
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        """Whether all epochs are done, or too many in a row were no better than the best."""
+        done = len(self.history)
+        return done >= epochs or done - self.best_epoch >= patience
+
+    def add(self, row: Row, model: nn.Module) -> None:
+        """Note a finished epoch, and keep its weights if they are the best."""
+        self.history.append(row)
+        if self.best_epoch == len(self.history):
+            self.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+def save(path: Path, identity: Mapping[str, Any], progress: Progress, learner: Learner) -> None:
+    """Write a checkpoint in place of the one before; a kill at any moment leaves one of the two whole.
+
+    Args:
+        path: The file.
+        identity: What the run is about (configuration, data), as JSON values: `load` compares it.
+        progress: How far it has come.
+        learner: Model and optimiser as they are after the last epoch.
+    """
+    tensors = {f"model/{name}": value for name, value in learner.model.state_dict().items()}
+    tensors |= {f"best/{name}": value for name, value in progress.best.items()}
+    for index, state in learner.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{name}": value for name, value in state.items()}
+    facts = {"identity": identity, "history": progress.history, "scaler": learner.scaler.state_dict()}
+    temporary = path.with_suffix(".tmp")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, {"facts": json.dumps(facts)})
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)  # noqa: PTH105 - the name that says atomic
+
+
+def load(path: Path, identity: Mapping[str, Any], learner: Learner) -> Progress:
+    """Bring a learner back to a checkpoint.
+
+    Raises:
+        DataError: The file is damaged, or belongs to a run with another configuration or other data.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            facts = json.loads(stored.metadata()["facts"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise DataError(f"the checkpoint {path} cannot be read ({error}); --restart starts anew") from error
+    _compare(path, facts["identity"], identity)
+    learner.model.load_state_dict(_below(tensors, "model/"))
+    _restore_optimiser(learner.optimiser, _below(tensors, "optimiser/"))
+    learner.scaler.load_state_dict(facts["scaler"])
+    return Progress(facts["history"], _below(tensors, "best/"))
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Fill the optimiser's state; the settings of its parameter groups come from the configuration."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/")
+        like = parameters[int(index)]
+        if value.shape == like.shape:  # the memory layout decides how sums round, so it is restored too
+            value = torch.empty_like(like).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _compare(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to mix two runs."""
+    old, new = _flat(before), _flat(now)
+    different = [key for key in old | new if old.get(key) != new.get(key)]
+    changed = [f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in different]
+    if changed:
+        raise DataError(
+            f"{path.parent} holds a run that was started differently: {'; '.join(changed)}; "
+            "use another --out, or --restart to start anew"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

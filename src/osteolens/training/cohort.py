@@ -1,0 +1,113 @@
+"""Films with their pictures and parts, and the batches of an epoch."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch.utils.data import DataLoader, Dataset
+
+from osteolens.training.augment import Augmentation, build_transform
+from osteolens.training.config import Configuration
+from osteolens.training.data import Film, label_order, load_pictures, read_films
+from osteolens.training.engine import Batch
+from osteolens.training.folds import split
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Films with their pictures and their parts of the split.
+
+    Attributes:
+        films: N of them.
+        labels: The K classes in order.
+        pictures: uint8 [N, 1, H, W], prepared.
+        parts: [N], see `osteolens.training.folds.split`.
+    """
+
+    films: Sequence[Film]
+    labels: tuple[str, ...]
+    pictures: NDArray[np.uint8]
+    parts: NDArray[np.str_]
+
+    def among(self, *parts: str) -> "Cohort":
+        """The films of some parts."""
+        chosen = np.flatnonzero(np.isin(self.parts, parts))
+        films = [self.films[int(index)] for index in chosen]
+        return Cohort(films, self.labels, self.pictures[chosen], self.parts[chosen])
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Index of each film's label, int64 [N]."""
+        return np.array([self.labels.index(film.label) for film in self.films], np.int64)
+
+    @property
+    def measured(self) -> NDArray[np.float64]:
+        """Each film's T-score, float64 [N]; NaN where there is none."""
+        return np.array([film.t_score for film in self.films], np.float64)
+
+    @property
+    def groups(self) -> list[str]:
+        """Each film's group, [N]."""
+        return [film.group for film in self.films]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all rows and prepared pictures: the same for the same data, wherever it lies."""
+        digest = hashlib.sha256(self.pictures.data)
+        for film in self.films:
+            digest.update(repr((film.file, film.group, film.label, film.t_score, film.age, film.sex)).encode())
+        return digest.hexdigest()
+
+
+def gather(config: Configuration, source: Path, console: Console) -> Cohort:
+    """Read the films of a data set and share them out.
+
+    Raises:
+        DataError: Rows, pictures or labels are wrong, or there are too few groups to split.
+    """
+    films = read_films(source, config.data.skip)
+    labels = label_order(films)
+    parts = split(
+        [film.label for film in films],
+        [film.group for film in films],
+        validation=config.data.validation,
+        test=config.data.test,
+        seed=config.data.split_seed,
+    )
+    return Cohort(films, labels, load_pictures(films, config.preprocess, console), parts)
+
+
+class VariedFilms(Dataset[Batch]):
+    """Training films, each varied as the epoch has it."""
+
+    def __init__(self, training: Cohort, augmentation: Augmentation) -> None:
+        self.pictures = torch.from_numpy(training.pictures)
+        self.truth = torch.from_numpy(training.truth)
+        self.measured = torch.from_numpy(training.measured).float()
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.augmentation(self.pictures[index], index), self.truth[index], self.measured[index]
+
+
+def epoch_batches(config: Configuration, training: Cohort, epoch: int) -> DataLoader[Batch]:
+    """Shuffled and varied training films, in whole batches unless there is only one.
+
+    The order and the variations follow from seed and epoch, however many workers there are.
+    """
+    seed, size, count = config.run.seed, config.optimisation.batch_size, len(training.films)
+    return DataLoader(
+        VariedFilms(training, Augmentation(build_transform(config.augment), seed, epoch)),
+        batch_size=size,
+        sampler=np.random.default_rng((seed, epoch)).permutation(count).tolist(),
+        num_workers=config.run.workers,
+        drop_last=count >= size,
+        generator=torch.Generator().manual_seed(seed),  # its own, so that the model's dropout is left alone
+    )

@@ -1,0 +1,141 @@
+"""The settings of a training run, read from TOML: one class per section, one default per key."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from osteolens.card import PreprocessSpec
+from osteolens.errors import DataError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DatasetSection(_Section):
+    """Where the films come from, for the model card."""
+
+    name: str = Field(min_length=1, examples=["Knee films of Springfield Hospital, 2015 to 2024"])
+    source: str = Field("", examples=["the authors, and an identifier"])
+    licence: str = Field("", examples=["CC BY 4.0"])
+
+
+class DataSection(_Section):
+    """Which rows are used, and how groups are shared out between training, validation and test."""
+
+    skip: str = Field("", description="column of the table; rows where it is true are left out", examples=["conflict"])
+    validation: float = Field(0.15, ge=0.1, le=0.4, description="share of all groups that chooses the best epoch")
+    test: float = Field(0.25, ge=0.1, le=0.5, description="share of all groups held out until the end")
+    split_seed: int = Field(0, ge=0, description="apart from run.seed, so that trials share their held-out groups")
+
+
+class ModelSection(_Section):
+    """What is trained."""
+
+    architecture: str = Field("tf_efficientnet_lite0", description="a timm EfficientNet")
+    pretrained: bool = Field(True, description="start from ImageNet weights")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped")
+
+
+class AugmentSection(_Section):
+    """How far each training film is changed; 0 leaves a step out."""
+
+    rotation: float = Field(8.0, ge=0, le=45, description="largest angle in degrees, either way")
+    shift: float = Field(0.05, ge=0, le=0.5, description="largest shift as a share of the side")
+    zoom: float = Field(0.1, ge=0, le=0.5, description="largest change of scale, 0.1 is 0.9 to 1.1")
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    brightness: float = Field(0.15, ge=0, lt=1, description="largest change of the brightness factor")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest change of the contrast factor")
+    gamma: float = Field(0.2, ge=0, le=1, description="largest change of the natural logarithm of gamma")
+    blur: float = Field(1.0, ge=0, le=5, description="largest standard deviation in pixels, for half of the films")
+    noise: float = Field(0.02, ge=0, le=0.2, description="standard deviation, white is 1, for half of the films")
+    patches: float = Field(0.5, ge=0, le=1, description="probability of an erased patch")
+    borders: float = Field(0.1, ge=0, le=0.3, description="largest strip erased at each side, as a share of it")
+
+
+class OptimisationSection(_Section):
+    """How the weights are moved: AdamW, linear warm-up, cosine to zero."""
+
+    epochs: int = Field(30, ge=1, description="at most this many passes over the training films")
+    batch_size: int = Field(16, ge=2)
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="at the end of the warm-up")
+    weight_decay: float = Field(0.02, ge=0, le=1, description="on weights, not on biases and batch norms")
+    warmup_epochs: float = Field(2.0, ge=0)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    class_weights: Literal["balanced", "none"] = Field("balanced", description="balanced: each class counts the same")
+    t_score_weight: float = Field(1.0, ge=0, le=100, description="of the T-score's loss; 0 leaves T-scores out")
+    patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation loss")
+
+
+class RunSection(_Section):
+    """How the run is carried out."""
+
+    seed: int = Field(0, ge=0, description="of starting weights, order of films, augmentation and dropout")
+    workers: int = Field(0, ge=0, description="processes that augment films; 0 does it in the training process")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: the fastest that fits")
+
+
+class Configuration(_Section):
+    """A whole training run; only `[dataset] name` has no default."""
+
+    dataset: DatasetSection
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    preprocess: PreprocessSpec = PreprocessSpec()
+    augment: AugmentSection = AugmentSection()
+    optimisation: OptimisationSection = OptimisationSection()
+    run: RunSection = RunSection()
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read a TOML configuration.
+
+    Raises:
+        DataError: It cannot be read, or a key or value is wrong; names the key, what was found and a valid example.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"the configuration {path} cannot be read: {error}") from error
+    try:
+        return Configuration.model_validate(values)
+    except ValidationError as error:
+        raise DataError(f"{path}: {_sentence(error.errors()[0])}") from error
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """What is wrong with which key, and a line that would be right."""
+    place = error["loc"]
+    key = ".".join(str(part) for part in place)
+    section, example = _example(place)
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a known key; {section} knows {', '.join(example)}"
+    where = f"in [{place[0]}], {example[0]}" if len(place) > 1 else example[0]
+    if error["type"] == "missing":
+        return f"{key} is missing; for example, {where}"
+    return f"{key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}; for example, {where}"
+
+
+def _example(place: Sequence[int | str]) -> tuple[str, list[str]]:
+    """The section that a key is in, and a valid line for the key, or all keys there if it is unknown."""
+    section: type[BaseModel] = Configuration
+    name = "the file"
+    for part in place:
+        field = section.model_fields.get(str(part))
+        if field is None:
+            return name, list(section.model_fields)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            section, name = field.annotation, f"[{part}]"
+        else:
+            return name, [_line(str(part), field.examples[0] if field.examples else field.default)]
+    first, field = next(iter(section.model_fields.items()))
+    return name, [f"{name} with the line {_line(first, field.examples[0] if field.examples else field.default)}"]
+
+
+def _line(key: str, value: Any) -> str:
+    return f"{key} = {json.dumps(value)}"

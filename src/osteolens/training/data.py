@@ -1,0 +1,214 @@
+"""Films for training: a table or a folder in, checked rows and prepared pictures out."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from osteolens import image, preprocess
+from osteolens.card import PreprocessSpec
+from osteolens.errors import DataError, InputError
+from osteolens.labels import LABELS
+
+TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+SHOWN_PROBLEMS = 20
+_RANGES = {"t_score": (-15.0, 15.0), "age": (0.0, 130.0)}
+
+
+@dataclass(frozen=True)
+class Film:
+    """One row of a data set.
+
+    Attributes:
+        place: Where it was named, for messages: `line 7`, or the file's name.
+        path: The picture.
+        file: Its name as the data set gives it.
+        group: Films of one group (a patient) always stay on the same side of a split.
+        label: The class.
+        t_score: Standard deviations from the young adult mean, or NaN.
+        age: Years, or NaN.
+        sex: As given, in lower case; empty where unknown.
+    """
+
+    place: str
+    path: Path
+    file: str
+    group: str
+    label: str
+    t_score: float = math.nan
+    age: float = math.nan
+    sex: str = ""
+
+
+def read_films(source: Path, skip: str = "") -> list[Film]:
+    """The films of a data set.
+
+    Args:
+        source: A CSV table with `file` (relative to the table) and `label`, and optionally `group` (without it
+            each file is its own), `t_score`, `age` and `sex`; other columns are ignored. Or a folder that holds
+            one folder per class, where each file is its own group: write a table where a patient has several.
+        skip: A column of the table; rows where it is true (1, true, yes) are left out.
+
+    Raises:
+        DataError: Names every wrong row with its line, up to 20, and how many there are.
+    """
+    if source.is_dir():
+        if skip:
+            raise DataError(f'data.skip names the column {skip!r}, but {source} is a folder; use a table or skip = ""')
+        return _read_folder(source)
+    return _read_table(source, skip)
+
+
+def label_order(films: Iterable[Film]) -> tuple[str, ...]:
+    """The labels that occur: in the order of `osteolens.labels.LABELS` where they are those, else sorted.
+
+    Figures such as the weighted kappa take this order as the order of severity.
+
+    Raises:
+        DataError: There are fewer than two.
+    """
+    found = {film.label for film in films}
+    if len(found) < 2:
+        raise DataError(f"a model needs films of at least two labels, found only {', '.join(found) or 'none'}")
+    known = tuple(label for label in LABELS if label in found)
+    return known if len(known) == len(found) else tuple(sorted(found))
+
+
+def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:
+    """All films, decoded and prepared: uint8 [N, 1, H, W].
+
+    Raises:
+        DataError: Names every picture that cannot be read.
+    """
+    pictures = np.empty((len(films), 1, spec.height, spec.width), np.uint8)
+    problems = []
+    for index, film in enumerate(track(films, "reading films", console=console)):
+        try:
+            pictures[index] = preprocess.prepare(image.read(film.path).pixels, spec).array
+        except (InputError, OSError) as error:
+            problems.append(f"{film.place}: {film.file}: {error}")
+    _refuse(problems, "the pictures")
+    return pictures
+
+
+def _read_folder(folder: Path) -> list[Film]:
+    films = [
+        Film(place=name, path=path, file=name, group=name, label=path.parent.name)
+        for path in sorted(folder.glob("*/*"))
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        for name in [path.relative_to(folder).as_posix()]
+    ]
+    if not films:
+        raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
+    problems = [f"{film.place}: {problem}" for film in films for problem in _label_problems(film.label, films)]
+    _refuse(problems, str(folder))
+    return films
+
+
+def _read_table(table: Path, skip: str) -> list[Film]:
+    films: list[Film] = []
+    problems: list[str] = []
+    for line, row in _rows(table, skip):
+        try:
+            if not skip or not _flag(row, skip):
+                films.append(_film(line, row, table.parent))
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
+    problems += [f"{film.place}: {problem}" for film in films for problem in _label_problems(film.label, films)]
+    problems += _repeated(films)
+    _refuse(problems, str(table))
+    if not films:
+        raise DataError(f"{table} has no rows to train on; expected lines such as films/1.jpg,normal")
+    return films
+
+
+def _rows(table: Path, skip: str) -> list[tuple[int, dict[str, str]]]:
+    """The table's rows with their line numbers; cells are stripped."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restkey="", restval="")
+            columns = reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"the table {table} cannot be read: {error}") from error
+    missing = [name for name in ("file", "label", skip) if name and name not in columns]
+    if missing:
+        raise DataError(f"{table} has no column {missing[0]!r}; its columns are {', '.join(columns) or 'none'}")
+    return [(line, {key: value.strip() for key, value in row.items() if key}) for line, row in rows]
+
+
+def _flag(row: dict[str, str], column: str) -> bool:
+    value = row[column].lower()
+    if value not in TRUE + FALSE:
+        raise ValueError(f"{column} is {row[column]!r}; use 0 or 1")
+    return value in TRUE
+
+
+def _film(line: int, row: dict[str, str], folder: Path) -> Film:
+    """A checked row.
+
+    Raises:
+        ValueError: Says what is wrong with it.
+    """
+    for name in ("file", "label", "group"):
+        if not row.get(name, "-"):
+            raise ValueError(f"{name} is empty")
+    path = folder / row["file"]
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return Film(
+        place=f"line {line}",
+        path=path,
+        file=row["file"],
+        group=row.get("group", row["file"]),
+        label=row["label"],
+        t_score=_number(row, "t_score"),
+        age=_number(row, "age"),
+        sex=row.get("sex", "").lower(),
+    )
+
+
+def _number(row: dict[str, str], column: str) -> float:
+    """A cell as a number; NaN where it is empty or the table has no such column."""
+    text = row.get(column, "")
+    if not text:
+        return math.nan
+    low, high = _RANGES[column]
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{column} is {text!r}, which is not a number such as {high / 10:g}") from None
+    if not low <= value <= high:
+        raise ValueError(f"{column} is {text}, expected {low:g} to {high:g}")
+    return value
+
+
+def _label_problems(label: str, films: Sequence[Film]) -> list[str]:
+    """One entry if the label is unknown: where any of ours occurs, any other is most likely a slip."""
+    ours = any(film.label in LABELS for film in films)
+    return [f"unknown label {label!r}; use {', '.join(LABELS)}"] if ours and label not in LABELS else []
+
+
+def _repeated(films: Sequence[Film]) -> list[str]:
+    """A film named twice could end up on both sides of a split."""
+    first: dict[Path, str] = {}
+    return [
+        f"{film.place}: {film.file} is already named on {first[film.path]}"
+        for film in films
+        if first.setdefault(film.path, film.place) != film.place
+    ]
+
+
+def _refuse(problems: Sequence[str], where: str) -> None:
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+        rest = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise DataError(f"{where}: {count}:\n{shown}{rest}")

@@ -1,0 +1,82 @@
+"""The loop."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+
+from osteolens.errors import TrainingError
+from osteolens.models import KneeModel
+from osteolens.training.objective import Objective
+from osteolens.training.optimise import Precision, Schedule
+
+MAX_GRADIENT_NORM = 1.0
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Pictures uint8 [N, 1, H, W], labels int64 [N], T-scores float32 [N] (NaN: none)."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model with all that moves it."""
+
+    model: KneeModel
+    objective: Objective
+    optimiser: Optimizer
+    schedule: Schedule
+    precision: Precision
+    scaler: GradScaler
+
+
+def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_step: Callable[[float], None]) -> float:
+    """One pass over the training films.
+
+    Args:
+        learner: Its model and optimiser are changed.
+        batches: As many as `learner.schedule.steps_per_epoch`.
+        epoch: Counted from 0.
+        on_step: Called with each step's loss.
+
+    Returns:
+        The mean loss of the steps.
+
+    Raises:
+        TrainingError: The loss is not finite; the weights are still those before that step.
+    """
+    model, device = learner.model.train(), learner.precision.device
+    losses: list[float] = []
+    for step, (pictures, labels, measured) in enumerate(batches, epoch * learner.schedule.steps_per_epoch):
+        rate = learner.schedule.apply(learner.optimiser, step)
+        with learner.precision.autocast():
+            logits, t_scores = model(pictures.to(device))
+        loss = learner.objective(logits, t_scores, labels.to(device), measured.to(device))
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise TrainingError(
+                f"the loss became {losses[-1]} in epoch {epoch + 1}, step {step + 1}, at learning rate {rate:.2g}: "
+                'try a smaller optimisation.learning_rate, or run.precision = "fp32"'
+            )
+        learner.optimiser.zero_grad()
+        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        learner.scaler.unscale_(learner.optimiser)
+        nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
+        learner.scaler.step(learner.optimiser)
+        learner.scaler.update()
+        on_step(losses[-1])
+    return sum(losses) / len(losses)
+
+
+@torch.no_grad()
+def predict(model: KneeModel, pictures: Tensor, batch_size: int, precision: Precision) -> tuple[Tensor, Tensor]:
+    """Logits float32 [N, K] and T-scores float32 [N], on the CPU, for pictures uint8 [N, 1, H, W]."""
+    model.eval()
+    answers = []
+    for batch in torch.split(pictures, batch_size):
+        with precision.autocast():
+            logits, t_scores = model(batch.to(precision.device))
+        answers.append((logits.float().cpu(), t_scores.float().cpu()))
+    logits, t_scores = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    return logits, t_scores

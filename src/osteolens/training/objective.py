@@ -1,0 +1,51 @@
+"""What training minimises: classes and T-score together."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Cross-entropy of the class plus the weighted Huber loss of the T-score, where a film has one.
+
+    Attributes:
+        class_weights: float32 [K].
+        label_smoothing: Share of probability spread over all classes.
+        t_score_weight: Factor of the T-score's loss.
+    """
+
+    class_weights: Tensor
+    label_smoothing: float
+    t_score_weight: float
+
+    def __call__(self, logits: Tensor, t_scores: Tensor, labels: Tensor, measured: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits: float [N, K].
+            t_scores: float [N], predicted.
+            labels: int64 [N].
+            measured: float [N], the T-score; NaN where a film has none.
+
+        Returns:
+            float32 scalar.
+        """
+        loss = F.cross_entropy(logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
+        known = measured.isfinite()
+        if self.t_score_weight == 0 or not known.any():
+            return loss
+        return loss + self.t_score_weight * F.huber_loss(t_scores.float()[known], measured[known])
+
+
+def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weights float32 [K] that make each class count the same: N / (K * films of the class).
+
+    Args:
+        labels: int64 [N]; every class occurs.
+        classes: K.
+    """
+    counts = torch.bincount(labels, minlength=classes)
+    return len(labels) / (classes * counts.float())

@@ -1,0 +1,93 @@
+"""Optimiser, learning rate and number format."""
+
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import AdamW, Optimizer
+
+from osteolens.errors import DataError
+
+FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Where the model runs, and in which number format its layers compute."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The context to run the model in."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
+
+    def scaler(self) -> GradScaler:
+        """Keeps small fp16 gradients from vanishing; does nothing in the other formats."""
+        return GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+
+def choose_precision(setting: str, device: torch.device) -> Precision:
+    """The format for a device; `auto` takes bf16 where the hardware has it, else fp16 on a GPU and fp32 on a CPU.
+
+    Raises:
+        DataError: The device cannot compute in the format that was asked for.
+    """
+    gpu = device.type == "cuda"
+    if setting == "auto":
+        setting = "bf16" if _has_bf16(device) else "fp16" if gpu else "fp32"
+    if (setting == "bf16" and not _has_bf16(device)) or (setting == "fp16" and not gpu):
+        raise DataError(f'run.precision is {setting!r}, which this {device.type} does not compute in; use "auto"')
+    return Precision(device, FORMATS[setting])
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16") or abilities.get("bf16"))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate by step: linear warm-up to the peak, then a cosine to zero (Loshchilov and Hutter 2017).
+
+    Attributes:
+        peak: The highest rate.
+        steps_per_epoch: Optimiser steps in one epoch.
+        epochs: Length of the whole schedule.
+        warmup_epochs: Length of the warm-up.
+    """
+
+    peak: float
+    steps_per_epoch: int
+    epochs: int
+    warmup_epochs: float
+
+    def rate(self, step: int) -> float:
+        """The rate of a step, counted from 0 over the whole run."""
+        warmup = self.warmup_epochs * self.steps_per_epoch
+        if step < warmup:
+            return self.peak * (step + 1) / (warmup + 1)
+        rest = max(self.epochs * self.steps_per_epoch - warmup, 1)
+        return self.peak * (1 + math.cos(math.pi * min((step - warmup) / rest, 1))) / 2
+
+    def apply(self, optimiser: Optimizer, step: int) -> float:
+        """Set the rate of a step and return it."""
+        rate = self.rate(step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+
+def build_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
+    """AdamW (Loshchilov and Hutter 2019), without decay on biases and batch norms."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=learning_rate)

@@ -1,0 +1,159 @@
+"""A training run from configuration to model folder: the wiring around `engine`."""
+
+import math
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from osteolens.card import Card
+from osteolens.errors import DataError, TrainingError
+from osteolens.training import checkpoint, metrics
+from osteolens.training.augment import derived_seed
+from osteolens.training.checkpoint import Progress, Row
+from osteolens.training.cohort import Cohort, epoch_batches, gather
+from osteolens.training.config import Configuration
+from osteolens.training.engine import Learner, predict, train_one_epoch
+from osteolens.training.folds import Part
+from osteolens.training.logs import RunLog, draw_curves
+from osteolens.training.optimise import choose_precision
+from osteolens.training.report import show, write_report
+from osteolens.training.setup import build_learner, make_deterministic
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+CURVES_FILE = "curves.png"
+
+
+def fit(
+    config: Configuration, source: Path, out: Path, *, name: str, restart: bool, trial: bool, console: Console
+) -> Card:
+    """Train, or go on where `out` stopped, and write model folder, logs and figures.
+
+    Args:
+        config: All settings.
+        source: A table or a folder, see `osteolens.training.data.read_films`.
+        out: The run's folder.
+        name: The model's name in its card.
+        restart: Start anew even if `out` holds a run.
+        trial: Score the validation films instead of the held-out ones, which stay unread by the model.
+        console: Where progress goes.
+
+    Raises:
+        DataError: Configuration, table or pictures are wrong, or `out` holds a different run.
+        TrainingError: The loss is not finite.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as efficientnet")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    make_deterministic(config.run.seed)
+    precision = choose_precision(config.run.precision, device)
+    cohort = gather(config, source, console)
+    learner = build_learner(config, cohort.among("train"), precision)
+    out.mkdir(parents=True, exist_ok=True)
+    train(config, learner, cohort, out, restart=restart, console=console)
+    part: Part = "validation" if trial else "test"
+    card = write_report(out, config, name, learner.model, cohort, part, device)
+    show(card, part, console)
+    return card
+
+
+def train(
+    config: Configuration, learner: Learner, cohort: Cohort, out: Path, *, restart: bool, console: Console
+) -> None:
+    """Run the epochs that are left; afterwards the model holds the best weights."""
+    settings = config.optimisation
+    training, validation = cohort.among("train"), cohort.among("validation")
+    path = out / CHECKPOINT_FILE
+    identity = {"data": cohort.fingerprint(), "configuration": config.model_dump(mode="json")}
+    progress = Progress()
+    if path.exists() and not restart:
+        progress = checkpoint.load(path, identity, learner)
+        console.print(f"going on after epoch {len(progress.history)} of {settings.epochs} in {out}")
+    log = RunLog(out, progress.history)
+    steps, done = learner.schedule.steps_per_epoch, len(progress.history)
+    with _bar(console) as bar:
+        task = bar.add_task("training", total=steps * settings.epochs, completed=steps * done, loss="")
+
+        def on_step(loss: float) -> None:
+            bar.update(task, advance=1, loss=f"loss {loss:.3f}")
+
+        while not progress.finished(settings.epochs, settings.patience):
+            row = run_epoch(config, learner, training, validation, len(progress.history), on_step)
+            progress.add(row, learner.model)
+            checkpoint.save(path, identity, progress, learner)
+            log.add(progress.history)
+            console.print(_line(progress, settings.epochs), soft_wrap=True)
+    log.close()
+    draw_curves(progress, out / CURVES_FILE)
+    learner.model.load_state_dict(progress.best)
+
+
+def run_epoch(
+    config: Configuration,
+    learner: Learner,
+    training: Cohort,
+    validation: Cohort,
+    epoch: int,
+    on_step: Callable[[float], None],
+) -> Row:
+    """Train and validate one epoch, counted from 0; its random numbers follow from the seed and its number."""
+    started = time.monotonic()
+    torch.manual_seed(derived_seed(config.run.seed, epoch))
+    loss = train_one_epoch(learner, epoch_batches(config, training, epoch), epoch, on_step)
+    return {
+        "epoch": epoch + 1,
+        "learning rate": learner.optimiser.param_groups[0]["lr"],
+        "training loss": loss,
+        **validate(learner, validation, config.optimisation.batch_size),
+        "seconds": time.monotonic() - started,
+    }
+
+
+def validate(learner: Learner, validation: Cohort, batch_size: int) -> Row:
+    """Loss and figures on the validation films.
+
+    Raises:
+        TrainingError: The loss is not finite.
+    """
+    pictures = torch.from_numpy(validation.pictures)
+    logits, t_scores = predict(learner.model, pictures, batch_size, learner.precision)
+    device = learner.precision.device
+    targets = torch.from_numpy(validation.truth), torch.from_numpy(validation.measured).float()
+    loss = learner.objective(*(tensor.to(device) for tensor in (logits, t_scores, *targets))).item()
+    if not math.isfinite(loss):
+        raise TrainingError(f"the validation loss became {loss}: try a smaller optimisation.learning_rate")
+    scored = metrics.Scored(
+        labels=validation.labels,
+        groups=validation.groups,
+        truth=validation.truth,
+        probabilities=logits.double().softmax(dim=1).numpy(),
+        measured=validation.measured,
+        t_score=t_scores.double().numpy(),
+    )
+    return {"validation loss": loss} | {f"validation {name}": value for name, value in metrics.figures(scored).items()}
+
+
+def _bar(console: Console) -> ProgressBar:
+    return ProgressBar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _line(progress: Progress, epochs: int) -> str:
+    """The last epoch in one line."""
+    row = progress.history[-1]
+    best = "  best so far" if progress.best_epoch == len(progress.history) else ""
+    return (
+        f"epoch {len(progress.history)}/{epochs}  loss {row['training loss']:.3f}  "
+        f"validation loss {row['validation loss']:.3f}, balanced accuracy {row['validation balanced accuracy']:.3f}"
+        f"  {row['seconds']:.0f} s{best}"
+    )

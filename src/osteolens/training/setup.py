@@ -1,0 +1,59 @@
+"""What a run starts with: a seeded process, a model, and all that moves it."""
+
+import math
+import os
+from collections.abc import Sequence
+
+import torch
+
+from osteolens import models
+from osteolens.models import KneeModel
+from osteolens.training.cohort import Cohort
+from osteolens.training.config import Configuration
+from osteolens.training.data import Film
+from osteolens.training.engine import Learner
+from osteolens.training.objective import Objective, balanced_weights
+from osteolens.training.optimise import Precision, Schedule, build_optimiser
+
+
+def make_deterministic(seed: int) -> None:
+    """Seed torch for this process and refuse operations whose result depends on timing."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    # Filling guards against reading memory before it is written, which nothing here does, and costs half the speed.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.manual_seed(seed)
+
+
+def build_learner(config: Configuration, training: Cohort, precision: Precision) -> Learner:
+    """The model as training starts, and all that moves it."""
+    settings = config.optimisation
+    model = build_model(config, training.films, len(training.labels))
+    model.to(precision.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    truth, classes = torch.from_numpy(training.truth), len(training.labels)
+    weights = balanced_weights(truth, classes) if settings.class_weights == "balanced" else torch.ones(classes)
+    steps = max(len(training.films) // settings.batch_size, 1)
+    return Learner(
+        model=model,
+        objective=Objective(weights.to(precision.device), settings.label_smoothing, settings.t_score_weight),
+        optimiser=build_optimiser(model, settings.learning_rate, settings.weight_decay),
+        schedule=Schedule(settings.learning_rate, steps, settings.epochs, settings.warmup_epochs),
+        precision=precision,
+        scaler=precision.scaler(),
+    )
+
+
+def build_model(config: Configuration, training: Sequence[Film], classes: int) -> KneeModel:
+    """The model; its T-score head, if the training films have T-scores, begins at their mean."""
+    measured = [film.t_score for film in training if math.isfinite(film.t_score)]
+    has_t_score = bool(measured) and config.optimisation.t_score_weight > 0
+    model = models.build(
+        config.model.architecture,
+        classes,
+        has_t_score=has_t_score,
+        pretrained=config.model.pretrained,
+        dropout=config.model.dropout,
+    )
+    if has_t_score:
+        torch.nn.init.constant_(model.regressor.bias, sum(measured) / len(measured))
+    return model

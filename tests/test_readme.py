@@ -1,0 +1,137 @@
+"""The commands of the README do what it says, run as they are written there."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import encoded, knee_like
+
+from osteolens.labels import LABELS
+from osteolens.schema import OPTION_NAMES, header_name
+from osteolens.serving import free_ports
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+def commands(*words: str) -> list[str]:
+    """The README's commands that contain one of some words; each word must occur."""
+    assert all(any(word in command for command in COMMANDS) for word in words)
+    return [command for command in COMMANDS if any(word in command for word in words)]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of this checkout in a folder of their own, with the running virtual environment."""
+    folder = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name in ("pyproject.toml", "constraints.txt"):
+        os.utime(folder / name, (0, 0))  # older than the stamps: nothing is installed again
+    for stamp in (".serve", ".dev"):
+        (Path(sys.prefix) / stamp).touch()
+    (folder / "knee.jpg").write_bytes(encoded(knee_like(1024, 1024), "JPEG"))
+    return folder
+
+
+def run(command: str, folder: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def port(checkout: Path) -> Iterator[int]:
+    """Where `make serve` listens; Ctrl-C stops it afterwards."""
+    assert "make serve" in COMMANDS
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        ["make", "serve"],
+        cwd=checkout,
+        env=os.environ | {"OSTEOLENS_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if line.startswith("Key: "):
+            break
+    else:
+        pytest.fail(f"make serve ended:\n{''.join(printed)}")
+    yield port
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+def test_serve_and_predict(checkout: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEOLENS_URL", f"http://127.0.0.1:{port}")
+    (predict,) = commands("osteolens predict knee.jpg\n".strip())[:1]
+    assert "knee.jpg" in run(predict, checkout)
+    sent = json.loads((checkout / "answers" / "knee.json").read_text())
+    assert (checkout / "answers" / f"knee.{sent['label']}.png").is_file()
+    key, curl = commands("KEY=", "curl")
+    by_curl = json.loads(run(f"{key}\n{curl}".replace(":8080", f":{port}"), checkout))
+    assert by_curl["probabilities"] == pytest.approx(sent["probabilities"], abs=1e-5)
+    run(commands("predict knee.jpg --local")[0], checkout)
+    local = json.loads((checkout / "answers" / "knee.json").read_text())
+    assert local["probabilities"] == pytest.approx(sent["probabilities"], abs=1e-5)
+    assert local["explanations"] == sent["explanations"]
+    assert "efficientnet" in run(commands("card show")[0], checkout)
+
+
+@pytest.mark.slow
+def test_train_export_and_archive(checkout: Path) -> None:
+    with (checkout / "films.csv").open("w") as stream:
+        table = csv.writer(stream)
+        table.writerow(["file", "label", "group", "t_score", "age", "sex"])
+        for number in range(36):
+            name = f"film-{number}.png"
+            (checkout / name).write_bytes(encoded(knee_like(seed=number)))
+            table.writerow([name, LABELS[number % 3], f"patient-{number}", -number % 3, 40 + number, "female"])
+    settings = checkout / "train" / "configs" / "efficientnet.toml"
+    short = re.sub(r"(?m)^(epochs) = \d+", r"\1 = 1", settings.read_text())
+    short = re.sub(r"(?m)^(height|width) = \d+", r"\1 = 64", short)
+    settings.write_text(short)
+    for command in commands("make .venv/.dev", "train/fit.py", "export/"):
+        run(command, checkout)
+    card = json.loads((checkout / "runs" / "mine" / "model" / "card.json").read_text())
+    assert card["preprocess"]["height"] == 64
+    assert {path.name for path in (checkout / "model_store").glob("mine*")} == {"mine.mar", "mine.mar.sha256"}
+
+
+def test_every_command_of_the_readme_is_known_here() -> None:
+    tested = (
+        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -H", "osteolens card show", "make .venv/.dev",
+        "train/fit.py --config", "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py",
+        "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
+    )  # fmt: skip
+    assert [command for command in COMMANDS if not any(word in command for word in tested)] == []
+
+
+def test_every_option_and_method_is_in_the_readme() -> None:
+    from typing import get_args
+
+    from osteolens.schema import Method
+
+    for word in (*get_args(Method), *OPTION_NAMES, header_name("explain"), header_name("target"), header_name("age")):
+        assert f"`{word}" in README, word
