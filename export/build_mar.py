@@ -5,9 +5,9 @@ the handler in it. The same inputs give the same bytes, so an archive can be che
 """
 
 import hashlib
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,50 +25,52 @@ from osteolens.errors import ExportError
 ROOT = Path(__file__).resolve().parents[1]
 HANDLER = ROOT / "handlers" / "knee_xray.py"
 CONSTRAINTS = ROOT / "constraints.txt"
+CONFIG_FILE, REQUIREMENTS_FILE, MANIFEST = "model-config.yaml", "requirements.txt", "MAR-INF/MANIFEST.json"
 EXPORTS = ("model.onnx", "model.torchscript.pt")
-REQUIREMENTS = (
+NEEDED = (
     "grad-cam", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision",
 )  # fmt: skip
 """What the handler imports. Written in the archive for the record: TorchServe is told not to install it."""
 
 MODEL_CONFIG = """\
 # TorchServe lets these win over config.properties.
-# A batch forms while a worker is busy; 8 films is where a CPU stops gaining from more.
+# Requests that a busy worker finds waiting are handed to it together, up to this many.
 batchSize: 8
 # Milliseconds. A lone request always waits this long; 0 would silently become 100.
 maxBatchDelay: 1
-# Seconds until a worker that does not answer is restarted; 32 slow films take under 20.
+# Seconds until a worker that does not answer is restarted: 32 slow films in one request take under 20.
 responseTimeout: 60
-# Seconds for a worker to import, load and warm up on a busy machine.
+# Seconds a worker may take to import, load and warm up: some 10, more on a busy machine.
 startupTimeout: 120
 handler:
   # Computing threads per worker, unless OMP_NUM_THREADS is set.
   threads: 1
 """
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @one_line_errors
 def main(
     model: Annotated[Path, typer.Argument(help="model folder, for example weights/efficientnet")],
-    exports: Annotated[Path | None, typer.Option(help="folder with model.onnx and model.torchscript.pt")] = None,
+    exports: Annotated[
+        Path | None, typer.Option(help="folder with model.onnx and model.torchscript.pt [default: build/NAME]")
+    ] = None,
     out: Annotated[Path, typer.Option(help="model store")] = ROOT / "model_store",
-    force: Annotated[bool, typer.Option(help="build even when nothing has changed")] = False,
+    force: Annotated[bool, typer.Option("--force", help="build even when nothing has changed")] = False,
 ) -> None:
     """Write NAME.mar and NAME.mar.sha256 into the model store."""
     card = load_card(model)
     files = collect(model, exports or ROOT / "build" / card.name)
-    archive, inputs = out / f"{card.name}.mar", digest(card, files)
+    archive, inputs = out / f"{card.name}.mar", digest(files)
     if not force and is_current(archive, inputs):
         typer.echo(f"{archive} is up to date")
         return
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:
-        built = normalise(pack(card, files, Path(folder)), Path(folder) / "normalised.mar", inputs)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:  # hidden: TorchServe leaves it alone
+        built = normalise(pack(card, files, Path(folder)), Path(folder) / "archive", comment=inputs)
         checksum = Path(folder) / "checksum"
         checksum.write_text(f"{file_sha256(built)}  {archive.name}\n")
-        os.replace(checksum, checksum_of(archive))
-        os.replace(built, archive)
+        built.replace(archive)
+        checksum.replace(checksum_of(archive))
     typer.echo(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -76,25 +78,86 @@ def collect(model: Path, exports: Path) -> dict[str, bytes]:
     """Everything that goes into the archive: name inside it to content."""
     package = Path(osteolens.__file__).parent
     sources = [path for path in package.rglob("*") if path.suffix == ".py" or path.name == "py.typed"]
-    files = {f"osteolens/{path.relative_to(package)}": path for path in sources}
-    files |= {name: model / name for name in (CARD_FILE, WEIGHTS_FILE)}
-    files |= {name: exports / name for name in EXPORTS if (exports / name).is_file()}
-    files[HANDLER.name] = HANDLER
-    written = {"model-config.yaml": MODEL_CONFIG.encode(), "requirements.txt": requirements().encode()}
-    return {name: path.read_bytes() for name, path in files.items()} | written
+    paths = {f"osteolens/{path.relative_to(package)}": path for path in sources}
+    paths |= {name: exports / name for name in EXPORTS if (exports / name).is_file()}
+    paths |= {CARD_FILE: model / CARD_FILE, WEIGHTS_FILE: model / WEIGHTS_FILE, HANDLER.name: HANDLER}
+    written = {CONFIG_FILE: MODEL_CONFIG.encode(), REQUIREMENTS_FILE: requirements().encode()}
+    return {name: path.read_bytes() for name, path in paths.items()} | written
 
 
 def requirements() -> str:
-    """The exact version of each package the handler needs.
+    """The exact version of each package that the handler needs.
 
     Raises:
-        ExportError: A package has no pin.
+        ExportError: There is no pin for one of them.
     """
-    if not CONSTRAINTS.is_file():
-        raise ExportError(f"no {CONSTRAINTS}: the archive records the versions it was built for")
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE))
     pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
-    missing = [name for name in REQUIREMENTS if name not in pins]
+    missing = [name for name in NEEDED if name not in pins]
     if missing:
         raise ExportError(f"{CONSTRAINTS.name} has no pin for {', '.join(missing)}")
-    return "".join(f"{name}=={pins[name]}\n" for name in REQUIREMENTS)
+    return "".join(f"{name}=={pins[name]}\n" for name in NEEDED)
+
+
+def digest(files: dict[str, bytes]) -> str:
+    """Hash of all that decides the archive's bytes: what goes in, and this script."""
+    total = hashlib.sha256(Path(__file__).read_bytes())
+    for name in sorted(files):
+        total.update(f"{name}:{hashlib.sha256(files[name]).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def checksum_of(archive: Path) -> Path:
+    """Where the checksum of an archive is."""
+    return archive.with_name(f"{archive.name}.sha256")
+
+
+def is_current(archive: Path, inputs: str) -> bool:
+    """Whether the archive is whole and was built from these inputs (their hash is the zip file's comment)."""
+    if not archive.is_file() or not checksum_of(archive).is_file():
+        return False
+    if checksum_of(archive).read_text().split()[0] != file_sha256(archive):
+        return False
+    with zipfile.ZipFile(archive) as stored:
+        return stored.comment == inputs.encode()
+
+
+def pack(card: Card, files: dict[str, bytes], folder: Path) -> Path:
+    """Let torch-model-archiver write the archive into a folder of its own, and return its path."""
+    stage, temporary = folder / "stage", folder / "tmp"
+    named = {HANDLER.name, WEIGHTS_FILE, CONFIG_FILE, REQUIREMENTS_FILE}
+    for name, content in files.items():
+        path = stage / name if name in named else stage / "extra" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    temporary.mkdir()
+    command = [
+        sys.executable, "-m", "model_archiver.model_packaging",
+        "--model-name", card.name, "--version", card.version, "--export-path", str(folder),
+        "--handler", str(stage / HANDLER.name), "--serialized-file", str(stage / WEIGHTS_FILE),
+        "--config-file", str(stage / CONFIG_FILE), "--requirements-file", str(stage / REQUIREMENTS_FILE),
+        "--extra-files", str(stage / "extra"),  # given as a folder, its children are copied
+    ]  # fmt: skip
+    # The archiver empties and reuses <temporary folder>/<model name>: two builds must not share it.
+    run = subprocess.run(command, env=os.environ | {"TMPDIR": str(temporary)}, capture_output=True, text=True)
+    if run.returncode:
+        raise ExportError(f"torch-model-archiver failed: {run.stderr.strip().splitlines()[-1:]}")
+    return folder / f"{card.name}.mar"
+
+
+def normalise(archive: Path, target: Path, *, comment: str) -> Path:
+    """Rewrite an archive so that the same content gives the same bytes, and return the new file's path."""
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as rewritten:
+        rewritten.comment = comment.encode()
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name == MANIFEST:
+                content = json.dumps(json.loads(content) | {"createdOn": ""}, indent=2, sort_keys=True).encode()
+            entry = zipfile.ZipInfo(name)  # dated 1980
+            entry.external_attr = 0o644 << 16
+            rewritten.writestr(entry, content)
+    return target
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,152 @@
+"""The TorchServe handler: films and options in, answers with heat maps out.
+
+It unpacks what TorchServe hands over and packs what goes back; reading films is `osteolens.reader`'s work.
+TorchServe wants exactly one class in this file, and exactly one entry per row of a batch, in order.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+import osteolens
+from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, ServerError
+from osteolens.reader import Reader, Request
+from osteolens.schema import HEADER_PREFIX, OPTION_NAMES, Answer, ErrorAnswer, ErrorDetail, Row, dump, header_name
+
+MAX_FILMS = 32
+"""Films in one request: as many as a slow worker answers well within the response timeout."""
+
+Result = tuple[int, Row]
+"""HTTP status and what to answer."""
+
+_FILM_PART = re.compile(r"body|data\d*")
+_OPTION_BY_HEADER = {header_name(option).lower(): option for option in OPTION_NAMES}
+_HINT = "send the film's bytes as the body, or as form parts named data, data2, data3, ..."
+_FAILED: Result = (
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    ErrorAnswer(error=ErrorDetail(code="internal_error", message="the server failed", hint="its log says why")),
+)
+logger = logging.getLogger(__name__)
+
+
+class KneeXray:
+    """What TorchServe calls: `initialize` once per worker, `handle` once per batch."""
+
+    reader: Reader
+
+    def initialize(self, context: Any) -> None:
+        """Load the archive's model and answer a first film, so that a worker reported ready is warm.
+
+        Raises:
+            ServerError: `osteolens` comes from elsewhere than the archive.
+            CardError: Card and weights do not belong together.
+        """
+        folder = Path(context.system_properties["model_dir"])
+        check_package(folder)
+        set_threads(int(os.environ.get("OMP_NUM_THREADS", context.model_yaml_config["handler"]["threads"])))
+        self.reader = Reader(folder)
+        self.reader.warm_up()
+
+    def handle(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
+        """Answer a batch: one JSON body per row, in order, with the row's own status."""
+        unpacked = [self._unpack(row, index, context) for index, row in enumerate(rows)]
+        results = iter(self._answer([film for films in unpacked if isinstance(films, list) for film in films]))
+        return [
+            _respond([next(results) for _ in films] if isinstance(films, list) else [films], index, context)
+            for index, films in enumerate(unpacked)
+        ]
+
+    def _unpack(self, row: Mapping[str, Any], index: int, context: Any) -> list[Request] | Result:
+        try:
+            return unpack(row, context.get_all_request_header(index), context.get_request_id(index))
+        except InputError as error:
+            return _result(error)
+        except Exception:
+            logger.exception("a request could not be unpacked")
+            return _FAILED
+
+    def _answer(self, films: list[Request]) -> list[Result]:
+        """All films at once; should that fail, one by one, so that a fault stays with the film that has it."""
+        try:
+            return [_result(answer) for answer in self.reader.answer(films)]
+        except Exception:
+            logger.exception("%d films could not be answered", len(films))
+            return [self._answer([film])[0] for film in films] if len(films) > 1 else [_FAILED]
+
+
+def check_package(folder: Path) -> None:
+    """Make sure that the code is the archive's own, whatever else is installed or on PYTHONPATH.
+
+    Raises:
+        ServerError: Names the place `osteolens` was imported from.
+    """
+    found = Path(osteolens.__file__).resolve()
+    if not found.is_relative_to(folder.resolve()):
+        raise ServerError(f"osteolens was imported from {found.parent}, not from the archive: unset PYTHONPATH")
+
+
+def set_threads(threads: int) -> None:
+    """Limit each worker's computing threads: workers at the libraries' defaults (all cores) starve each other."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+
+
+def unpack(row: Mapping[str, Any], headers: Mapping[str, Any], request_id: str) -> list[Request]:
+    """The films of one request, each with the request's options.
+
+    Args:
+        row: Part name to content; a plain body is under `body`.
+        headers: The request's headers (and, under part names, those of parts).
+        request_id: TorchServe's id; several films get it with `.1`, `.2`, ... appended.
+
+    Raises:
+        InputError: The request has no film or too many, or a part or header that means nothing.
+    """
+    films = [_bytes(value) for name, value in row.items() if _FILM_PART.fullmatch(name)]
+    options = _header_options(headers) | _part_options(row)
+    if not films:
+        raise EmptyInput("the request holds no film", _HINT)
+    if len(films) > MAX_FILMS:
+        raise InputTooLarge(f"the request holds {len(films)} films", f"at most {MAX_FILMS} per request")
+    ids = [request_id] if len(films) == 1 else [f"{request_id}.{number}" for number in range(1, len(films) + 1)]
+    return [Request(data, options, film_id) for data, film_id in zip(films, ids, strict=True)]
+
+
+def _part_options(row: Mapping[str, Any]) -> dict[str, str]:
+    parts = {name: value for name, value in row.items() if not _FILM_PART.fullmatch(name)}
+    unknown = [repr(name[:40]) for name in parts if name not in OPTION_NAMES]
+    if unknown:
+        raise InvalidOption(f"unknown form parts {', '.join(unknown[:5])}", f"{_HINT} with {', '.join(OPTION_NAMES)}")
+    return {name: _bytes(value).decode(errors="replace") for name, value in parts.items()}
+
+
+def _header_options(headers: Mapping[str, Any]) -> dict[str, str]:
+    ours = {name: value for name, value in headers.items() if name.lower().startswith(HEADER_PREFIX.lower())}
+    unknown = [name for name in ours if name.lower() not in _OPTION_BY_HEADER]
+    if unknown:
+        raise InvalidOption(f"unknown headers {', '.join(unknown)}", f"use {', '.join(map(header_name, OPTION_NAMES))}")
+    return {_OPTION_BY_HEADER[name.lower()]: str(value) for name, value in ours.items()}
+
+
+def _bytes(value: Any) -> bytes:
+    """A part's bytes; TorchServe turns text and JSON parts into objects unless told not to."""
+    return bytes(value) if isinstance(value, bytes | bytearray) else str(value).encode()
+
+
+def _result(answer: Answer | InputError) -> Result:
+    return (answer.status, ErrorAnswer.of(answer)) if isinstance(answer, InputError) else (HTTPStatus.OK, answer)
+
+
+def _respond(results: list[Result], index: int, context: Any) -> bytes:
+    """Set a row's status and content type, and give its body: an object for one film, a list for several."""
+    status, row = results[0] if len(results) == 1 else (HTTPStatus.OK, [row for _, row in results])
+    context.set_response_status(int(status), HTTPStatus(status).phrase, index)
+    context.set_response_content_type(index, "application/json")
+    return dump(row)

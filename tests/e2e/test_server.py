@@ -1,0 +1,253 @@
+"""The live server: real TorchServe, the repository's configuration, other ports."""
+
+import io
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from conftest import encoded, knee_like
+from PIL import Image
+from stores import CONFIG, add_patient_twin, build_archive
+
+from osteolens import image, preprocess
+from osteolens.errors import InputError
+from osteolens.exporting import to_onnx, to_torchscript
+from osteolens.reader import Reader, Request
+from osteolens.runtime.onnx import OnnxRuntime
+from osteolens.runtime.torchscript import TorchScriptRuntime
+from osteolens.serving import Server, read_keys
+
+pytestmark = pytest.mark.slow
+
+FILM = encoded(knee_like(), "JPEG")
+BATCH = 8
+
+
+@pytest.fixture(scope="module")
+def exports(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exports")
+    to_torchscript(model_folder, folder)
+    to_onnx(model_folder, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    store = tmp_path_factory.mktemp("store")
+    add_patient_twin(build_archive(model_folder, exports, store))
+    with Server(CONFIG, port=0, model_store=store) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {server.inference_key}", "Content-Type": "application/octet-stream"}
+    limits = httpx.Limits(max_connections=64)
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60, limits=limits) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def reader(model_folder: Path) -> Reader:
+    return Reader(model_folder)
+
+
+def ask(client: httpx.Client, film: bytes, model: str = "efficientnet", **headers: str) -> httpx.Response:
+    return client.post(f"/predictions/{model}", content=film, headers=headers)
+
+
+def management(server: Server, key: str = "management") -> httpx.Client:
+    assert server.key_file
+    token = read_keys(server.key_file)[key]["key"]
+    return httpx.Client(base_url=server.management_url, headers={"Authorization": f"Bearer {token}"})
+
+
+def workers(server: Server, model: str = "efficientnet") -> dict[int, str]:
+    """Status by process id."""
+    with management(server) as http:
+        [described] = http.get(f"/models/{model}").raise_for_status().json()
+    return {worker["pid"]: worker["status"] for worker in described["workers"]}
+
+
+def essence(answer: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same whenever the same film is asked about."""
+    return {name: value for name, value in answer.items() if name not in ("id", "timing_ms")}
+
+
+def test_five_calls_in_a_row_are_explained_and_agree(client: httpx.Client) -> None:
+    answers = [ask(client, FILM).raise_for_status().json() for _ in range(5)]
+    assert len({answer["id"] for answer in answers}) == 5
+    for answer in answers:
+        assert essence(answer) == essence(answers[0])
+        [explanation] = answer["explanations"]
+        assert explanation["target"] == answer["label"]
+        assert explanation["peak"] > 0
+
+
+def test_the_server_agrees_with_eager_torchscript_and_onnx(client: httpx.Client, reader: Reader, exports: Path) -> None:
+    served = ask(client, FILM).raise_for_status().json()["probabilities"]
+    prepared = preprocess.prepare(image.read(FILM).pixels, reader.card.preprocess).array[None]
+    scripted, graph = TorchScriptRuntime(exports / "model.torchscript.pt"), OnnxRuntime(exports / "model.onnx")
+    for runtime in (reader.runtime, scripted, graph):
+        assert list(served.values()) == pytest.approx(list(runtime.predict(prepared).probabilities[0]), abs=1e-4)
+
+
+def test_32_calls_at_once_each_get_their_own_answer(client: httpx.Client, server: Server, reader: Reader) -> None:
+    films = [encoded(knee_like(seed=number)) if number % 4 else f"no film {number}".encode() for number in range(32)]
+    expected = reader.answer([Request(film, {}, "") for film in films])
+    busy_before = {pid: sum(psutil.Process(pid).cpu_times()[:2]) for pid in workers(server)}
+    with ThreadPoolExecutor(32) as pool:
+        responses = list(pool.map(lambda film: ask(client, film), films))
+    assert len({response.headers["x-request-id"] for response in responses}) == 32
+    for response, wanted in zip(responses, expected, strict=True):
+        body = response.json()
+        if isinstance(wanted, InputError):
+            assert (response.status_code, body["error"]["code"]) == (wanted.status, wanted.code)
+        else:
+            assert body["id"] == response.headers["x-request-id"]
+            assert body["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-4)
+    assert len(busy_before) == 2
+    assert all(sum(psutil.Process(pid).cpu_times()[:2]) > before for pid, before in busy_before.items())
+
+
+def test_a_bad_row_of_a_batch_touches_nobody_else(client: httpx.Client, reader: Reader) -> None:
+    films = [encoded(knee_like(seed=number)) for number in range(BATCH - 1)]
+    with ThreadPoolExecutor(BATCH) as pool:
+        bad = pool.submit(ask, client, b"no film", "patient")
+        good = list(pool.map(lambda film: ask(client, film, "patient").raise_for_status().json(), films))
+    assert bad.result().status_code == 415
+    # A batch's time is shared out evenly: the same number seven times means one batch.
+    assert len({answer["timing_ms"]["model"] for answer in good}) == 1
+    for answer, wanted in zip(good, reader.answer([Request(film, {}, "") for film in films]), strict=True):
+        assert not isinstance(wanted, InputError)
+        assert answer["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-4)
+
+
+def test_options_as_headers_and_as_form_parts(client: httpx.Client) -> None:
+    assert ask(client, FILM, **{"X-OsteoLens-Explain": "none"}).json()["explanations"] == []
+    files = {"data": ("a.jpg", FILM), "data2": ("b.txt", b"no film"), "target": (None, "all")}
+    del client.headers["Content-Type"]
+    listed = client.post("/predictions/efficientnet", files=files)
+    client.headers["Content-Type"] = "application/octet-stream"
+    first, second = listed.raise_for_status().json()
+    assert [explanation["target"] for explanation in first["explanations"]] == list(first["probabilities"])
+    assert second["error"]["code"] == "unsupported_type"
+
+
+@pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer wrong", "management"])
+def test_without_the_right_token_nothing_is_answered(server: Server, token: str | None) -> None:
+    assert server.key_file
+    if token == "management":
+        token = f"Bearer {read_keys(server.key_file)['management']['key']}"
+    headers = {} if token is None else {"Authorization": token}
+    refused = httpx.post(f"{server.url}/predictions/efficientnet", content=FILM, headers=headers)
+    assert (refused.status_code, refused.json()["type"]) == (400, "InvalidKeyException")
+
+
+def test_management_needs_its_own_token_and_changes_no_models(server: Server) -> None:
+    assert httpx.get(f"{server.management_url}/models").status_code == 400
+    with management(server, "inference") as http:
+        assert http.get("/models").status_code == 400
+    with management(server) as http:
+        assert http.post("/models", params={"url": "efficientnet.mar"}).status_code == 405
+        assert http.delete("/models/efficientnet").status_code == 405
+        assert len(http.get("/models").json()["models"]) == 2
+
+
+def test_it_listens_on_loopback_alone_and_its_key_file_is_private(server: Server) -> None:
+    assert server.key_file
+    members = [psutil.Process(pid) for pid in server.processes()]
+    sockets = [one for member in members for one in member.net_connections() if one.status == psutil.CONN_LISTEN]
+    assert len(sockets) == 5
+    assert {one.laddr.ip for one in sockets} <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert server.key_file.stat().st_mode & 0o777 == 0o600
+
+
+def bad_inputs() -> dict[str, bytes]:
+    frames = [Image.fromarray(knee_like(seed=number)) for number in range(3)]
+    gif = io.BytesIO()
+    frames[0].save(gif, "GIF", save_all=True, append_images=frames[1:])
+    png = bytearray(encoded(knee_like()))
+    png[16:24] = (60_000).to_bytes(4, "big") * 2
+    return {
+        "empty": b"",
+        "text": b"just some words about a knee",
+        "html": b"<!DOCTYPE html><html><body>knee</body></html>",
+        "truncated JPEG": FILM[: len(FILM) // 2],
+        "PNG that claims 60,000 x 60,000": bytes(png),
+        "animated GIF": gif.getvalue(),
+        "PDF": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n",
+        "video": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(64),
+        "zip": b"PK\x03\x04" + bytes(64),
+        "64 MiB and a byte": bytes(image.MAX_BYTES + 1),
+    }
+
+
+@pytest.mark.parametrize(("name", "data"), bad_inputs().items(), ids=bad_inputs())
+def test_bad_input_gets_a_4xx_and_the_next_film_an_answer(client: httpx.Client, name: str, data: bytes) -> None:
+    refused = ask(client, data)
+    assert 400 <= refused.status_code < 500
+    body = refused.json()
+    assert body["schema"] == 1
+    assert body["error"].keys() == {"code", "message", "hint"}
+    assert ask(client, FILM).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Explain: nonsense", "Target: nonsense", "Age: old", "Sex: ?", "Weight-Kg: -1", "Height-M: nan", "Foo: 1"],
+)
+def test_a_wrong_option_gets_a_4xx_and_the_next_film_an_answer(client: httpx.Client, header: str) -> None:
+    name, value = header.split(": ")
+    refused = ask(client, FILM, **{f"X-OsteoLens-{name}": value})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_option")
+    assert ask(client, FILM).status_code == 200
+
+
+def test_an_oversized_body_is_refused_by_the_front_end(server: Server, client: httpx.Client) -> None:
+    refused = ask(client, bytes(int(server.settings["max_request_size"]) + 1))
+    assert (refused.status_code, refused.content) == (413, b"")
+    assert ask(client, FILM).status_code == 200
+
+
+def test_the_logs_stay_small_and_hold_no_film(server: Server, client: httpx.Client) -> None:
+    assert server.folder
+    logs = [path for path in (server.folder / "logs").glob("*.log") if path.name != "access_log.log"]
+    assert logs
+    before = [path.read_bytes() for path in logs]
+    for _ in range(20):
+        ask(client, FILM).raise_for_status()
+    # What curl --data-binary sends unless it is given a content type: TorchServe fails to read it as a form.
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert ask(client, b"part of a film %zz", **form).status_code == 500
+    assert [path.read_bytes() for path in logs] == before
+
+
+def test_a_killed_worker_comes_back(server: Server, client: httpx.Client) -> None:
+    victim, survivor = workers(server)
+    os.kill(victim, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while victim in (now := workers(server)) or set(now.values()) != {"READY"}:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.2)
+    assert len(now) == 2
+    assert survivor in now
+    with ThreadPoolExecutor(8) as pool:
+        assert {response.status_code for response in pool.map(lambda _: ask(client, FILM), range(16))} == {200}
+
+
+def test_a_renewed_key_is_read_again(server: Server, client: httpx.Client) -> None:
+    """Last in this file: it makes the old key useless."""
+    old = server.inference_key
+    with management(server, "API") as http:
+        http.get("/token", params={"type": "inference"}).raise_for_status()
+    assert server.inference_key != old
+    assert ask(client, FILM).status_code == 400
+    assert ask(client, FILM, Authorization=f"Bearer {server.inference_key}").status_code == 200

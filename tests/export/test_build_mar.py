@@ -1,0 +1,137 @@
+"""The archive: what is in it, that it is the same every time, and that its own code runs."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import encoded, knee_like
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "export" / "build_mar.py"
+
+LOAD_AS_A_WORKER = """
+import knee_xray, osteolens
+from ts.context import Context, RequestProcessor
+from ts.utils.util import get_yaml_config
+context = Context("efficientnet", ".", {}, 8, None, "0.12.0", model_yaml_config=get_yaml_config("model-config.yaml"))
+handler = knee_xray.KneeXray()
+handler.initialize(context)
+context.request_processor, context.request_ids = [RequestProcessor({})], {0: "first"}
+print(osteolens.__file__)
+print(handler.handle([{"body": open("film.png", "rb").read()}], context)[0].decode())
+"""
+
+
+def build(model: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, SCRIPT, model, "--exports", model / "exports", "--out", out, *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with one (made-up) export."""
+    folder = Path(shutil.copytree(model_folder, tmp_path_factory.mktemp("export") / "efficientnet"))
+    (folder / "exports").mkdir()
+    (folder / "exports" / "model.onnx").write_bytes(b"stands for an export")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("store")
+    run = build(model, out)
+    assert run.returncode == 0, run.stderr
+    assert [path.name for path in sorted(out.iterdir())] == ["efficientnet.mar", "efficientnet.mar.sha256"]
+    return out / "efficientnet.mar"
+
+
+def test_it_holds_all_that_a_worker_needs_and_nothing_else(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as stored:
+        names = set(stored.namelist())
+        manifest = json.loads(stored.read("MAR-INF/MANIFEST.json"))
+    package = {name for name in names if name.startswith("osteolens/")}
+    sources = {f"osteolens/{path.relative_to(ROOT / 'src/osteolens')}" for path in (ROOT / "src").rglob("*.py")}
+    assert package == sources | {"osteolens/py.typed"}
+    assert names - package == {
+        "MAR-INF/MANIFEST.json", "card.json", "knee_xray.py", "model-config.yaml", "model.onnx", "requirements.txt",
+        "weights.safetensors",
+    }  # fmt: skip
+    assert manifest["model"]["modelName"] == "efficientnet"
+    assert manifest["model"]["modelVersion"] == "1.0"
+
+
+def test_its_checksum_is_beside_it(archive: Path) -> None:
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert archive.with_name("efficientnet.mar.sha256").read_text() == f"{digest}  efficientnet.mar\n"
+
+
+def test_its_requirements_are_pins_of_the_constraints(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as stored:
+        pins = stored.read("requirements.txt").decode().splitlines()
+    assert {pin.split("==")[0] for pin in pins} >= {"torch", "timm", "grad-cam", "safetensors"}
+    constraints = {line.strip().lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert set(pins) <= constraints
+
+
+def test_two_builds_give_the_same_bytes(archive: Path, model: Path, tmp_path: Path) -> None:
+    assert build(model, tmp_path).returncode == 0
+    assert (tmp_path / "efficientnet.mar").read_bytes() == archive.read_bytes()
+
+
+def test_a_second_build_has_nothing_to_do(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    build(model, out)
+    first = (out / "efficientnet.mar").stat().st_mtime_ns
+    again = build(model, out)
+    assert "up to date" in again.stdout
+    assert (out / "efficientnet.mar").stat().st_mtime_ns == first
+    assert "wrote" in build(model, out, "--force").stdout
+    assert (out / "efficientnet.mar").stat().st_mtime_ns != first
+
+
+@pytest.mark.parametrize("spoilt", ["efficientnet.mar", "efficientnet.mar.sha256"])
+def test_a_spoilt_archive_is_built_again(archive: Path, model: Path, tmp_path: Path, spoilt: str) -> None:
+    out = Path(shutil.copytree(archive.parent, tmp_path / "store"))
+    (out / spoilt).write_text("spoilt")
+    assert "wrote" in build(model, out).stdout
+    assert (out / "efficientnet.mar").read_bytes() == archive.read_bytes()
+
+
+def test_a_changed_export_is_built_in(archive: Path, model: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(model, tmp_path / "model"))
+    (changed / "exports" / "model.onnx").write_bytes(b"another export")
+    out = Path(shutil.copytree(archive.parent, tmp_path / "store"))
+    assert "wrote" in build(changed, out).stdout
+    with zipfile.ZipFile(out / "efficientnet.mar") as stored:
+        assert stored.read("model.onnx") == b"another export"
+
+
+def test_weights_that_do_not_fit_the_card_give_one_line_and_no_archive(model: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    (broken / "weights.safetensors").write_bytes(b"other weights")
+    run = build(broken, tmp_path / "store")
+    assert run.returncode == 2
+    assert re.fullmatch(r"error: .*sha256 is [0-9a-f]{64}, the card says [0-9a-f]{64}\n", run.stderr)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_runs_the_code_inside_not_an_installed_one(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive) as stored:
+        stored.extractall(tmp_path)
+    (tmp_path / "film.png").write_bytes(encoded(knee_like()))
+    # As TorchServe does it: started in the model's folder with that folder on PYTHONPATH.
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", LOAD_AS_A_WORKER],
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    imported, answer = run.stdout.splitlines()
+    assert Path(imported) == tmp_path / "osteolens" / "__init__.py"
+    assert json.loads(answer)["id"] == "first"

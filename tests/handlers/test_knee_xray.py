@@ -1,0 +1,181 @@
+"""The handler on TorchServe's own context, without a server."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from conftest import encoded, knee_like
+from ts.context import Context, RequestProcessor
+from ts.utils.util import list_classes_from_module
+
+from osteolens.errors import InputError, ServerError
+from osteolens.reader import Reader, Request
+from osteolens.schema import Answer
+
+HANDLER = Path(__file__).parents[2] / "handlers" / "knee_xray.py"
+FILM = encoded(knee_like())
+
+
+class Spy:
+    """A reader that notes what it is asked, and fails on the films that say so."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.calls: list[list[Request]] = []
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer | InputError]:
+        self.calls.append(list(requests))
+        if any(request.data == b"poison" for request in requests):
+            raise RuntimeError("out of luck")
+        return self.reader.answer(requests)
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("knee_xray", HANDLER)
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def reader(model_folder: Path) -> Reader:
+    return Reader(model_folder)
+
+
+@pytest.fixture
+def spy(reader: Reader) -> Spy:
+    return Spy(reader)
+
+
+@pytest.fixture
+def handler(module: ModuleType, spy: Spy) -> Any:
+    made = module.KneeXray()
+    made.reader = spy
+    return made
+
+
+def context_of(rows: int, headers: dict[str, str] | None = None, folder: Path = Path()) -> Context:
+    config = {"handler": {"threads": 1}}
+    context = Context("efficientnet", str(folder), {}, 8, None, "0.12.0", model_yaml_config=config)
+    context.request_processor = [RequestProcessor(dict(headers or {})) for _ in range(rows)]
+    context.request_ids = {row: f"id-{row}" for row in range(rows)}
+    return context
+
+
+def ask(handler: Any, *rows: dict[str, Any], headers: dict[str, str] | None = None) -> tuple[list[Any], list[int]]:
+    context = context_of(len(rows), headers)
+    bodies = handler.handle(list(rows), context)
+    assert all(isinstance(body, bytes) for body in bodies)
+    assert all(context.get_response_content_type(row) == "application/json" for row in range(len(rows)))
+    return [json.loads(body) for body in bodies], [context.get_response_status(row)[0] for row in range(len(rows))]
+
+
+def test_the_file_holds_exactly_one_class_as_torchserve_wants(module: ModuleType) -> None:
+    assert [found.__name__ for found in list_classes_from_module(module)] == ["KneeXray"]
+
+
+@pytest.mark.parametrize("row", [{"body": FILM}, {"data": bytearray(FILM)}])
+def test_one_film_gives_one_answer(handler: Any, row: dict[str, Any]) -> None:
+    [answer], [status] = ask(handler, row)
+    assert status == 200
+    assert answer["id"] == "id-0"
+    assert [map_["method"] for map_ in answer["explanations"]] == ["gradcam"]
+
+
+@pytest.mark.parametrize("name", ["X-OsteoLens-Weight-Kg", "x-osteolens-weight-kg"])
+def test_options_come_as_headers_whatever_their_case(handler: Any, spy: Spy, name: str) -> None:
+    ask(handler, {"body": FILM}, headers={name: "71.5", "Content-Type": "image/png"})
+    assert spy.calls[0][0].options == {"weight_kg": "71.5"}
+
+
+@pytest.mark.parametrize("text", [b"none", bytearray(b"none"), "none"])
+def test_options_come_as_form_parts_and_win_over_headers(handler: Any, spy: Spy, text: object) -> None:
+    [answer], _ = ask(handler, {"data": FILM, "explain": text}, headers={"X-OsteoLens-Explain": "layercam"})
+    assert spy.calls[0][0].options == {"explain": "none"}
+    assert answer["explanations"] == []
+
+
+def test_several_films_give_a_list_in_order_with_errors_as_rows(handler: Any) -> None:
+    [rows], [status] = ask(handler, {"data": FILM, "data2": b"no film", "data10": FILM})
+    assert status == 200
+    assert [row.get("id") for row in rows] == ["id-0.1", None, "id-0.3"]
+    assert rows[1]["error"]["code"] == "unsupported_type"
+
+
+@pytest.mark.parametrize(
+    ("row", "headers", "status", "code", "named"),
+    [
+        ({}, {}, 400, "empty_body", "no film"),
+        ({"body": b""}, {}, 400, "empty_body", "empty"),
+        ({"explain": b"none"}, {}, 400, "empty_body", "no film"),
+        ({"data": FILM, "file": b"x"}, {}, 400, "invalid_option", "'file'"),
+        ({"body": FILM}, {"X-OsteoLens-Explian": "none"}, 400, "invalid_option", "X-OsteoLens-Explian"),
+        ({"body": FILM}, {"X-OsteoLens-Explain": "nonsense"}, 400, "invalid_option", "nonsense"),
+        ({"data": FILM, "age": b"\xff"}, {}, 400, "invalid_option", "age"),
+        ({"body": {"parsed": "json"}}, {}, 415, "unsupported_type", "text"),
+        ({f"data{number}": FILM for number in range(33)}, {}, 413, "too_large", "33 films"),
+    ],
+)
+def test_a_wrong_request_gets_its_own_error(
+    handler: Any, row: dict[str, Any], headers: dict[str, str], status: int, code: str, named: str
+) -> None:
+    [answer], statuses = ask(handler, row, headers=headers)
+    assert statuses == [status]
+    assert answer["error"]["code"] == code
+    assert named in answer["error"]["message"]
+    assert answer["error"]["hint"]
+
+
+def test_a_batch_is_read_at_once_and_answered_row_by_row(handler: Any, spy: Spy) -> None:
+    rows = [{"body": FILM}, {"body": b""}, {"data": FILM, "data2": FILM}, {"film": FILM}, {"body": FILM}]
+    answers, statuses = ask(handler, *rows)
+    assert statuses == [200, 400, 200, 400, 200]
+    assert [len(call) for call in spy.calls] == [5]
+    assert [answers[0]["id"], answers[2][0]["id"], answers[2][1]["id"], answers[4]["id"]] == [
+        "id-0", "id-2.1", "id-2.2", "id-4"
+    ]  # fmt: skip
+
+
+def test_a_failure_stays_with_its_row_and_is_logged(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+    answers, statuses = ask(handler, {"body": FILM}, {"body": b"poison"}, {"body": FILM})
+    assert statuses == [200, 500, 200]
+    assert answers[1]["error"]["code"] == "internal_error"
+    assert "out of luck" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_a_request_that_cannot_be_unpacked_costs_nobody_else(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+    answers, statuses = ask(handler, {3: b"not a name"}, {"body": FILM})  # type: ignore[dict-item]
+    assert statuses == [500, 200]
+    assert answers[0]["error"]["code"] == "internal_error"
+    assert "Traceback" in caplog.text
+
+
+def test_code_from_elsewhere_than_the_archive_is_refused(module: ModuleType, model_folder: Path) -> None:
+    with pytest.raises(ServerError, match="not from the archive"):
+        module.KneeXray().initialize(context_of(0, folder=model_folder))
+
+
+def test_a_worker_computes_with_the_configured_threads(
+    module: ModuleType, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(module, "check_package", lambda folder: None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    try:
+        module.KneeXray().initialize(context_of(0, folder=model_folder))
+        assert torch.get_num_threads() == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        module.KneeXray().initialize(context_of(0, folder=model_folder))
+        assert torch.get_num_threads() == min(2, os.cpu_count() or 1)
+    finally:
+        module.set_threads(before)
