@@ -4,9 +4,12 @@ It unpacks what TorchServe hands over and packs what goes back; reading films is
 TorchServe wants exactly one class in this file, and exactly one entry per row of a batch, in order.
 """
 
+import ctypes
 import logging
 import os
+import platform
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -33,6 +36,7 @@ _FAILED: Result = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     ErrorAnswer(error=ErrorDetail(code="internal_error", message="the server failed", hint="its log says why")),
 )
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 logger = logging.getLogger(__name__)
 
 
@@ -51,6 +55,7 @@ class KneeXray:
         folder = Path(context.system_properties["model_dir"])
         check_package(folder)
         set_threads(int(os.environ.get("OMP_NUM_THREADS", context.model_yaml_config["handler"]["threads"])))
+        keep_freed_memory()
         self.reader = Reader(folder)
         self.reader.warm_up()
 
@@ -96,6 +101,18 @@ def set_threads(threads: int) -> None:
     """Limit each worker's computing threads: workers at the libraries' defaults (all cores) starve each other."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a feature map's buffer leaves free instead of giving it back and fetching it anew.
+
+    Nearly a third of a film's time went into the page faults of that; peak memory is the same. Elsewhere than on
+    glibc there is no such setting, and none is needed.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
+        libc.mallopt(_M_TRIM_THRESHOLD, 256 * 1024**2)
 
 
 def unpack(row: Mapping[str, Any], headers: Mapping[str, Any], request_id: str) -> list[Request]:
