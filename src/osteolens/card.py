@@ -26,8 +26,8 @@ class _Frozen(BaseModel):
 class PreprocessSpec(_Frozen):
     """The parameters of `osteolens.preprocess.prepare`."""
 
-    height: int = Field(320, ge=32, le=2048, description="input height in pixels")
-    width: int = Field(320, ge=32, le=2048, description="input width in pixels")
+    height: int = Field(224, ge=32, le=2048, description="input height in pixels")
+    width: int = Field(224, ge=32, le=2048, description="input width in pixels")
     crop_borders: bool = Field(True, description="cut off empty black or white borders first")
 
 
