@@ -81,7 +81,7 @@ def show(card: Card, part: Part, console: Console) -> None:
     """Print the card's figures side by side."""
     first = card.evaluations[0]
     table = Table(title=f"{first.films} films of {first.groups} groups", caption=f"{PROTOCOLS[part]}; {INTERVALS}")
-    table.add_column("figure", overflow="fold")
+    table.add_column("figure", no_wrap=True)
     for evaluation in card.evaluations:
         table.add_column(evaluation.subject, justify="right")
     cells = [{metric.name: metric for metric in evaluation.metrics} for evaluation in card.evaluations]
