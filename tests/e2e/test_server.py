@@ -226,7 +226,7 @@ def test_the_logs_stay_small_and_hold_no_film(server: Server, client: httpx.Clie
         ask(client, FILM).raise_for_status()
     # What curl --data-binary sends unless it is given a content type: TorchServe fails to read it as a form.
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert ask(client, b"part of a film %zz", **form).status_code == 500
+    assert ask(client, b"part of a film=%zz", **form).status_code == 500
     assert [path.read_bytes() for path in logs] == before
 
 
