@@ -21,7 +21,9 @@ def main(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run's folder. A run that was stopped there goes on exactly.")],
-    name: Annotated[str, typer.Option(help="The name under which the model will be served.")] = "efficientnet",
+    name: Annotated[
+        str | None, typer.Option(help="The name under which the model will be served; default: that of --out.")
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start anew where --out already holds a run.")] = False,
     trial: Annotated[
         bool,
@@ -38,7 +40,15 @@ def main(
     tensorboard/ and checkpoint.safetensors.
     """
     try:
-        fit(load_configuration(config), data, out, name=name, restart=restart, trial=trial, console=Console())
+        fit(
+            load_configuration(config),
+            data,
+            out,
+            name=name or out.name,
+            restart=restart,
+            trial=trial,
+            console=Console(),
+        )
     except OsteoLensError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
