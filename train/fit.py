@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from osteolens.errors import OsteoLensError
+from osteolens.console import one_line_errors
 from osteolens.training.config import load_configuration
 from osteolens.training.run import fit
 
 
+@one_line_errors
 def main(
     config: Annotated[Path, typer.Option(help="Settings, such as train/configs/efficientnet.toml.")],
     data: Annotated[
@@ -39,19 +40,8 @@ def main(
     Leaves in --out: model/ (weights and card), predictions.csv, split.csv, metrics.json, log.csv, curves.png,
     tensorboard/ and checkpoint.safetensors.
     """
-    try:
-        fit(
-            load_configuration(config),
-            data,
-            out,
-            name=name or out.name,
-            restart=restart,
-            trial=trial,
-            console=Console(),
-        )
-    except OsteoLensError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    settings = load_configuration(config)
+    fit(settings, data, out, name=name or out.name, restart=restart, trial=trial, console=Console())
 
 
 if __name__ == "__main__":
