@@ -1,6 +1,8 @@
 """Made-up films and a small model, so that no test needs real data or a download."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 from osteolens import models
 from osteolens.card import Card, PreprocessSpec, TrainingData, file_sha256
 from osteolens.labels import LABELS
+
+ROOT = Path(__file__).parents[1]
 
 
 def knee_like(height: int = 300, width: int = 240, seed: int = 0) -> NDArray[np.uint8]:
@@ -55,3 +59,17 @@ def make_model_folder(folder: Path, *, side: int = 96, has_t_score: bool = True,
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model_folder(tmp_path_factory.mktemp("models") / "efficientnet")
+
+
+def script_command(script: str) -> list[str]:
+    """How a script of export/ is run."""
+    return [sys.executable, str(ROOT / "export" / f"{script}.py")]
+
+
+@pytest.fixture(scope="session")
+def exports(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both exports of the small model, made by the scripts as the README runs them."""
+    out = tmp_path_factory.mktemp("exports")
+    for script in ("to_torchscript", "to_onnx"):
+        subprocess.run([*script_command(script), model_folder, "--out", out], check=True, capture_output=True)
+    return out

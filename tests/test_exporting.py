@@ -1,7 +1,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import script_command
 
 from osteolens import exporting, models
 from osteolens.card import load_card
@@ -16,21 +16,6 @@ from osteolens.errors import ExportError
 from osteolens.runtime import Prediction
 from osteolens.runtime.onnx import OnnxRuntime
 from osteolens.runtime.torchscript import TorchScriptRuntime
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def exports(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both files, made by the scripts as the README runs them."""
-    out = tmp_path_factory.mktemp("exports")
-    for script in ("to_torchscript", "to_onnx"):
-        subprocess.run([*script_command(script), model_folder, "--out", out], check=True, capture_output=True)
-    return out
-
-
-def script_command(script: str) -> list[str]:
-    return [sys.executable, str(ROOT / "export" / f"{script}.py")]
 
 
 def films(batch: int, side: int = 96) -> np.ndarray:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"labels", "errors"}),
     frozenset({"schema", "card", "sniff", "console"}),
-    frozenset({"image", "preprocess", "overlay", "client"}),
+    frozenset({"image", "preprocess", "overlay", "client", "archives", "java"}),
     frozenset({"models"}),
     frozenset({"gradcam"}),
     frozenset({"runtime"}),

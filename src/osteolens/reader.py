@@ -28,8 +28,9 @@ from osteolens.schema import (
     parse_options,
 )
 
-MAX_BATCH = 8
-"""Films that go through the model at once; more films are answered in turns."""
+MAX_BATCH = 4
+"""Films that go through the model at once; more are answered in turns. A CPU gains nothing from larger batches,
+which only take more memory."""
 
 
 @dataclass(frozen=True)

