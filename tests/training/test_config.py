@@ -26,7 +26,7 @@ def test_there_are_committed_configurations():
 def test_defaults(tmp_path):
     config = load(tmp_path, '[dataset]\nname = "a"')
     assert config.model.architecture == "tf_efficientnet_lite0"
-    assert (config.preprocess.height, config.preprocess.width) == (320, 320)
+    assert (config.preprocess.height, config.preprocess.width) == (224, 224)
     assert config.data.skip == ""
 
 
