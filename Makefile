@@ -1,6 +1,6 @@
 # Two commands do everything: `make serve` and `make test`. Both make .venv and install what they need.
 .DEFAULT_GOAL := help
-.PHONY: help serve archives test lint format clean
+.PHONY: help install serve archives test lint format clean
 .SECONDARY:
 
 VENV := .venv
@@ -11,6 +11,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet -
 
 help:
 	@echo "make serve     install, build the archives and start TorchServe (Ctrl-C stops it)"
+	@echo "make install   install everything, for training and exporting too"
 	@echo "make test      install what the tests need and run them all"
 	@echo "make lint      ruff and mypy --strict"
 	@echo "make archives  build model_store/*.mar from weights/"
@@ -34,6 +35,8 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing what development needs (PyTorch is large: this takes a few minutes, once)"
 	$(PIP_INSTALL) -e '.[dev]'
 	@touch $(VENV)/.serve $@
+
+install: $(VENV)/.dev
 
 build/%/model.torchscript.pt: weights/%/card.json weights/%/weights.safetensors | $(VENV)/.serve
 	$(BIN)/python export/to_torchscript.py weights/$* --out build/$*

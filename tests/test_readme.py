@@ -120,7 +120,7 @@ def test_train_export_and_archive(checkout: Path) -> None:
     short = re.sub(r"(?m)^(epochs) = \d+", r"\1 = 1", settings.read_text())
     short = re.sub(r"(?m)^(height|width) = \d+", r"\1 = 64", short)
     settings.write_text(short)
-    for command in commands("make .venv/.dev", "train/fit.py", "export/"):
+    for command in commands("make install", "train/fit.py", "export/"):
         run(command, checkout)
     card = json.loads((checkout / "runs" / "mine" / "model" / "card.json").read_text())
     assert card["preprocess"]["height"] == 64
@@ -129,7 +129,7 @@ def test_train_export_and_archive(checkout: Path) -> None:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     tested = (
-        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make .venv/.dev",
+        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
         "train/fit.py --config", "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py",
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
     )  # fmt: skip
