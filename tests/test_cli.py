@@ -51,6 +51,7 @@ def test_predict_prints_a_table(films: Path, model_folder: Path) -> None:
     assert "a.png" in done.stdout
     assert "bad [1].txt" in done.stdout
     assert "plain text" in done.stdout
+    assert "not a diagnostic device" in done.stdout
 
 
 @pytest.mark.parametrize(

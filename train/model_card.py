@@ -38,8 +38,8 @@ LIMITS = """\
 - **Few device families** made the films, and a file's size alone tells something of its label. Films are cropped,
   scaled and padded, and patches and borders erased at random in training, which lessens that but can't undo it.
 - **The classes are uneven**; the loss weighs them to be equal, so the probabilities are not calibrated to any clinic.
-- **Heat maps show where the evidence for a class lay in the last feature map**, ten cells across. They are relative to
-  their own maximum, do not outline anatomy, and do not show that the answer is right.
+- **Heat maps show where the evidence for a class lay in the last feature map**, a few cells across. They are
+  relative to their own maximum, do not outline anatomy, and do not show that the answer is right.
 
 ## How the films were used
 Films that were published twice with contradictory labels (`conflict`) were left out. Films of one `group` (the same

@@ -19,6 +19,7 @@ from osteolens.schema import Answer
 Ask = Callable[[Path, Mapping[str, str]], Answer]
 Outcome = Answer | OsteoLensError | OSError
 
+_COLUMNS = ("film", "answer", "probabilities", "T-score", "remarks")
 ALL_ANSWERED, SOME_FAILED, UNREACHABLE = 0, 3, 4
 
 
@@ -99,7 +100,7 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
         return
     if not outcomes:
         return
-    table = Table("film", "answer", "probabilities", "T-score", "remarks")
+    table = Table(*_COLUMNS, caption="Research software, not a diagnostic device.")
     for path, outcome in outcomes:
         table.add_row(Text(path.name), *map(Text, _cells(outcome)))
     Console().print(table)
