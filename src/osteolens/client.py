@@ -25,7 +25,6 @@ _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _KEY_HINT = f"give the inference key of key_file.json as {KEY_VARIABLE} or with --key-file"
 _FRONT_END_HINTS = {
     400: _KEY_HINT,  # TorchServe's answer to a wrong or missing key
-    401: _KEY_HINT,
     404: "is that model's archive in model_store?",
     413: "send at most 64 MiB",
     503: "the server is busy or its worker is starting; try again",
