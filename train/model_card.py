@@ -42,9 +42,8 @@ LIMITS = """\
   relative to their own maximum, do not outline anatomy, and do not show that the answer is right.
 
 ## How the films were used
-Films that were published twice with contradictory labels (`conflict`) were left out. Films of one `group` (the same
-picture or the same patient under several names) were never split. The held-out films were read once, after every
-choice had been made on the validation films.
+Films that were published twice with contradictory labels (`conflict`) were left out. Films of one `group` were
+never split. The held-out films were read once, after every choice had been made on the validation films.
 """
 
 
