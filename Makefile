@@ -6,7 +6,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
-MODELS := $(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json))
+# knee_oa grades osteoarthritis: it is served when it is asked for, with make serve MODELS="knee_oa knee".
+MODELS ?= $(filter-out knee_oa,$(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json)))
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt
 
 help:

@@ -29,6 +29,7 @@ CONFIG_FILE, REQUIREMENTS_FILE, MANIFEST = "model-config.yaml", "requirements.tx
 EXPORTS = ("model.onnx", "model.torchscript.pt")
 NEEDED = (
     "grad-cam", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision",
+    "ultralytics-opencv-headless",
 )  # fmt: skip
 """What the handler imports. Written in the archive for the record: TorchServe is told not to install it."""
 

@@ -14,7 +14,7 @@ def main(
     model: Annotated[Path, typer.Argument(help="model folder, for example weights/efficientnet")],
     out: Annotated[Path, typer.Option(help="folder for model.onnx")] = Path("build"),
 ) -> None:
-    """Write model.onnx: films (uint8, any batch size) -> logits, t_score."""
+    """Write model.onnx: films (uint8, any batch size) -> logits, t_score; an ensemble's members' own as well."""
     typer.echo(f"wrote {to_onnx(model, out)}")
 
 

@@ -36,16 +36,23 @@ def encoded(pixels: NDArray[np.uint8] | Image.Image, kind: str = "PNG", **option
     return buffer.getvalue()
 
 
-def make_model_folder(folder: Path, *, side: int = 96, has_t_score: bool = True, seed: int = 0) -> Path:
-    """A model folder as training writes it, with packaged ImageNet weights under random heads."""
+def make_model_folder(
+    folder: Path,
+    *,
+    side: int = 96,
+    has_t_score: bool = True,
+    seed: int = 0,
+    architecture: str = "tf_efficientnet_lite0",
+) -> Path:
+    """A model folder as training writes it, with packaged starting weights under random heads."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    model = models.build("tf_efficientnet_lite0", len(LABELS), has_t_score=has_t_score, pretrained=True)
+    model = models.build(architecture, len(LABELS), has_t_score=has_t_score, pretrained=True)
     torch.nn.init.normal_(model.classifier.weight, std=0.1)  # spread the answers of different films
     weights = models.save_weights(model, folder)
     card = Card(
         name=folder.name,
-        architecture="tf_efficientnet_lite0",
+        architecture=architecture,
         labels=LABELS,
         has_t_score=has_t_score,
         preprocess=PreprocessSpec(height=side, width=side),
@@ -59,6 +66,24 @@ def make_model_folder(folder: Path, *, side: int = 96, has_t_score: bool = True,
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model_folder(tmp_path_factory.mktemp("models") / "efficientnet")
+
+
+@pytest.fixture(scope="session")
+def member_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """An EfficientNet and a YOLOv5."""
+    folder = tmp_path_factory.mktemp("members")
+    return [
+        make_model_folder(folder / "efficientnet", seed=1),
+        make_model_folder(folder / "yolov5", seed=2, architecture="yolov5n"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def ensemble_folder(member_folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both of them in one model folder."""
+    folder = tmp_path_factory.mktemp("ensemble") / "knee"
+    models.save_ensemble(member_folders, folder, "knee")
+    return folder
 
 
 def script_command(script: str) -> list[str]:

@@ -14,6 +14,7 @@ from osteolens import exporting, models
 from osteolens.card import load_card
 from osteolens.errors import ExportError
 from osteolens.runtime import Prediction
+from osteolens.runtime.eager import EagerRuntime
 from osteolens.runtime.onnx import OnnxRuntime
 from osteolens.runtime.torchscript import TorchScriptRuntime
 
@@ -24,13 +25,31 @@ def films(batch: int, side: int = 96) -> np.ndarray:
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_exports_answer_as_the_eager_model(batch: int, model_folder: Path, exports: Path) -> None:
-    model, _ = models.load(model_folder)
-    with torch.no_grad():
-        logits, t_score = model(torch.from_numpy(films(batch)))
-    eager = Prediction(logits.numpy(), t_score.numpy())
+    eager = EagerRuntime(model_folder).predict(films(batch))
     for runtime in (TorchScriptRuntime(exports / "model.torchscript.pt"), OnnxRuntime(exports / "model.onnx")):
         for _ in range(3):
             assert exporting.max_difference(eager, runtime.predict(films(batch))) < 1e-4
+
+
+SINGLE = {"logits": [3], "t_score": []}
+MEMBERS = {"member_logits": [2, 3], "member_t_score": [2]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "outputs"), [("yolov5", SINGLE), ("ensemble", SINGLE | MEMBERS)])
+def test_exports_of_the_other_kinds_do_so_too(
+    kind: str, outputs: dict[str, list[int]], member_folders: list[Path], ensemble_folder: Path, tmp_path: Path
+) -> None:
+    folder = {"yolov5": member_folders[1], "ensemble": ensemble_folder}[kind]
+    eager = EagerRuntime(folder)
+    scripted = TorchScriptRuntime(exporting.to_torchscript(folder, tmp_path))
+    graph = OnnxRuntime(exporting.to_onnx(folder, tmp_path))
+    assert {output.name: output.shape[1:] for output in graph.session.get_outputs()} == outputs
+    for batch in (1, 2, 7, 32):
+        expected = eager.predict(films(batch))
+        assert (expected.member_logits is not None) == (kind == "ensemble")
+        for runtime in (scripted, graph):
+            assert exporting.max_difference(expected, runtime.predict(films(batch))) < 1e-4
 
 
 def test_torchscript_has_features_and_head(model_folder: Path, exports: Path) -> None:
@@ -54,6 +73,7 @@ def test_onnx_says_what_it_is(model_folder: Path, exports: Path) -> None:
     assert films_input.type == "tensor(uint8)"
     assert films_input.shape[1:] == [1, 96, 96]
     assert isinstance(films_input.shape[0], str)  # any batch
+    assert {output.name: output.shape[1:] for output in session.get_outputs()} == SINGLE
 
 
 def test_an_export_that_differs_leaves_no_file(
@@ -75,6 +95,18 @@ def test_a_wrong_t_score_alone_fails_too() -> None:
     nothing = Prediction(logits, np.array([np.nan], np.float32))
     assert exporting.max_difference(nothing, nothing) == 0.0
     assert not exporting.max_difference(one, nothing) < 1e-4
+
+
+def test_a_wrong_member_alone_fails_too() -> None:
+    logits, t_score = np.zeros((1, 2), np.float32), np.zeros(1, np.float32)
+    members, t_scores = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2), np.float32)
+    right = Prediction(logits, t_score, members, t_scores)
+    other_logits = Prediction(logits, t_score, np.array([[[0.0, 0.0], [np.log(3), 0.0]]], np.float32), t_scores)
+    other_t_score = Prediction(logits, t_score, members, np.array([[0.0, 0.5]], np.float32))
+    assert exporting.max_difference(right, right) == 0.0
+    assert exporting.max_difference(right, other_logits) == pytest.approx(0.25)
+    assert exporting.max_difference(right, other_t_score) == pytest.approx(0.5)
+    assert not exporting.max_difference(right, Prediction(logits, t_score)) < 1e-4
 
 
 @pytest.mark.parametrize("script", ["to_torchscript", "to_onnx"])

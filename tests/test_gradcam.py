@@ -10,7 +10,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from osteolens import gradcam, models
-from osteolens.models import KneeModel
+from osteolens.models import Ensemble, KneeModel, Model
 from osteolens.schema import Method
 
 METHODS = [method for method in get_args(Method) if method != "none"]
@@ -52,6 +52,30 @@ def test_gradcam_equals_numbers_worked_out_by_hand() -> None:
     # class 0: 4/4 * bright + 1/4 * dark; class 1: -2/4 * bright + 6/4 * dark, cut at zero
     np.testing.assert_allclose(maps[0], [[1.0, 0.25], [0.25, 0.25]], atol=1e-6)
     np.testing.assert_allclose(maps[1], [[0.0, 1.5], [1.5, 1.5]], atol=1e-6)
+
+
+def second() -> KneeModel:
+    """Another member: its weights are twice those of `tiny`, and so are its maps."""
+    model = tiny()
+    model.classifier.weight.mul_(2)
+    return model
+
+
+def test_an_ensemble_s_map_is_the_mean_of_its_members_maps_as_they_are() -> None:
+    ensemble = Ensemble([tiny(), second()])
+    features = ensemble.features(FILM)
+    maps = gradcam.explain(ensemble, FILM.repeat(2, 1, 1, 1), features.repeat(2, 1, 1, 1), "gradcam", [0, 1])
+    # 1.5 times the maps above
+    np.testing.assert_allclose(maps[0], [[1.5, 0.375], [0.375, 0.375]], atol=1e-6)
+    np.testing.assert_allclose(maps[1], [[0.0, 2.25], [2.25, 2.25]], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_that_holds_for_every_method(method: Method) -> None:
+    one, other = (gradcam.explain(model, FILM, model.features(FILM), method, [1]) for model in (tiny(), second()))
+    ensemble = Ensemble([tiny(), second()])
+    maps = gradcam.explain(ensemble, FILM, ensemble.features(FILM), method, [1])
+    np.testing.assert_allclose(maps, (one + other) / 2, atol=1e-6)
 
 
 def test_three_calls_in_a_row_give_the_same_map() -> None:
@@ -98,25 +122,38 @@ def efficientnet() -> KneeModel:
 
 
 @pytest.fixture(scope="module")
+def kinds(efficientnet: KneeModel) -> dict[str, Model]:
+    """A model of every kind."""
+    torch.manual_seed(0)
+    yolov5 = models.for_inference(models.build("yolov5n", 3, has_t_score=True, pretrained=True))
+    return {"efficientnet": efficientnet, "yolov5": yolov5, "ensemble": Ensemble([efficientnet, yolov5])}
+
+
+@pytest.fixture(scope="module")
 def films() -> Tensor:
     return torch.from_numpy(np.stack([knee_like(96, 96, seed)[None] for seed in range(2)]))
 
 
-def test_running_on_the_head_equals_the_package_on_the_whole_model(efficientnet: KneeModel, films: Tensor) -> None:
+@pytest.mark.parametrize("kind", ["efficientnet", "yolov5"])
+def test_running_on_the_head_equals_the_package_on_the_whole_model(
+    kind: str, kinds: dict[str, Model], films: Tensor
+) -> None:
+    model = kinds[kind]
+
     class Whole(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model, self.last = efficientnet, nn.Identity()
+            self.model, self.last = model, nn.Identity()
 
         def forward(self, x: Tensor) -> Tensor:
             return self.model.head(self.last(self.model.features(x)))[0]
 
     whole = Whole()
     cam = pytorch_grad_cam.GradCAM(whole, [whole.last])
-    features = efficientnet.features(films)
+    features = model.features(films)
     for target in range(3):
         expected = cam(films.float().requires_grad_(), [ClassifierOutputTarget(target)] * 2)
-        maps = gradcam.explain(efficientnet, films, features, "gradcam", [target] * 2)
+        maps = gradcam.explain(model, films, features, "gradcam", [target] * 2)
         for ours, theirs in zip(maps, expected, strict=True):
             scaled = scale_cam_image(scale_cam_image(ours[None], (96, 96)))[0]
             np.testing.assert_allclose(scaled, theirs, atol=1e-3)
@@ -127,8 +164,20 @@ def test_running_on_the_head_equals_the_package_on_the_whole_model(efficientnet:
 def test_every_method_gives_maps_of_the_feature_map_s_size(
     method: Method, efficientnet: KneeModel, films: Tensor
 ) -> None:
-    features = efficientnet.features(films)
-    maps = gradcam.explain(efficientnet, films, features, method, [0, 2])
+    assert_whole(efficientnet, films, method)
+
+
+@pytest.mark.parametrize("kind", ["yolov5", "ensemble"])
+@pytest.mark.parametrize("method", ["gradcam", "layercam", "eigencam"])
+def test_the_other_kinds_are_explained_in_the_same_way(
+    method: Method, kind: str, kinds: dict[str, Model], films: Tensor
+) -> None:
+    assert_whole(kinds[kind], films, method)
+
+
+def assert_whole(model: Model, films: Tensor, method: Method) -> None:
+    features = model.features(films)
+    maps = gradcam.explain(model, films, features, method, [0, 2])
     assert maps.shape == (2, *features.shape[2:])
     assert maps.dtype == np.float32
     assert maps.min() >= 0

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"labels", "errors"}),
     frozenset({"schema", "card", "sniff", "console"}),
-    frozenset({"image", "preprocess", "overlay", "client", "archives", "java"}),
+    frozenset({"image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
     frozenset({"models"}),
     frozenset({"gradcam"}),
     frozenset({"runtime"}),
@@ -22,7 +22,10 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"predicting", "serving"}),
     frozenset({"cli"}),
 )
-LIGHT = ("labels", "errors", "schema", "card", "sniff", "console", "image", "preprocess", "overlay", "client", "cli")
+LIGHT = (
+    "labels", "errors", "schema", "card", "sniff", "console", "image", "preprocess", "overlay", "calibration", "client",
+    "cli",
+)  # fmt: skip
 HEAVY = ("torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam")
 
 

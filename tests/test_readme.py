@@ -120,17 +120,19 @@ def test_train_export_and_archive(checkout: Path) -> None:
     short = re.sub(r"(?m)^(epochs) = \d+", r"\1 = 1", settings.read_text())
     short = re.sub(r"(?m)^(height|width) = \d+", r"\1 = 64", short)
     settings.write_text(short)
-    for command in commands("make install", "train/fit.py", "export/"):
+    for command in commands("make install", "train/fit.py", "train/cross_validate.py", "osteolens report", "export/"):
         run(command, checkout)
     card = json.loads((checkout / "runs" / "mine" / "model" / "card.json").read_text())
     assert card["preprocess"]["height"] == 64
+    assert (checkout / "runs" / "crossed" / "model" / "card.json").is_file()
+    assert "Research software" in (checkout / "runs" / "crossed" / "report.html").read_text()
     assert {path.name for path in (checkout / "model_store").glob("mine*")} == {"mine.mar", "mine.mar.sha256"}
 
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     tested = (
         "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
-        "train/fit.py --config", "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py",
+        "train/fit.py --config", "train/cross_validate.py --config", "osteolens report runs/crossed", "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py",
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
     )  # fmt: skip
     assert [command for command in COMMANDS if not any(word in command for word in tested)] == []

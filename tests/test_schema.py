@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from osteolens.errors import EmptyInput, InvalidOption
 from osteolens.labels import LABELS
@@ -12,8 +13,15 @@ ANSWER = {
     "label": "osteopenia",
     "probabilities": {"normal": 0.1, "osteopenia": 0.6, "osteoporosis": 0.3},
     "t_score": {"estimate": -1.8, "interval_90": [-2.9, -0.7]},
+    "fold_spread": None,
     "triage": "uncertain",
-    "fused": None,
+    "fused": {
+        "inputs": ["age", "sex"],
+        "label": "osteoporosis",
+        "probabilities": {"normal": 0.0, "osteopenia": 0.25, "osteoporosis": 0.75},
+        "t_score": {"estimate": -2.6, "interval_90": [-3.0, -2.25]},
+        "triage": "refer",
+    },
     "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.2},
     "film": {"width": 10, "height": 20},
     "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1}],
@@ -32,6 +40,22 @@ def test_the_contract_round_trips() -> None:
         {"schema": 1, "error": {"code": "empty_body", "message": "the body is empty", "hint": "send a film"}},
     ]
     assert parse(dump([answer, error])) == [answer, error]
+
+
+def test_an_answer_of_before_these_fields_is_still_read() -> None:
+    old = {name: value for name, value in ANSWER.items() if name not in ("fold_spread", "triage", "fused")}
+    answer = parse(json.dumps(old).encode())
+    assert isinstance(answer, Answer)
+    assert (answer.fold_spread, answer.triage, answer.fused) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"triage": "ruled out"}, {"fused": {"osteoporosis": 0.5}}, {"fused": ANSWER["fused"] | {"inputs": ["bmi"]}}],
+)
+def test_other_zones_and_facts_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        parse(json.dumps(ANSWER | change).encode())
 
 
 def test_header_names() -> None:

@@ -6,8 +6,9 @@ version and hash. Code reads its numbers from here and holds none of its own.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -17,6 +18,8 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "weights.safetensors"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+PatientFact = Literal["age", "sex", "weight_kg", "height_m"]
+PATIENT_FACTS: tuple[PatientFact, ...] = get_args(PatientFact)
 
 
 class _Frozen(BaseModel):
@@ -29,6 +32,8 @@ class PreprocessSpec(_Frozen):
     height: int = Field(224, ge=32, le=2048, description="input height in pixels")
     width: int = Field(224, ge=32, le=2048, description="input width in pixels")
     crop_borders: bool = Field(True, description="cut off empty black or white borders first")
+    centre_height: float = Field(1.0, ge=0.2, le=1, description="share of the height kept around the centre")
+    centre_width: float = Field(1.0, ge=0.2, le=1, description="share of the width kept around the centre")
 
 
 class Metric(_Frozen):
@@ -61,6 +66,70 @@ class TrainingData(_Frozen):
     groups: dict[str, int] = Field(description="groups per part of the split")
 
 
+class Temperature(_Frozen):
+    """Temperature scaling: logits / temperature (Guo et al., "On calibration of modern neural networks", 2017)."""
+
+    method: Literal["temperature"] = "temperature"
+    temperature: float = Field(gt=0, description="above 1: the model was too sure")
+
+
+class VectorScaling(_Frozen):
+    """Vector scaling, per label (Guo et al. 2017): log-probability x scale + bias is the new logit.
+
+    Of the log-probability, not of the logit: an ensemble's logits have another offset than those of its members.
+    """
+
+    method: Literal["vector"] = "vector"
+    scale: tuple[float, ...]
+    bias: tuple[float, ...]
+
+
+class OperatingPoint(_Frozen):
+    """A threshold of a score, and what it reached on the out-of-fold predictions that it was fitted on."""
+
+    threshold: float = Field(description="a film whose score is at or above it counts as positive")
+    sensitivity: float = Field(ge=0, le=1)
+    specificity: float = Field(ge=0, le=1)
+
+
+class OperatingPoints(_Frozen):
+    """Where triage draws its lines; `osteolens.calibration.triage` applies them."""
+
+    label: str = Field(description="the score is the probability of this label and of those after it")
+    high_sensitivity: OperatingPoint = Field(description="below its threshold: low suspicion")
+    high_specificity: OperatingPoint = Field(description="at its threshold or above: refer, and this rule goes first")
+
+
+class TScoreInterval(_Frozen):
+    """A conformal prediction interval: estimate - half width to estimate + half width."""
+
+    half_width: float = Field(gt=0, description="standard deviations from the young adult mean")
+    level: float = Field(0.9, ge=0.9, le=0.9, description="share of films whose T-score it is meant to contain")
+
+
+class TScoreFusion(_Frozen):
+    """A linear T-score: intercept + sum of coefficient x input, with the interval of that estimate."""
+
+    intercept: float
+    coefficients: dict[str, float]
+    interval: TScoreInterval | None = None
+
+
+class Fusion(_Frozen):
+    """A stacked model over the image's answer and the patient's facts; `osteolens.calibration.fuse` applies it.
+
+    The logit of label k is intercepts[k] + sum over the inputs of coefficients[input][k] x input. The inputs are
+    `log_probability_<label>` (natural logarithm of the calibrated probability), `t_score` (the image's estimate),
+    and the patient's `age` (years), `female` (1 or 0), `weight_kg` and `height_m`.
+    """
+
+    inputs: tuple[PatientFact, ...] = Field(min_length=1, description="what has to be known of the patient")
+    intercepts: tuple[float, ...] = Field(description="one per label")
+    coefficients: dict[str, tuple[float, ...]] = Field(description="input to one number per label")
+    t_score: TScoreFusion | None = None
+    operating_points: OperatingPoints | None = None
+
+
 class Card(_Frozen):
     """A model card, schema version 1."""
 
@@ -69,13 +138,22 @@ class Card(_Frozen):
         description="the name it is served under"
     )
     version: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,2}$")] = "1.0"
-    architecture: str = Field(description="a name `osteolens.models.build` knows")
+    architecture: str = Field(description="a name `osteolens.models.build` knows, or `ensemble`")
+    members: tuple[str, ...] = Field((), description="of an ensemble: the architecture of each member, in order")
     labels: tuple[str, ...] = Field(min_length=2)
     has_t_score: bool = Field(description="whether the T-score head was trained")
     preprocess: PreprocessSpec
     weights_sha256: Sha256
     data: TrainingData
     evaluations: tuple[Evaluation, ...] = ()
+    calibration: Temperature | VectorScaling | None = Field(
+        None, discriminator="method", description="none: the probabilities are the softmax of the logits"
+    )
+    operating_points: OperatingPoints | None = Field(None, description="none: no triage")
+    t_score_interval: TScoreInterval | None = None
+    fusion: tuple[Fusion, ...] = Field(
+        (), description="from few inputs to many; the last whose inputs are given counts"
+    )
     intended_use: str = "Research on knee radiographs. Not a diagnostic device."
     licence: str = "AGPL-3.0-or-later"
 
@@ -83,6 +161,23 @@ class Card(_Frozen):
     def _labels_are_distinct(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels must be distinct, found {list(self.labels)}")
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_model(self) -> Self:
+        """A parameter for another label or input must fail when the card is read, not when a film is."""
+        count = len(self.labels)
+        if isinstance(self.calibration, VectorScaling):
+            lengths = {len(self.calibration.scale), len(self.calibration.bias)}
+            _expect(lengths == {count}, f"calibration: not {count} labels")
+        for points in (self.operating_points, *(fusion.operating_points for fusion in self.fusion)):
+            _expect(points is None or points.label in self.labels, f"operating points: no label of {list(self.labels)}")
+        for fusion in self.fusion:
+            known = fusion_inputs(self.labels, fusion.inputs, has_t_score=self.has_t_score)
+            used = fusion.coefficients.keys() | (fusion.t_score.coefficients.keys() if fusion.t_score else set())
+            _expect(used <= set(known), f"fusion: unknown inputs {sorted(used - set(known))}; known are {list(known)}")
+            lengths = {len(fusion.intercepts), *(len(row) for row in fusion.coefficients.values())}
+            _expect(lengths == {count}, f"fusion: not {count} labels")
         return self
 
     @property
@@ -96,6 +191,17 @@ class Card(_Frozen):
         path = folder / CARD_FILE
         path.write_text(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
         return path
+
+
+def fusion_inputs(labels: Sequence[str], facts: Sequence[PatientFact], *, has_t_score: bool) -> tuple[str, ...]:
+    """The names of the numbers that a `Fusion` may weigh, in order."""
+    image = (*(f"log_probability_{label}" for label in labels), *(("t_score",) if has_t_score else ()))
+    return (*image, *("female" if fact == "sex" else fact for fact in facts))
+
+
+def _expect(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)
 
 
 def file_sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from osteolens import __version__
+from osteolens.calibration import describe_parameters
 from osteolens.card import Card, load_card
 from osteolens.console import one_line_errors
 from osteolens.schema import Method
@@ -102,6 +103,23 @@ def serve(
     serving.run(serving.Server(config, port=port, model_store=model_store, folder=Path.cwd()))
 
 
+@app.command()
+@one_line_errors
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder, as train/cross_validate.py and train/fit.py leave it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page; default report.html in the run. figures/ is made beside it.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's table or folder of films: shows example films under their maps.")
+    ] = None,
+) -> None:
+    """Write a page of all that is known of a run's model, from its stored predictions."""
+    from osteolens.training.report_page import write_report_page
+
+    typer.echo(f"written to {write_report_page(run, out, data)}")
+
+
 @card_app.command("show")
 @one_line_errors
 def card_show(
@@ -128,6 +146,8 @@ def _facts(card: Card) -> Table:
     table.add_row("labels", ", ".join(card.labels))
     table.add_row("input", f"{card.preprocess.height} x {card.preprocess.width} pixels")
     table.add_row("T-score", "yes" if card.has_t_score else "no")
+    for name, meaning in describe_parameters(card):
+        table.add_row(name, meaning)
     table.add_row("trained on", f"{card.data.name} {card.data.source} ({card.data.licence})")
     table.add_row("split", card.data.split)
     table.add_row("films", ", ".join(f"{part} {count}" for part, count in card.data.films.items()))

@@ -3,17 +3,19 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from osteolens import models
 from osteolens.card import Card
 from osteolens.errors import ExportError
-from osteolens.models import KneeModel
+from osteolens.models import Model
 from osteolens.runtime import Prediction, Runtime
 from osteolens.runtime.onnx import OnnxRuntime
 from osteolens.runtime.torchscript import TorchScriptRuntime
@@ -21,15 +23,17 @@ from osteolens.runtime.torchscript import TorchScriptRuntime
 TORCHSCRIPT_FILE = "model.torchscript.pt"
 ONNX_FILE = "model.onnx"
 ONNX_OPSET = 20
+OUTPUTS = [output.name for output in fields(Prediction)]
+"""Names of an ONNX graph's outputs: the first two for a single model, all for an ensemble."""
 CHECKED_BATCHES = (1, 2, 7, 32)
 MAX_DIFFERENCE = 1e-4
 """Largest difference of a probability (and of a T-score) between an export and the eager model."""
 
 
-class _Scriptable(nn.Module):
-    """The model with `features` and `head` as methods of their own in the exported file."""
+class _Exported(nn.Module):
+    """All that a model answers; in TorchScript, `features` and `head` are methods of their own as well."""
 
-    def __init__(self, model: KneeModel) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
@@ -38,10 +42,10 @@ class _Scriptable(nn.Module):
         return self.model.features(x)
 
     @torch.jit.export
-    def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.head(features)
+    def head(self, features: Tensor) -> list[Tensor]:
+        return self.model.outputs(features)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         return self.head(self.features(x))
 
 
@@ -61,7 +65,7 @@ def to_torchscript(folder: Path, out: Path) -> Path:
     model, card = models.load(folder)
 
     def write(path: Path) -> Runtime:
-        scripted = torch.jit.script(_Scriptable(copy.deepcopy(model)).eval())
+        scripted = torch.jit.script(_Exported(copy.deepcopy(model)).eval())
         scripted.save(str(path), _extra_files={"card.json": card.model_dump_json()})  # type: ignore[no-untyped-call]
         return TorchScriptRuntime(path)
 
@@ -71,8 +75,9 @@ def to_torchscript(folder: Path, out: Path) -> Path:
 def to_onnx(folder: Path, out: Path) -> Path:
     """Export a model folder to ONNX with a dynamic batch; see `to_torchscript` for arguments and errors.
 
-    The graph takes `films` uint8 [N, 1, H, W] and gives `logits` float32 [N, K] and `t_score` float32 [N].
-    Its metadata name the card's hash, the labels and the opset.
+    The graph takes `films` uint8 [N, 1, H, W] and gives `logits` float32 [N, K] and `t_score` float32 [N]; that of
+    an ensemble also gives `member_logits` float32 [N, M, K] and `member_t_score` float32 [N, M]. The
+    graph's metadata name the card's hash, the labels and the opset.
     """
     model, card = models.load(folder)
 
@@ -80,11 +85,11 @@ def to_onnx(folder: Path, out: Path) -> Path:
         spec = card.preprocess
         example = torch.zeros(2, 1, spec.height, spec.width, dtype=torch.uint8)
         program = torch.onnx.export(
-            model,
+            _Exported(model).eval(),
             (example,),
             dynamo=True,
             input_names=["films"],
-            output_names=["logits", "t_score"],
+            output_names=OUTPUTS if card.members else OUTPUTS[:2],
             dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
             opset_version=ONNX_OPSET,
             verbose=False,
@@ -105,7 +110,7 @@ def to_onnx(folder: Path, out: Path) -> Path:
     return _write_checked(out / ONNX_FILE, write, model, card)
 
 
-def _write_checked(path: Path, write: Callable[[Path], Runtime], model: KneeModel, card: Card) -> Path:
+def _write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, card: Card) -> Path:
     """Write beside the final name, compare with eager, and only then give the file its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".draft-{path.name}")
@@ -117,13 +122,13 @@ def _write_checked(path: Path, write: Callable[[Path], Runtime], model: KneeMode
     return path
 
 
-def _compare(exported: Runtime, model: KneeModel, card: Card, name: str) -> None:
+def _compare(exported: Runtime, model: Model, card: Card, name: str) -> None:
     random = np.random.default_rng(0)
     for batch in CHECKED_BATCHES:
         films = random.integers(0, 256, (batch, 1, card.preprocess.height, card.preprocess.width), dtype=np.uint8)
         with torch.no_grad():
-            logits, t_score = model(torch.from_numpy(films))
-        difference = max_difference(Prediction(logits.numpy(), t_score.numpy()), exported.predict(films))
+            outputs = model.outputs(model.features(torch.from_numpy(films)))
+        difference = max_difference(Prediction(*(output.numpy() for output in outputs)), exported.predict(films))
         if not difference < MAX_DIFFERENCE:
             raise ExportError(
                 f"{name} differs from the eager model by {difference:.2g} at batch {batch} "
@@ -132,8 +137,19 @@ def _compare(exported: Runtime, model: KneeModel, card: Card, name: str) -> None
 
 
 def max_difference(one: Prediction, other: Prediction) -> float:
-    """Largest difference of a probability or a T-score; NaN where only one of them has T-scores."""
-    probabilities = np.abs(one.probabilities - other.probabilities).max()
-    if np.isnan(one.t_score).all() and np.isnan(other.t_score).all():
-        return float(probabilities)
-    return float(np.maximum(probabilities, np.abs(one.t_score - other.t_score).max()))
+    """Largest difference of a probability or a T-score; NaN where only one of them has T-scores or members."""
+    differences = (
+        _difference(one.probabilities, other.probabilities),
+        _difference(one.t_score, other.t_score),
+        _difference(one.member_probabilities, other.member_probabilities),
+        _difference(one.member_t_score, other.member_t_score),
+    )
+    return float(np.max(differences))
+
+
+def _difference(one: NDArray[np.floating] | None, other: NDArray[np.floating] | None) -> float:
+    """Largest difference of two arrays; 0 where both are absent or NaN throughout, NaN where only one of them is."""
+    one, other = (np.full(1, np.nan) if values is None else values for values in (one, other))
+    if np.isnan(one).all() and np.isnan(other).all():
+        return 0.0
+    return float(np.abs(one - other).max())

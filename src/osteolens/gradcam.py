@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from osteolens.models import KneeModel
+from osteolens.models import Ensemble, KneeModel, Model
 from osteolens.schema import Method
 
 _CLASSES: dict[Method, Any] = {
@@ -54,9 +54,12 @@ class _Explained(nn.Module):
 
 
 def explain(
-    model: KneeModel, films: Tensor, features: Tensor, method: Method, targets: Sequence[int]
+    model: Model, films: Tensor, features: Tensor, method: Method, targets: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Heat maps, one per film.
+    """Heat maps, one per film; those of an ensemble are the mean of its members' maps.
+
+    The members' maps are averaged as they are, not each scaled by its own maximum: Grad-CAM's values are shares of
+    a logit, so a member that sees little adds little.
 
     Args:
         model: In evaluation mode.
@@ -68,6 +71,11 @@ def explain(
     Returns:
         float32 [N, h, w], 0 and above, not scaled: a map's largest value is its peak.
     """
+    if isinstance(model, Ensemble):
+        parts = zip(model.members, model.split(features), strict=True)
+        maps = np.stack([explain(member, films, part, method, targets) for member, part in parts])
+        mean: NDArray[np.float32] = maps.mean(axis=0)
+        return mean
     from_film = method in PERTURBING
     explained = _Explained(model, from_film=from_film).eval()
     x = films.float() if from_film else features.detach().requires_grad_()

@@ -14,12 +14,13 @@ from osteolens import image, overlay
 from osteolens.card import load_card
 from osteolens.client import Client, read_key
 from osteolens.errors import ClientError, InputError, OsteoLensError, RequestRefused, ServerUnreachable
-from osteolens.schema import Answer
+from osteolens.schema import Answer, Fused, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
 Outcome = Answer | OsteoLensError | OSError
 
-_COLUMNS = ("film", "answer", "probabilities", "T-score", "remarks")
+_COLUMNS = ("film", "answer", "probabilities", "T-score", "triage", "remarks")
+_FACT_NAMES = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
 ALL_ANSWERED, SOME_FAILED, UNREACHABLE = 0, 3, 4
 
 
@@ -100,18 +101,45 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
         return
     if not outcomes:
         return
-    table = Table(*_COLUMNS, caption="Research software, not a diagnostic device.")
-    for path, outcome in outcomes:
-        table.add_row(Text(path.name), *map(Text, _cells(outcome)))
+    rows = [row for path, outcome in outcomes for row in _rows(path.name, outcome)]
+    filled = [column for column in range(len(_COLUMNS)) if any(row[column] for row in rows)]
+    table = Table(*(_COLUMNS[column] for column in filled), caption=_caption([outcome for _, outcome in outcomes]))
+    for row in rows:
+        table.add_row(*(Text(row[column]) for column in filled))
     Console().print(table)
 
 
-def _cells(outcome: Outcome) -> tuple[str, str, str, str]:
+def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
+    """A film's row of the table, and another for the answer with the patient's facts."""
     if not isinstance(outcome, Answer):
-        return "error", "", "", str(outcome)
-    shares = ", ".join(f"{label} {share:.2f}" for label, share in outcome.probabilities.items())
-    t_score = f"{outcome.t_score.estimate:+.1f}" if outcome.t_score else ""
-    return outcome.label, shares, t_score, "; ".join(outcome.quality.warnings)
+        yield name, "error", "", "", "", str(outcome)
+        return
+    yield name, *_cells(outcome), "; ".join(outcome.quality.warnings)
+    if outcome.fused:
+        facts = ", ".join(_FACT_NAMES[fact] for fact in outcome.fused.inputs)
+        yield f"  with {facts}", *_cells(outcome.fused), ""
+
+
+def _cells(said: Answer | Fused) -> tuple[str, str, str, str]:
+    shares = ", ".join(f"{label} {share:.2f}" for label, share in said.probabilities.items())
+    return said.label, shares, _t_score(said.t_score), said.triage or ""
+
+
+def _t_score(said: TScore | None) -> str:
+    if said is None:
+        return ""
+    interval = f" ({said.interval_90[0]:+.1f} to {said.interval_90[1]:+.1f})" if said.interval_90 else ""
+    return f"{said.estimate:+.1f}{interval}"
+
+
+def _caption(outcomes: Sequence[Outcome]) -> str:
+    answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    notes = ["Research software, not a diagnostic device."]
+    if any(answer.t_score and answer.t_score.interval_90 for answer in answers):
+        notes.append("T-scores with 90 % intervals.")
+    if any(answer.triage or answer.fused for answer in answers):
+        notes.append("Low suspicion rules nothing out.")
+    return " ".join(notes)
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

@@ -78,14 +78,15 @@ class Prepared:
 
 
 def prepare(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> Prepared:
-    """Crop empty borders, scale with the aspect ratio kept, and pad with black to the input size.
+    """Crop empty borders, keep the centre, scale with the aspect ratio kept, and pad with black to the input size.
 
     Args:
         pixels: uint8 [H, W] as `osteolens.image.read` gives it.
         spec: Parameters from the model's card.
     """
     height, width = pixels.shape
-    top, left, crop_h, crop_w = content_box(pixels) if spec.crop_borders else (0, 0, height, width)
+    box = content_box(pixels) if spec.crop_borders else (0, 0, height, width)
+    top, left, crop_h, crop_w = _centre(box, spec)
     scale = min(spec.height / crop_h, spec.width / crop_w)
     scaled_h, scaled_w = (max(1, round(crop_h * scale)), max(1, round(crop_w * scale)))
     image = Image.fromarray(pixels[top : top + crop_h, left : left + crop_w])
@@ -103,6 +104,13 @@ def prepare(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> Prepared:
         input=(spec.height, spec.width),
     )
     return Prepared(array, geometry)
+
+
+def _centre(box: tuple[int, int, int, int], spec: PreprocessSpec) -> tuple[int, int, int, int]:
+    """The middle of a box (top, left, height, width), as much of it as the card keeps."""
+    top, left, height, width = box
+    kept_h, kept_w = max(1, round(height * spec.centre_height)), max(1, round(width * spec.centre_width))
+    return top + (height - kept_h) // 2, left + (width - kept_w) // 2, kept_h, kept_w
 
 
 def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:

@@ -1,16 +1,20 @@
 """Films in, answers out: decode, classify, explain. The handler and `osteolens predict --local` share it."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from osteolens import gradcam, image, overlay, preprocess
+from osteolens import calibration, gradcam, image, overlay, preprocess
+from osteolens.calibration import Reading
+from osteolens.card import PATIENT_FACTS, Card
 from osteolens.errors import InputError, InvalidOption
 from osteolens.runtime import Prediction
 from osteolens.runtime.eager import EagerRuntime
@@ -19,10 +23,12 @@ from osteolens.schema import (
     Answer,
     Explanation,
     Film,
+    Fused,
     Method,
     ModelInfo,
     Options,
     Quality,
+    Spread,
     Timing,
     TScore,
     parse_options,
@@ -117,18 +123,18 @@ class Reader:
         films = np.stack([case.prepared.array for case in cases])
         prediction, features = self.runtime.predict_with_features(films)
         model_ms = _ms_since(started) / len(cases)
-        self._explain(cases, films, features, prediction)
-        probabilities = prediction.probabilities
+        reading = calibration.read_image(self.card.labels, prediction.logits, prediction.t_score, self.card)
+        self._explain(cases, films, features, reading)
         return [
-            self._finish(case, probabilities[row], float(prediction.t_score[row]), model_ms)
+            self._finish(case, reading, row, _spread(prediction, reading, row, self.card), model_ms)
             for row, case in enumerate(cases)
         ]
 
-    def _explain(self, cases: list[_Case], films: NDArray[np.uint8], features: Tensor, prediction: Prediction) -> None:
+    def _explain(self, cases: list[_Case], films: NDArray[np.uint8], features: Tensor, reading: Reading) -> None:
         wanted: dict[Method, list[tuple[int, int]]] = defaultdict(list)
         for row, case in enumerate(cases):
             if case.options.explain != "none":
-                for target in self._targets(case.options, int(prediction.logits[row].argmax())):
+                for target in self._targets(case.options, int(reading.probabilities[row].argmax())):
                     wanted[case.options.explain].append((row, target))
         for method, pairs in wanted.items():
             started = time.perf_counter()
@@ -145,14 +151,25 @@ class Reader:
             return list(range(len(self.card.labels)))
         return [self.card.labels.index(options.target)]
 
-    def _finish(self, case: _Case, probabilities: NDArray[np.float64], t_score: float, model_ms: float) -> Answer:
-        labels = self.card.labels
+    def _fuse(self, options: Options, reading: Reading, row: int) -> Fused | None:
+        """The answer with the patient's facts, from as many as are given; None where they are too few."""
+        given = {name: getattr(options, name) for name in PATIENT_FACTS}
+        known = {name for name, value in given.items() if value is not None}
+        fusion = calibration.choose_fusion(self.card.fusion, known)
+        if fusion is None:
+            return None
+        facts = {name: np.array([_as_number(given[name])]) for name in fusion.inputs}
+        probabilities, t_score = reading.probabilities[[row]], reading.t_score[[row]]
+        fused = calibration.read_fused(self.card.labels, probabilities, t_score, facts, fusion)
+        return Fused(inputs=fusion.inputs, **_said(self.card.labels, fused, 0))
+
+    def _finish(self, case: _Case, reading: Reading, row: int, spread: Spread | None, model_ms: float) -> Answer:
         height, width = case.picture.pixels.shape
         return Answer(
             id=case.request.id,
-            label=labels[int(probabilities.argmax())],
-            probabilities={label: float(share) for label, share in zip(labels, probabilities, strict=True)},
-            t_score=TScore(estimate=t_score) if self.card.has_t_score else None,
+            **_said(self.card.labels, reading, row),
+            fold_spread=spread,
+            fused=self._fuse(case.options, reading, row),
             quality=Quality(warnings=case.picture.warnings),
             film=Film(width=width, height=height),
             explanations=tuple(case.explanations),
@@ -161,6 +178,35 @@ class Reader:
                 decode=round(case.decode_ms, 2), model=round(model_ms, 2), explain=round(case.explain_ms, 2)
             ),
         )
+
+
+def _said(labels: tuple[str, ...], reading: Reading, row: int) -> dict[str, Any]:
+    """What a reading says of one film, by the names that `Answer` and `Fused` share."""
+    probabilities, estimate, low = reading.probabilities[row], float(reading.t_score[row]), float(reading.low[row])
+    interval = None if math.isnan(low) else (low, float(reading.high[row]))
+    return {
+        "label": labels[int(probabilities.argmax())],
+        "probabilities": dict(zip(labels, probabilities.tolist(), strict=True)),
+        "t_score": None if math.isnan(estimate) else TScore(estimate=estimate, interval_90=interval),
+        "triage": str(reading.zone[row]) or None,
+    }
+
+
+def _as_number(fact: float | str) -> float:
+    return calibration.SEXES[fact] if isinstance(fact, str) else fact
+
+
+def _spread(prediction: Prediction, reading: Reading, row: int, card: Card) -> Spread | None:
+    """How far an ensemble's members agree about one film of a batch; None for a single model."""
+    if prediction.member_logits is None:
+        return None
+    labels, members = card.labels, calibration.calibrate(prediction.member_logits[row], card.calibration)
+    return Spread(
+        members=len(members),
+        agreeing=int((members.argmax(axis=1) == reading.probabilities[row].argmax()).sum()),
+        low=dict(zip(labels, members.min(axis=0).tolist(), strict=True)),
+        high=dict(zip(labels, members.max(axis=0).tolist(), strict=True)),
+    )
 
 
 def _add_explanation(case: _Case, method: Method, label: str, raw: NDArray[np.float32], share_ms: float) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from osteolens.card import PatientFact
 from osteolens.errors import InputError, InvalidOption
 
 SCHEMA_VERSION = 1
@@ -86,7 +87,32 @@ class TScore(_Message):
     """Bone density in standard deviations from the young adult mean."""
 
     estimate: float
-    interval_90: tuple[float, float] | None = None
+    interval_90: tuple[float, float] | None = Field(
+        None, description="contains the measured T-score of 90 % of films like those it was fitted on; null without one"
+    )
+
+
+Zone = Literal["refer", "uncertain", "low suspicion"]
+"""Triage, from the most to the least suspicious. Low suspicion is never `ruled out`: one ill film in ten is there."""
+
+
+class Fused(_Message):
+    """The answer from the film together with facts about the patient."""
+
+    inputs: tuple[PatientFact, ...] = Field(description="the options of the request that were used")
+    label: str
+    probabilities: dict[str, float]
+    t_score: TScore | None
+    triage: Zone | None
+
+
+class Spread(_Message):
+    """How far the members of an ensemble (models trained on different folds) agree."""
+
+    members: int
+    agreeing: int = Field(description="members whose own most likely label is the answer's")
+    low: dict[str, float] = Field(description="per label, the lowest probability of a member, calibrated as the answer")
+    high: dict[str, float] = Field(description="per label, the highest, calibrated likewise")
 
 
 class Quality(_Message):
@@ -137,11 +163,12 @@ class Answer(_Message):
 
     schema_version: Literal[1] = Field(1, alias="schema")
     id: str = Field(description="the request's id")
-    label: str
-    probabilities: dict[str, float]
+    label: str = Field(description="the most likely one, from the film alone")
+    probabilities: dict[str, float] = Field(description="calibrated where the model's card has a calibration")
     t_score: TScore | None
-    triage: Literal["refer", "uncertain", "low suspicion"] | None = None
-    fused: dict[str, float] | None = None
+    fold_spread: Spread | None = Field(None, description="null for a single model")
+    triage: Zone | None = Field(None, description="null for a model without operating points")
+    fused: Fused | None = Field(None, description="null unless the model has a fusion and its facts were given")
     quality: Quality
     film: Film
     explanations: tuple[Explanation, ...]

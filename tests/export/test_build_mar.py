@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import encoded, knee_like
@@ -74,7 +75,7 @@ def test_its_checksum_is_beside_it(archive: Path) -> None:
 def test_its_requirements_are_pins_of_the_constraints(archive: Path) -> None:
     with zipfile.ZipFile(archive) as stored:
         pins = stored.read("requirements.txt").decode().splitlines()
-    assert {pin.split("==")[0] for pin in pins} >= {"torch", "timm", "grad-cam", "safetensors"}
+    assert {pin.split("==")[0] for pin in pins} >= {"torch", "timm", "ultralytics-opencv-headless", "grad-cam"}
     constraints = {line.strip().lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert set(pins) <= constraints
 
@@ -121,17 +122,39 @@ def test_weights_that_do_not_fit_the_card_give_one_line_and_no_archive(model: Pa
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.slow
-def test_a_worker_runs_the_code_inside_not_an_installed_one(archive: Path, tmp_path: Path) -> None:
+def answer_of_a_worker(archive: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Where a worker's `osteolens` comes from, and its answer; it is started in `folder/model` and prints no more."""
+    model, home = folder / "model", folder / "home"
+    home.mkdir()
     with zipfile.ZipFile(archive) as stored:
-        stored.extractall(tmp_path)
-    (tmp_path / "film.png").write_bytes(encoded(knee_like()))
+        stored.extractall(model)
+    (model / "film.png").write_bytes(encoded(knee_like()))
     # As TorchServe does it: started in the model's folder with that folder on PYTHONPATH.
     run = subprocess.run(
         [sys.executable, "-P", "-c", LOAD_AS_A_WORKER],
-        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True,
+        cwd=model, env={"PYTHONPATH": str(model), "PATH": "", "HOME": str(home)}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
+    assert not list(home.rglob("*ltralytics*"))
     imported, answer = run.stdout.splitlines()
-    assert Path(imported) == tmp_path / "osteolens" / "__init__.py"
-    assert json.loads(answer)["id"] == "first"
+    return Path(imported), json.loads(answer)
+
+
+@pytest.mark.slow
+def test_a_worker_runs_the_code_inside_not_an_installed_one(archive: Path, tmp_path: Path) -> None:
+    imported, answer = answer_of_a_worker(archive, tmp_path)
+    assert imported == tmp_path / "model" / "osteolens" / "__init__.py"
+    assert answer["id"] == "first"
+    assert answer["fold_spread"] is None
+
+
+@pytest.mark.slow
+def test_an_ensemble_with_a_yolov5_is_archived_and_answers_in_the_same_way(
+    ensemble_folder: Path, tmp_path: Path
+) -> None:
+    run = build(ensemble_folder, tmp_path)
+    assert run.returncode == 0, run.stderr
+    imported, answer = answer_of_a_worker(tmp_path / "knee.mar", tmp_path)
+    assert imported == tmp_path / "model" / "osteolens" / "__init__.py"
+    assert (answer["model"]["name"], answer["fold_spread"]["members"]) == ("knee", 2)
+    assert [item["method"] for item in answer["explanations"]] == ["gradcam"]

@@ -36,6 +36,17 @@ def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss():
     assert progress.best["classifier.bias"].tolist() == [2.0] * 3
 
 
+def test_without_validation_films_the_last_epoch_is_taken():
+    learner, progress = tiny_learner(), Progress()
+    for epoch in (1, 2, 3):
+        with torch.no_grad():
+            learner.model.classifier.bias.fill_(epoch)
+        progress.add({"training loss": 1.0}, learner.model)
+    assert progress.best_epoch == 3
+    assert progress.best["classifier.bias"].tolist() == [3.0] * 3
+    assert not progress.finished(epochs=4, patience=1)
+
+
 def test_a_run_ends_after_its_epochs_or_its_patience():
     progress = Progress(history=[row(0.5), row(0.6), row(0.7)])
     assert not progress.finished(epochs=4, patience=3)

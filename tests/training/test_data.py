@@ -60,7 +60,7 @@ a.png,normal,h,-1,40
     assert problems(folder, text) == [
         f"line 3: there is no file {folder / 'none.png'}",
         "line 5: group is empty",
-        "line 6: t_score is 'low', which is not a number such as 1.5",
+        "line 6: t_score is 'low', which is not a number such as -1.5",
         "line 7: age is 400, expected 0 to 130",
         "line 8: t_score is nan, expected -15 to 15",
         "line 9: file is empty",

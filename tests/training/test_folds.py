@@ -43,3 +43,19 @@ def test_too_few_groups():
     groups = [f"n{index}" for index in range(20)] + ["same", "other"] * 10
     with pytest.raises(DataError, match="'osteoporosis' occurs in 2 groups, too few"):
         split(labels, groups, validation=0.2, test=0.25, seed=0)
+
+
+def test_held_out_films_are_the_test_part_and_the_rest_is_shared_out():
+    held_out = [index < 40 for index in range(160)]
+    parts = split(LABELS, GROUPS, validation=0.15, test=0.25, seed=0, held_out=held_out)
+    assert (parts[:40] == "test").all()
+    assert [(parts == part).sum() for part in PARTS] == [96, 24, 40]
+
+
+def test_a_group_that_is_held_out_in_part_is_refused():
+    with pytest.raises(DataError, match="1 groups are held out and trained on at once, the first is 'g0'"):
+        split(LABELS, GROUPS, validation=0.15, test=0.25, seed=0, held_out=[index == 0 for index in range(160)])
+
+
+def test_no_validation_part_where_none_is_wanted():
+    assert set(parts_of(validation=0)) == {"train", "test"}

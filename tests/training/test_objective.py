@@ -42,3 +42,10 @@ def test_class_weights_reach_the_loss():
     logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])  # costs ln 4 and ln 2
     loss = objective(logits, torch.zeros(2), torch.tensor([0, 1]), torch.tensor([NAN, NAN]))
     assert loss.item() == pytest.approx((3 * math.log(4) + math.log(2)) / 4)
+
+
+def test_the_expected_rank_by_hand():
+    objective = Objective(torch.ones(3), label_smoothing=0.0, t_score_weight=0.0, ordinal_weight=0.5)
+    # Even logits expect rank 1: label 0 is off by 1, label 2 by 1.
+    loss = objective(torch.zeros(2, 3), torch.full((2,), NAN), torch.tensor([0, 2]), torch.full((2,), NAN))
+    assert loss.item() == pytest.approx(math.log(3) + 0.5 * 1.0)

@@ -35,13 +35,13 @@ def test_only_weights_decay():
     assert {p.ndim for p in free["params"]} == {1}
 
 
-def test_auto_takes_bf16_only_where_the_cpu_has_it(monkeypatch):
+def test_bf16_is_for_a_cpu_that_has_it_and_asks_for_it(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
-    assert choose_precision("auto", CPU).dtype is torch.float32
     with pytest.raises(DataError, match=r"run\.precision is 'bf16'.*\"auto\""):
         choose_precision("bf16", CPU)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert choose_precision("auto", CPU).dtype is torch.bfloat16
+    assert choose_precision("bf16", CPU).dtype is torch.bfloat16
+    assert choose_precision("auto", CPU).dtype is torch.float32
 
 
 def test_fp16_needs_a_gpu():

@@ -1,6 +1,18 @@
 """The architectures and how they are found."""
 
 from osteolens.models.base import KneeModel
-from osteolens.models.registry import build, for_inference, load, save_weights
+from osteolens.models.ensemble import Ensemble
+from osteolens.models.registry import (
+    Model,
+    build,
+    for_inference,
+    load,
+    load_backbone,
+    save_ensemble,
+    save_weights,
+)
 
-__all__ = ["KneeModel", "build", "for_inference", "load", "save_weights"]
+__all__ = [
+    "Ensemble", "KneeModel", "Model", "build", "for_inference", "load", "load_backbone", "save_ensemble",
+    "save_weights",
+]  # fmt: skip

@@ -61,6 +61,11 @@ class KneeModel(nn.Module):
             return logits, self.regressor(pooled).squeeze(1)
         return logits, torch.full_like(logits[:, 0], float("nan"))
 
+    def outputs(self, features: Tensor) -> list[Tensor]:
+        """All answers, in the order of `osteolens.runtime.Prediction`: what `head` gives."""
+        logits, t_score = self.head(features)
+        return [logits, t_score]
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, 1, H, W] -> logits [N, K], T-scores [N]."""
         return self.head(self.features(x))

@@ -9,23 +9,37 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Prediction:
-    """Raw outputs for a batch.
+    """Raw outputs for a batch, in the order in which models and exported files give them.
 
     Attributes:
         logits: float32 [N, K], classes in the card's order.
         t_score: float32 [N]; NaN where the model has no T-score head.
+        member_logits: float32 [N, M, K], what each of an ensemble's M members says; None for a single model.
+        member_t_score: float32 [N, M], likewise.
     """
 
     logits: NDArray[np.float32]
     t_score: NDArray[np.float32]
+    member_logits: NDArray[np.float32] | None = None
+    member_t_score: NDArray[np.float32] | None = None
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """float64 [N, K], rows sum to 1."""
-        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
-        exponentials = np.exp(shifted)
-        shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return shares
+        return _softmax(self.logits)
+
+    @property
+    def member_probabilities(self) -> NDArray[np.float64] | None:
+        """float64 [N, M, K]: each member's own probabilities; None for a single model."""
+        return None if self.member_logits is None else _softmax(self.member_logits)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Shares over the last axis."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares
 
 
 class Runtime(Protocol):

@@ -21,7 +21,7 @@ class EagerRuntime:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.model: models.KneeModel
+        self.model: models.Model
         self.card: Card
         self.model, self.card = models.load(folder)
 
@@ -33,8 +33,8 @@ class EagerRuntime:
         """As `predict`, with the feature map float32 [N, C, h, w] that `explain` starts from."""
         with torch.no_grad():
             features = self.model.features(torch.from_numpy(films))
-            logits, t_score = self.model.head(features)
-        return Prediction(logits.numpy(), t_score.numpy()), features
+            outputs = self.model.outputs(features)
+        return Prediction(*(output.numpy() for output in outputs)), features
 
     def explain(
         self, films: NDArray[np.uint8], features: Tensor, method: Method, targets: list[int]

@@ -24,5 +24,4 @@ class OnnxRuntime:
 
     def predict(self, films: NDArray[np.uint8]) -> Prediction:
         """Answer a batch of prepared films, uint8 [N, 1, H, W]."""
-        logits, t_score = self.session.run(["logits", "t_score"], {"films": films})
-        return Prediction(logits, t_score)
+        return Prediction(*self.session.run(None, {"films": films}))

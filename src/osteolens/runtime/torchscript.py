@@ -18,5 +18,5 @@ class TorchScriptRuntime:
     def predict(self, films: NDArray[np.uint8]) -> Prediction:
         """Answer a batch of prepared films, uint8 [N, 1, H, W]."""
         with torch.no_grad():
-            logits, t_score = self.module(torch.from_numpy(films))
-        return Prediction(logits.numpy(), t_score.numpy())
+            outputs = self.module(torch.from_numpy(films))
+        return Prediction(*(output.numpy() for output in outputs))

@@ -21,7 +21,7 @@ from osteolens.errors import DataError
 from osteolens.training.engine import Learner
 
 Row = dict[str, float]
-"""One epoch's figures; `validation loss` is always there."""
+"""One epoch's figures; `validation loss` is there if there are validation films."""
 
 
 @dataclass
@@ -38,9 +38,12 @@ class Progress:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of `best`, counted from 1; the first of equals. 0 before the first."""
-        losses = [row["validation loss"] for row in self.history]
-        return losses.index(min(losses)) + 1 if losses else 0
+        """The epoch of `best`, counted from 1; the first of equals. 0 before the first.
+
+        Without validation films it is the last.
+        """
+        losses = [row["validation loss"] for row in self.history if "validation loss" in row]
+        return losses.index(min(losses)) + 1 if losses else len(self.history)
 
     def finished(self, epochs: int, patience: int) -> bool:
         """Whether all epochs are done, or too many in a row were no better than the best."""

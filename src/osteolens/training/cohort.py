@@ -69,7 +69,7 @@ def gather(config: Configuration, source: Path, console: Console) -> Cohort:
     Raises:
         DataError: Rows, pictures or labels are wrong, or there are too few groups to split.
     """
-    films = read_films(source, config.data.skip)
+    films = read_films(source, config.data.skip, config.data.held_out)
     labels = label_order(films)
     parts = split(
         [film.label for film in films],
@@ -77,6 +77,7 @@ def gather(config: Configuration, source: Path, console: Console) -> Cohort:
         validation=config.data.validation,
         test=config.data.test,
         seed=config.data.split_seed,
+        held_out=[film.held_out for film in films],
     )
     return Cohort(films, labels, load_pictures(films, config.preprocess, console), parts)
 

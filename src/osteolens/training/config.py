@@ -29,16 +29,22 @@ class DataSection(_Section):
     """Which rows are used, and how groups are shared out between training, validation and test."""
 
     skip: str = Field("", description="column of the table; rows where it is true are left out", examples=["conflict"])
-    validation: float = Field(0.15, ge=0.1, le=0.4, description="share of all groups that chooses the best epoch")
-    test: float = Field(0.25, ge=0.1, le=0.5, description="share of all groups held out until the end")
+    held_out: str = Field("", description="column of the table; rows where it is true are the test films")
+    validation: float = Field(
+        0.15, ge=0, le=0.4, description="share of all groups that chooses the best epoch; 0: the last epoch is taken"
+    )
+    test: float = Field(
+        0.25, ge=0.1, le=0.5, description="share of all groups held out until the end, where held_out names no column"
+    )
     split_seed: int = Field(0, ge=0, description="apart from run.seed, so that trials share their held-out groups")
 
 
 class ModelSection(_Section):
     """What is trained."""
 
-    architecture: str = Field("tf_efficientnet_lite0", description="a timm EfficientNet")
-    pretrained: bool = Field(True, description="start from ImageNet weights")
+    architecture: str = Field("tf_efficientnet_lite0", description="a timm EfficientNet, or yolov5n, yolov5s, yolov5m")
+    pretrained: bool = Field(True, description="start from weights that the architecture comes with")
+    start: str = Field("", description="a model folder whose backbone to start from", examples=["weights/knee_oa"])
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped")
 
 
@@ -68,6 +74,9 @@ class OptimisationSection(_Section):
     warmup_epochs: float = Field(2.0, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = Field("balanced", description="balanced: each class counts the same")
+    ordinal_weight: float = Field(
+        0.0, ge=0, le=100, description="of the squared error of the expected label's rank; 0 leaves it out"
+    )
     t_score_weight: float = Field(1.0, ge=0, le=100, description="of the T-score's loss; 0 leaves T-scores out")
     patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation loss")
 

@@ -19,7 +19,8 @@ from osteolens.labels import LABELS
 TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 SHOWN_PROBLEMS = 20
-_RANGES = {"t_score": (-15.0, 15.0), "age": (0.0, 130.0)}
+_EXAMPLES = {"t_score": "-1.5", "age": "63", "weight_kg": "71.5", "height_m": "1.62"}
+_RANGES = {"t_score": (-15.0, 15.0), "age": (0.0, 130.0), "weight_kg": (2.0, 400.0), "height_m": (0.3, 2.5)}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Film:
         t_score: Standard deviations from the young adult mean, or NaN.
         age: Years, or NaN.
         sex: As given, in lower case; empty where unknown.
+        weight_kg: Kilograms, or NaN.
+        height_m: Metres, or NaN.
+        source: Where the film was taken, for data from several places; empty where unknown.
+        family: What the file's format or size tells of the device; empty where unknown.
+        held_out: Whether the data set keeps this film for the final test.
     """
 
     place: str
@@ -45,25 +51,35 @@ class Film:
     t_score: float = math.nan
     age: float = math.nan
     sex: str = ""
+    weight_kg: float = math.nan
+    height_m: float = math.nan
+    source: str = ""
+    family: str = ""
+    held_out: bool = False
 
 
-def read_films(source: Path, skip: str = "") -> list[Film]:
+def read_films(source: Path, skip: str = "", held_out: str = "") -> list[Film]:
     """The films of a data set.
 
     Args:
         source: A CSV table with `file` (relative to the table) and `label`, and optionally `group` (without it
-            each file is its own), `t_score`, `age` and `sex`; other columns are ignored. Or a folder that holds
-            one folder per class, where each file is its own group: write a table where a patient has several.
+            each file is its own), `t_score`, `age`, `sex`, `weight_kg`, `height_m`, `source` and `format_family`;
+            other columns are ignored. Or a folder that holds one folder per class, where each file is its own
+            group: write a table where a patient has several.
         skip: A column of the table; rows where it is true (1, true, yes) are left out.
+        held_out: A column of the table; rows where it is true are kept for the final test.
 
     Raises:
         DataError: Names every wrong row with its line, up to 20, and how many there are.
     """
     if source.is_dir():
-        if skip:
-            raise DataError(f'data.skip names the column {skip!r}, but {source} is a folder; use a table or skip = ""')
+        for key, column in (("skip", skip), ("held_out", held_out)):
+            if column:
+                raise DataError(
+                    f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
+                )
         return _read_folder(source)
-    return _read_table(source, skip)
+    return _read_table(source, skip, held_out)
 
 
 def label_order(films: Iterable[Film]) -> tuple[str, ...]:
@@ -112,13 +128,13 @@ def _read_folder(folder: Path) -> list[Film]:
     return films
 
 
-def _read_table(table: Path, skip: str) -> list[Film]:
+def _read_table(table: Path, skip: str, held_out: str) -> list[Film]:
     films: list[Film] = []
     problems: list[str] = []
-    for line, row in _rows(table, skip):
+    for line, row in _rows(table, skip, held_out):
         try:
-            if not skip or not _flag(row, skip):
-                films.append(_film(line, row, table.parent))
+            if not _flag(row, skip):
+                films.append(_film(line, row, table.parent, held_out=_flag(row, held_out)))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
     problems += [f"{film.place}: {problem}" for film in films for problem in _label_problems(film.label, films)]
@@ -129,7 +145,7 @@ def _read_table(table: Path, skip: str) -> list[Film]:
     return films
 
 
-def _rows(table: Path, skip: str) -> list[tuple[int, dict[str, str]]]:
+def _rows(table: Path, *flags: str) -> list[tuple[int, dict[str, str]]]:
     """The table's rows with their line numbers; cells are stripped."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:
@@ -138,20 +154,20 @@ def _rows(table: Path, skip: str) -> list[tuple[int, dict[str, str]]]:
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the table {table} cannot be read: {error}") from error
-    missing = [name for name in ("file", "label", skip) if name and name not in columns]
+    missing = [name for name in ("file", "label", *flags) if name and name not in columns]
     if missing:
         raise DataError(f"{table} has no column {missing[0]!r}; its columns are {', '.join(columns) or 'none'}")
     return [(line, {key: value.strip() for key, value in row.items() if key}) for line, row in rows]
 
 
 def _flag(row: dict[str, str], column: str) -> bool:
-    value = row[column].lower()
+    value = row[column].lower() if column else ""
     if value not in TRUE + FALSE:
         raise ValueError(f"{column} is {row[column]!r}; use 0 or 1")
     return value in TRUE
 
 
-def _film(line: int, row: dict[str, str], folder: Path) -> Film:
+def _film(line: int, row: dict[str, str], folder: Path, *, held_out: bool) -> Film:
     """A checked row.
 
     Raises:
@@ -172,6 +188,11 @@ def _film(line: int, row: dict[str, str], folder: Path) -> Film:
         t_score=_number(row, "t_score"),
         age=_number(row, "age"),
         sex=row.get("sex", "").lower(),
+        weight_kg=_number(row, "weight_kg"),
+        height_m=_number(row, "height_m"),
+        source=row.get("source", ""),
+        family=row.get("format_family", ""),
+        held_out=held_out,
     )
 
 
@@ -184,7 +205,7 @@ def _number(row: dict[str, str], column: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{column} is {text!r}, which is not a number such as {high / 10:g}") from None
+        raise ValueError(f"{column} is {text!r}, which is not a number such as {_EXAMPLES[column]}") from None
     if not low <= value <= high:
         raise ValueError(f"{column} is {text}, expected {low:g} to {high:g}")
     return value

@@ -10,7 +10,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from osteolens.errors import TrainingError
-from osteolens.models import KneeModel
+from osteolens.models import KneeModel, Model
 from osteolens.training.objective import Objective
 from osteolens.training.optimise import Precision, Schedule
 
@@ -70,7 +70,7 @@ def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_s
 
 
 @torch.no_grad()
-def predict(model: KneeModel, pictures: Tensor, batch_size: int, precision: Precision) -> tuple[Tensor, Tensor]:
+def predict(model: Model, pictures: Tensor, batch_size: int, precision: Precision) -> tuple[Tensor, Tensor]:
     """Logits float32 [N, K] and T-scores float32 [N], on the CPU, for pictures uint8 [N, 1, H, W]."""
     model.eval()
     answers = []

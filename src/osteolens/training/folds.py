@@ -32,7 +32,13 @@ def assign_folds(labels: Sequence[str], groups: Sequence[str], folds: int, seed:
 
 
 def split(
-    labels: Sequence[str], groups: Sequence[str], *, validation: float, test: float, seed: int
+    labels: Sequence[str],
+    groups: Sequence[str],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+    held_out: Sequence[bool] = (),
 ) -> NDArray[np.str_]:
     """The part of each film, one of `PARTS`; the same for the same arguments.
 
@@ -40,22 +46,47 @@ def split(
         labels: [N].
         groups: [N]; a group is never in two parts.
         validation: Share of all groups; rounded, as whole folds make up a part (none is smaller than a tenth).
-        test: The same.
+            0 for none.
+        test: The same, but not 0.
         seed: Of the shuffle.
+        held_out: [N], which films are the test part; where none is, it is drawn.
 
     Raises:
-        DataError: A label occurs in too few groups to be in every part.
+        DataError: A label occurs in too few groups to be in every part, or a group is held out and is not.
     """
     parts = np.full(len(labels), "train", dtype="U10")
-    parts[_share(labels, groups, test, seed)] = "test"
-    rest = np.flatnonzero(parts != "test")
-    chosen = _share(np.asarray(labels)[rest].tolist(), np.asarray(groups)[rest].tolist(), validation / (1 - test), seed)
-    parts[rest[chosen]] = "validation"
-    for part in PARTS:
+    if any(held_out):
+        parts[np.asarray(held_out)] = "test"
+        _refuse_shared(groups, parts)
+        test = len({group for group, out in zip(groups, held_out, strict=True) if out}) / len(set(groups))
+    else:
+        parts[_share(labels, groups, test, seed)] = "test"
+    if validation:
+        mark_validation(parts, labels, groups, validation / (1 - test), seed)
+    for part in PARTS if validation else ("train", "test"):
         missing = sorted(set(labels) - {label for label, other in zip(labels, parts, strict=True) if other == part})
         if missing:
             raise DataError(f"no {part} group has the label {missing[0]!r}: add groups, or change data.{part}")
     return parts
+
+
+def mark_validation(
+    parts: NDArray[np.str_], labels: Sequence[str], groups: Sequence[str], share: float, seed: int
+) -> None:
+    """Turn about this share of the groups that are not test into `validation`, in place."""
+    rest = np.flatnonzero(parts != "test")
+    chosen = _share(np.asarray(labels)[rest].tolist(), np.asarray(groups)[rest].tolist(), share, seed)
+    parts[rest[chosen]] = "validation"
+
+
+def _refuse_shared(groups: Sequence[str], parts: NDArray[np.str_]) -> None:
+    sides = {(group, bool(part == "test")) for group, part in zip(groups, parts, strict=True)}
+    shared = sorted(group for group in set(groups) if len(sides & {(group, True), (group, False)}) == 2)
+    if shared:
+        raise DataError(
+            f"{len(shared)} groups are held out and trained on at once, the first is {shared[0]!r}: "
+            "give all rows of a group the same value in the held-out column"
+        )
 
 
 def _share(labels: Sequence[str], groups: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:

@@ -9,17 +9,19 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross-entropy of the class plus the weighted Huber loss of the T-score, where a film has one.
+    """Cross-entropy of the class, plus how far its expected rank and the T-score (where a film has one) are off.
 
     Attributes:
         class_weights: float32 [K].
         label_smoothing: Share of probability spread over all classes.
-        t_score_weight: Factor of the T-score's loss.
+        t_score_weight: Factor of the T-score's Huber loss.
+        ordinal_weight: Factor of the mean squared error of the expected rank, for labels in order of severity.
     """
 
     class_weights: Tensor
     label_smoothing: float
     t_score_weight: float
+    ordinal_weight: float = 0.0
 
     def __call__(self, logits: Tensor, t_scores: Tensor, labels: Tensor, measured: Tensor) -> Tensor:
         """The loss of a batch.
@@ -34,6 +36,10 @@ class Objective:
             float32 scalar.
         """
         loss = F.cross_entropy(logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
+        if self.ordinal_weight:
+            ranks = torch.arange(logits.shape[1], dtype=torch.float32, device=logits.device)
+            expected = logits.float().softmax(dim=1) @ ranks
+            loss = loss + self.ordinal_weight * F.mse_loss(expected, labels.float())
         known = measured.isfinite()
         if self.t_score_weight == 0 or not known.any():
             return loss

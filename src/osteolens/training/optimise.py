@@ -31,14 +31,16 @@ class Precision:
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:
-    """The format for a device; `auto` takes bf16 where the hardware has it, else fp16 on a GPU and fp32 on a CPU.
+    """The format for a device; `auto` takes bf16 on a GPU that has it, fp16 on another and fp32 on a CPU.
+
+    (On a Xeon with AMX a training step of EfficientNet-Lite0 took 1.5 times as long in bf16 as in fp32.)
 
     Raises:
         DataError: The device cannot compute in the format that was asked for.
     """
     gpu = device.type == "cuda"
     if setting == "auto":
-        setting = "bf16" if _has_bf16(device) else "fp16" if gpu else "fp32"
+        setting = "fp32" if not gpu else "bf16" if _has_bf16(device) else "fp16"
     if (setting == "bf16" and not _has_bf16(device)) or (setting == "fp16" and not gpu):
         raise DataError(f'run.precision is {setting!r}, which this {device.type} does not compute in; use "auto"')
     return Precision(device, FORMATS[setting])

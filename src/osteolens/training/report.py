@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from osteolens import models
-from osteolens.card import Card, Evaluation, TrainingData, file_sha256
+from osteolens.card import Card, Evaluation, TrainingData, file_sha256, load_card
 from osteolens.models import KneeModel
 from osteolens.training import baselines
 from osteolens.training.baselines import Answer
@@ -21,6 +21,7 @@ from osteolens.training.engine import predict
 from osteolens.training.folds import PARTS, Part
 from osteolens.training.metrics import RESAMPLES, Scored, with_intervals
 from osteolens.training.optimise import Precision
+from osteolens.training.table import PREDICTIONS_FILE, Predictions, softmax
 
 MODEL_FOLDER = "model"
 SPLIT = "by group, stratified by label, split seed {seed}; no group is in two parts"
@@ -36,8 +37,9 @@ def write_report(
 ) -> Card:
     """Write the model folder, score what it holds on one part of the films, and write that down.
 
-    Writes `model/{weights.safetensors,card.json}`, `split.csv`, `predictions.csv` and `metrics.json`. The
-    figures are those of the written fp16 weights, read back as a user would.
+    Writes `model/{weights.safetensors,card.json}`, `split.csv`, `predictions.csv` (of that part, see
+    `osteolens.training.table`) and `metrics.json`. The figures are those of the written fp16 weights, read back
+    as a user would.
 
     Args:
         out: The run's folder.
@@ -48,39 +50,33 @@ def write_report(
         part: `test`; or `validation` for a trial, and then the test films are not predicted at all.
         device: Where to predict.
     """
-    folder = out / MODEL_FOLDER
-    folder.mkdir(exist_ok=True)
-    card = Card(
-        name=name,
-        architecture=config.model.architecture,
-        labels=cohort.labels,
-        has_t_score=model.has_t_score,
-        preprocess=config.preprocess,
-        weights_sha256=file_sha256(models.save_weights(model, folder)),
-        data=_training_data(config, cohort),
-    )
-    card.save(folder)
-
+    folder = save_model(out, config, name, model, cohort)
     shown = cohort.among(*PARTS[: PARTS.index(part) + 1])
-    answer = _answer(folder, shown, config, device)
-    _write_predictions(out / "predictions.csv", shown, answer)
+    logits, t_scores = answers_of(folder, shown, config, device)
+    answer = softmax(logits), t_scores
+    chosen = shown.parts == part
+    asked = shown.among(part)
+    fold = np.zeros((1, len(asked.films)), np.int64)
+    Predictions(shown.labels, asked.films, fold, logits[None, chosen], t_scores[None, chosen]).write(
+        out / PREDICTIONS_FILE
+    )
     _write_rows(
         out / "split.csv",
         ("file", "group", "label", "part"),
         ((film.file, film.group, film.label, str(side)) for film, side in zip(cohort.films, cohort.parts, strict=True)),
     )
-    evaluations = _evaluate(name, shown, answer, part)
-    card = card.model_copy(update={"evaluations": evaluations})
+    evaluations = _evaluate(config, name, shown, answer, part)
+    card = load_card(folder).model_copy(update={"evaluations": evaluations})
     card.save(folder)
     figures = [evaluation.model_dump(mode="json") for evaluation in evaluations]
     (out / "metrics.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
     return card
 
 
-def show(card: Card, part: Part, console: Console) -> None:
+def show(card: Card, protocol: str, console: Console) -> None:
     """Print the card's figures side by side."""
     first = card.evaluations[0]
-    table = Table(title=f"{first.films} films of {first.groups} groups", caption=f"{PROTOCOLS[part]}; {INTERVALS}")
+    table = Table(title=f"{first.films} films of {first.groups} groups", caption=f"{protocol}; {INTERVALS}")
     table.add_column("figure", no_wrap=True)
     for evaluation in card.evaluations:
         table.add_column(evaluation.subject, justify="right")
@@ -103,21 +99,45 @@ def _training_data(config: Configuration, cohort: Cohort) -> TrainingData:
     )
 
 
-def _answer(folder: Path, cohort: Cohort, config: Configuration, device: torch.device) -> Answer:
-    """What the model folder says about all films."""
+def save_model(out: Path, config: Configuration, name: str, model: KneeModel, cohort: Cohort) -> Path:
+    """Write `model/{weights.safetensors,card.json}` into a run's folder and return that folder."""
+    folder = out / MODEL_FOLDER
+    folder.mkdir(exist_ok=True)
+    card = Card(
+        name=name,
+        architecture=config.model.architecture,
+        labels=cohort.labels,
+        has_t_score=model.has_t_score,
+        preprocess=config.preprocess,
+        weights_sha256=file_sha256(models.save_weights(model, folder)),
+        data=_training_data(config, cohort),
+    )
+    card.save(folder)
+    return folder
+
+
+def answers_of(folder: Path, cohort: Cohort, config: Configuration, device: torch.device) -> Answer:
+    """What a model folder says about all films: logits float64 [N, K] and T-scores float64 [N]."""
     model, _ = models.load(folder)
     pictures = torch.from_numpy(cohort.pictures)
     precision = Precision(device, torch.float32)
     logits, t_scores = predict(model.to(device), pictures, config.optimisation.batch_size, precision)
-    return logits.double().softmax(dim=1).numpy(), t_scores.double().numpy()
+    return logits.double().numpy(), t_scores.double().numpy()
 
 
-def _evaluate(name: str, shown: Cohort, answer: Answer, part: Part) -> tuple[Evaluation, ...]:
+def _evaluate(config: Configuration, name: str, shown: Cohort, answer: Answer, part: Part) -> tuple[Evaluation, ...]:
     """Model and baselines on the same films; baselines may learn from all other films shown."""
     asked, earlier = shown.among(part), shown.among(*PARTS[: PARTS.index(part)])
     chosen = shown.parts == part
     probabilities, t_scores = answer
-    answers = {
+    balanced = config.optimisation.class_weights == "balanced"
+    how = f"fitted on the {' and '.join(PARTS[: PARTS.index(part)])} groups, classes weighted as for the model"
+    regressions = {
+        "file format": ("the format family of the file", baselines.file_format),
+        "age and sex": ("age and sex", baselines.age_and_sex),
+        "age, sex, weight and height": ("age, sex, weight and height", baselines.age_sex_weight_and_height),
+    }
+    answers: dict[str, tuple[str, Answer | None]] = {
         f"{name} (image alone)": (
             "trained on the training groups, epoch chosen on the validation groups",
             (probabilities[chosen], t_scores[chosen]),
@@ -126,11 +146,10 @@ def _evaluate(name: str, shown: Cohort, answer: Answer, part: Part) -> tuple[Eva
             "the shares of classes and the mean T-score of the training groups",
             baselines.majority(shown.among("train").films, asked.films, shown.labels),
         ),
-        "baseline: age and sex": (
-            f"logistic and linear regression, fitted on the {' and '.join(PARTS[: PARTS.index(part)])} groups",
-            baselines.age_and_sex(earlier.films, asked.films, shown.labels),
-        ),
     }
+    for kind, (inputs, baseline) in regressions.items():
+        found = baseline(earlier.films, asked.films, shown.labels, balanced=balanced)
+        answers[f"baseline: {kind}"] = (f"regression on {inputs}, {how}", found)
     groups = asked.groups
     return tuple(
         Evaluation(
@@ -143,26 +162,6 @@ def _evaluate(name: str, shown: Cohort, answer: Answer, part: Part) -> tuple[Eva
         for subject, (how, found) in answers.items()
         if found is not None
     )
-
-
-def _write_predictions(path: Path, cohort: Cohort, answer: Answer) -> None:
-    columns = ("file", "part", "group", "label", *(f"probability_{label}" for label in cohort.labels))
-    rows = (
-        (
-            film.file,
-            str(part),
-            film.group,
-            film.label,
-            *_cells(*probabilities, film.t_score, t_score),
-        )
-        for film, part, probabilities, t_score in zip(cohort.films, cohort.parts, *answer, strict=True)
-    )
-    _write_rows(path, (*columns, "t_score_measured", "t_score"), rows)
-
-
-def _cells(*values: float) -> tuple[str, ...]:
-    """Numbers as text; NaN as an empty cell."""
-    return tuple("" if np.isnan(value) else f"{value:.5f}" for value in values)
 
 
 def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -22,7 +22,7 @@ from osteolens.training.engine import Learner, predict, train_one_epoch
 from osteolens.training.folds import Part
 from osteolens.training.logs import RunLog, draw_curves
 from osteolens.training.optimise import choose_precision
-from osteolens.training.report import show, write_report
+from osteolens.training.report import PROTOCOLS, show, write_report
 from osteolens.training.setup import build_learner, make_deterministic
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -58,7 +58,7 @@ def fit(
     train(config, learner, cohort, out, restart=restart, console=console)
     part: Part = "validation" if trial else "test"
     card = write_report(out, config, name, learner.model, cohort, part, device)
-    show(card, part, console)
+    show(card, PROTOCOLS[part], console)
     return card
 
 
@@ -115,11 +115,13 @@ def run_epoch(
 
 
 def validate(learner: Learner, validation: Cohort, batch_size: int) -> Row:
-    """Loss and figures on the validation films.
+    """Loss and figures on the validation films; nothing where there are none.
 
     Raises:
         TrainingError: The loss is not finite.
     """
+    if not validation.films:
+        return {}
     pictures = torch.from_numpy(validation.pictures)
     logits, t_scores = predict(learner.model, pictures, batch_size, learner.precision)
     device = learner.precision.device
@@ -151,9 +153,11 @@ def _bar(console: Console) -> ProgressBar:
 def _line(progress: Progress, epochs: int) -> str:
     """The last epoch in one line."""
     row = progress.history[-1]
+    line = f"epoch {len(progress.history)}/{epochs}  loss {row['training loss']:.3f}  {row['seconds']:.0f} s"
+    if "validation loss" not in row:
+        return line
     best = "  best so far" if progress.best_epoch == len(progress.history) else ""
     return (
-        f"epoch {len(progress.history)}/{epochs}  loss {row['training loss']:.3f}  "
-        f"validation loss {row['validation loss']:.3f}, balanced accuracy {row['validation balanced accuracy']:.3f}"
-        f"  {row['seconds']:.0f} s{best}"
+        f"{line}  validation loss {row['validation loss']:.3f}, "
+        f"balanced accuracy {row['validation balanced accuracy']:.3f}{best}"
     )

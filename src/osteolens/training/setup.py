@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -35,7 +36,9 @@ def build_learner(config: Configuration, training: Cohort, precision: Precision)
     steps = max(len(training.films) // settings.batch_size, 1)
     return Learner(
         model=model,
-        objective=Objective(weights.to(precision.device), settings.label_smoothing, settings.t_score_weight),
+        objective=Objective(
+            weights.to(precision.device), settings.label_smoothing, settings.t_score_weight, settings.ordinal_weight
+        ),
         optimiser=build_optimiser(model, settings.learning_rate, settings.weight_decay),
         schedule=Schedule(settings.learning_rate, steps, settings.epochs, settings.warmup_epochs),
         precision=precision,
@@ -51,9 +54,11 @@ def build_model(config: Configuration, training: Sequence[Film], classes: int) -
         config.model.architecture,
         classes,
         has_t_score=has_t_score,
-        pretrained=config.model.pretrained,
+        pretrained=config.model.pretrained and not config.model.start,
         dropout=config.model.dropout,
     )
+    if config.model.start:
+        models.load_backbone(model, Path(config.model.start))
     if has_t_score:
         torch.nn.init.constant_(model.regressor.bias, sum(measured) / len(measured))
     return model

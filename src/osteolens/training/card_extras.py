@@ -1,0 +1,99 @@
+"""The sections of MODEL_CARD.md that are about all models: the poster, what was tried, licences, commands."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from osteolens.card import Metric
+from osteolens.errors import DataError
+from osteolens.training.card_sections import Model, table
+from osteolens.training.config import load_configuration
+from osteolens.training.run_folder import read_tried
+from osteolens.training.wording import percent
+
+CONFIGURATIONS = "train/configs"
+
+
+def poster(path: Path) -> str:
+    """What a student poster measured on these pictures, beside the same without leaks."""
+    if not path.exists():
+        return ""
+    try:
+        document = json.loads(path.read_bytes())
+        stated = ", ".join(f"{share:.1%} ({name})" for name, share in document["stated by the poster"].items())
+        sentences = "\n".join(f"- {sentence}" for sentence in document["sentences"])
+        rows = [_poster_row(result) for result in document["results"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not what train/poster_protocol.py writes: {error!r}") from error
+    columns = (
+        "protocol", "architecture", "films (groups)", "accuracy", "balanced accuracy",
+        "always the most frequent label", "epoch",
+    )  # fmt: skip
+    return (
+        f"## The poster's figures beside leak-free ones\nA student poster on the same pictures states an accuracy of "
+        f"{stated}. Its protocol, run again (`train/poster_protocol.py`), and the same pictures without its leaks:\n\n"
+        f"{table(columns, rows)}\n\nWhy they differ:\n\n{sentences}"
+    )
+
+
+def _poster_row(result: dict[str, Any]) -> list[str]:
+    accuracy, balanced = (Metric.model_validate(result[name]) for name in ("accuracy", "balanced_accuracy"))
+    return [
+        result["title"],
+        f"`{result['architecture']}`",
+        f"{result['films']} ({result['groups']})",
+        percent(accuracy, 1),
+        percent(balanced, 1),
+        f"{result['majority']:.1%}",
+        f"{result['epoch']} of {result['epochs']}",
+    ]
+
+
+def tried_table(path: Path) -> str:
+    """The log of what was tried."""
+    if not path.exists():
+        return ""
+    tried = read_tried(path)
+    how = "As it was written down on the way; each row says how it was measured."
+    return f"## What was tried\n{how}\n\n{table(tried.columns, tried.rows)}"
+
+
+def licences(models: Sequence[Model]) -> str:
+    """Of code, weights and films."""
+    lines = dict.fromkeys(
+        f"- Films of {', '.join(f'`{model.card.name}`' for model in models if model.card.data.name == name)}: {name}; "
+        f"{source or 'source not stated'}; {licence or 'licence not stated'}."
+        for name, source, licence in ((m.card.data.name, m.card.data.source, m.card.data.licence) for m in models)
+    )
+    weights = "\n".join(f"- Weights of `{model.card.name}`: {model.card.licence}." for model in models)
+    return "\n".join(["## Licences", "- Code: AGPL-3.0-or-later (`LICENSE`).", weights, *lines])
+
+
+def reproduce(root: Path, models: Sequence[Model]) -> str:
+    """Commands, from the films to this page."""
+    known = {
+        path.relative_to(root).as_posix(): load_configuration(path).model_dump(mode="json")
+        for path in sorted((root / CONFIGURATIONS).glob("*.toml"))
+    }
+    lines: list[str] = []
+    for model in models:
+        name, facts = model.card.name, model.run.facts if model.run else {}
+        config = next((path for path, settings in known.items() if settings == facts.get("configuration")), "CONFIG")
+        crossed = facts.get("folds", 1) > 1
+        script = "train/cross_validate.py" if crossed else "train/fit.py"
+        options = f" --folds {facts['folds']} --repeats {facts['repeats']}" if crossed else ""
+        options += " --ensemble" if facts.get("ensemble") else ""
+        lines += [
+            f"python {script} --config {config} --data films.csv --out runs/{name}{options}",
+            f"python train/check_maps.py --run runs/{name} --data films.csv",
+            f"osteolens report runs/{name} --data films.csv",
+        ]
+    commands = "\n".join([*lines, "python train/model_card.py"])
+    return (
+        "## How to reproduce\nThe films are not in the repository; `films.csv` is a table of them as in the README. "
+        "`runs/<name>/model` becomes `weights/<name>`; `predictions.csv`, `run.json` and `maps.json` of a run are its "
+        "evidence. `osteolens report evidence/<name>` makes the page again without films or models. "
+        "Where it says CONFIG, write the settings above into a file.\n\n"
+        f"```\n{commands}\n```"
+    )

@@ -1,0 +1,96 @@
+"""A cross-validation from configuration to model folder, evidence and facts."""
+
+import json
+import re
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from osteolens import models
+from osteolens.card import Card, TrainingData, load_card
+from osteolens.errors import DataError
+from osteolens.training.config import Configuration
+from osteolens.training.cross_validation import Plan, all_films, cross_validate, plan, write_facts
+from osteolens.training.evaluate import apply_to_card, evaluate
+from osteolens.training.evidence import Evidence
+from osteolens.training.member import train_on_all
+from osteolens.training.report import MODEL_FOLDER, show
+
+FACTS_FILE, METRICS_FILE = "run.json", "metrics.json"
+VERSIONS = ("osteolens", "torch", "torchvision", "timm", "scikit-learn", "numpy")
+
+
+def run(
+    config: Configuration,
+    source: Path,
+    out: Path,
+    *,
+    name: str,
+    folds: int,
+    repeats: int,
+    table: Path | None,
+    by_source: bool,
+    jobs: int,
+    ensemble: bool,
+    console: Console,
+) -> Card:
+    """Cross-validate, evaluate, and make the model that is shipped; see `train/cross_validate.py`.
+
+    Raises:
+        DataError: Configuration, data set or fold table are wrong, or `out` holds a different run.
+        TrainingError: A loss is not finite.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
+    started = time.monotonic()
+    dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source)
+    predictions = cross_validate(config, dealt, out, jobs=jobs, console=console)
+    with console.status("computing figures"):
+        evidence = evaluate(predictions)
+    (out / METRICS_FILE).write_text(json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
+    if ensemble:
+        members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(dealt.fold[0])]
+        models.save_ensemble(members, out / MODEL_FOLDER, name)
+    else:
+        trained = train_on_all(config, all_films(config, dealt, console), out, name, console)
+        shutil.copytree(trained, out / MODEL_FOLDER, dirs_exist_ok=True)
+    card = finish_card(out / MODEL_FOLDER, evidence, _data(config, dealt))
+    write_facts(
+        out / FACTS_FILE,
+        name=name,
+        dataset=config.dataset.model_dump(),
+        configuration=config.model_dump(mode="json"),
+        architecture=card.architecture,
+        films=len(dealt.films),
+        groups=len({film.group for film in dealt.films}),
+        folds=len(np.unique(dealt.fold[0])),
+        repeats=len(dealt.fold),
+        ensemble=ensemble,
+        seconds=round(time.monotonic() - started),
+        versions={package: version(package) for package in VERSIONS},
+    )
+    show(card, "every film answered by the model that never saw it", console)
+    return card
+
+
+def finish_card(folder: Path, evidence: Evidence, data: TrainingData) -> Card:
+    """Put fitted parameters and figures into the card of a model folder."""
+    card = apply_to_card(load_card(folder), evidence).model_copy(update={"data": data})
+    card.save(folder)
+    return card
+
+
+def _data(config: Configuration, dealt: Plan) -> TrainingData:
+    repeats, folds = len(dealt.fold), len(np.unique(dealt.fold[0]))
+    return TrainingData(
+        name=config.dataset.name,
+        source=config.dataset.source,
+        licence=config.dataset.licence,
+        split=f"{folds} folds by group, stratified by label, {repeats} times; every film answered out of fold",
+        films={"cross-validated": len(dealt.films)},
+        groups={"cross-validated": len({film.group for film in dealt.films})},
+    )

@@ -1,0 +1,239 @@
+"""Is the heat map worth looking at? Four checks of Grad-CAM on films that the explained model never saw."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from osteolens.card import Metric
+from osteolens.models import Model
+from osteolens.preprocess import Prepared
+from osteolens.training import map_cascade, map_curves, map_regions, measures
+from osteolens.training.data import Film
+from osteolens.training.map_curves import KINDS, ORDERS, SHARES
+from osteolens.training.map_findings import Curve, Example, MapChecks, Region
+from osteolens.training.metrics import RESAMPLES, draw, sample
+
+PERCENTILES = (10, 50, 90)
+DRAWS = 3
+"""Of new weights per model, averaged: a single draw of a small head can resemble the trained one by luck."""
+INTERVALS = f"means over films with 95 % percentile intervals from {RESAMPLES} bootstrap resamples of groups"
+PROTOCOL = {
+    "maps": "Each film is explained by a model that never saw it or its group, by Grad-CAM for the label that "
+    f"the model predicts. Figures are {INTERVALS}.",
+    "curves": map_curves.RULE,
+    "cascade": f"{map_cascade.RULE} Mean of {DRAWS} draws per model.",
+    "regions": map_regions.RULE,
+    "examples": f"Of each true label, the films at the {', '.join(f'{part}th' for part in PERCENTILES)} percentile of "
+    "the probability of that label; ties go by file name.",
+}
+REGIONS = {"outside": "outside the body", "markers": "on markers", "middle": "middle third of the film"}
+_BATCH = 16
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A model with films that it never saw.
+
+    Attributes:
+        model: In evaluation mode.
+        films: N of them.
+        prepared: Their pictures, as the model takes them.
+    """
+
+    model: Model
+    films: Sequence[Film]
+    prepared: Sequence[Prepared]
+
+    @property
+    def pictures(self) -> NDArray[np.uint8]:
+        """uint8 [N, 1, H, W]."""
+        return np.stack([prepared.array for prepared in self.prepared])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Findings on N films.
+
+    Attributes:
+        films: N of them.
+        probabilities: [N, K].
+        curves: [N, 2, 3, steps + 1].
+        cascade: By stage [N].
+        mass, area: By region [N]; NaN where the film has no such part or its map is zero throughout.
+        height: [N]; NaN where the map is zero throughout.
+    """
+
+    films: Sequence[Film]
+    probabilities: Floats
+    curves: Floats
+    cascade: dict[str, Floats]
+    mass: dict[str, Floats]
+    area: dict[str, Floats]
+    height: Floats
+
+
+def check_maps(
+    parts: Sequence[Unseen], labels: Sequence[str], advance: Callable[[int], None] = lambda _: None
+) -> MapChecks:
+    """All checks.
+
+    Args:
+        parts: Models, each with films that it never saw, no film twice.
+        labels: The K classes in order.
+        advance: Called with the number of films that went through a model since the last call; `passes` is the sum.
+    """
+    found = _together([_examine(part, seed, advance) for seed, part in enumerate(parts)])
+    groups = [film.group for film in found.films]
+    areas = map_curves.areas(found.curves)
+    places = [(kind, order, i, j) for i, kind in enumerate(KINDS) for j, order in enumerate(ORDERS)]
+    return MapChecks(
+        films=len(groups),
+        groups=len(set(groups)),
+        flat=int(np.isnan(found.height).sum()),
+        shares=SHARES,
+        curves=tuple(
+            Curve(
+                kind=kind,
+                order=order,
+                probability=tuple(found.curves[:, i, j].mean(axis=0)),
+                area=mean(f"{kind}, {order}", areas[:, i, j], groups),
+            )
+            for kind, order, i, j in places
+        ),
+        differences=tuple(
+            mean(f"{kind}, map less {order}", areas[:, i, 0] - areas[:, i, j], groups)
+            for kind, order, i, j in places
+            if j
+        ),
+        cascade=tuple(mean(stage, values, groups) for stage, values in found.cascade.items()),
+        regions=tuple(
+            _region(name, found.mass[key], found.area[key], groups)
+            for key, name in REGIONS.items()
+            if np.isfinite(found.mass[key]).any()
+        ),
+        height=mean("height of the centre of mass", found.height, groups) if np.isfinite(found.height).any() else None,
+        examples=choose_examples(found.films, labels, found.probabilities),
+        protocol=PROTOCOL,
+    )
+
+
+def mean(name: str, values: Floats, groups: Sequence[str]) -> Metric:
+    """Mean over films with a 95 % bootstrap interval over groups; NaN does not count.
+
+    Args:
+        name: Of the metric.
+        values: float64 [N], at least one is not NaN.
+        groups: [N].
+    """
+    known = np.isfinite(values)
+    draws = draw(np.asarray(groups)[known].tolist(), RESAMPLES, seed=0)
+    (metric,) = sample(lambda weights: {name: measures.mean(values[known], weights)}, draws).metrics()
+    return metric
+
+
+def choose_examples(films: Sequence[Film], labels: Sequence[str], probabilities: Floats) -> tuple[Example, ...]:
+    """Per label, the films at `PERCENTILES` of the probability of that label; ties go by file name."""
+    chosen: list[Example] = []
+    for index, label in enumerate(labels):
+        of_label = [row for row, film in enumerate(films) if film.label == label]
+        of_label.sort(key=lambda row: (probabilities[row, index], films[row].file))
+        for percentile in PERCENTILES if of_label else ():
+            row = of_label[round(percentile / 100 * (len(of_label) - 1))]
+            chosen.append(
+                Example(
+                    file=films[row].file,
+                    label=label,
+                    percentile=percentile,
+                    probability=float(probabilities[row, index]),
+                    explained=labels[int(probabilities[row].argmax())],
+                )
+            )
+    return tuple(chosen)
+
+
+def passes(parts: Sequence[Unseen]) -> int:
+    """How many films go through models in `check_maps`."""
+    return sum(len(part.films) * (map_curves.PASSES + DRAWS * len(map_cascade.stages(part.model))) for part in parts)
+
+
+def _examine(part: Unseen, number: int, advance: Callable[[int], None]) -> _Found:
+    """All findings on the films of one model, the `number`-th."""
+    pictures = part.pictures
+    probabilities = probabilities_of(part.model, pictures)
+    targets = probabilities.argmax(axis=1).tolist()
+    maps = map_cascade.grad_cam(part.model, pictures, targets)
+    cascades: list[dict[str, Floats]] = []
+    for seed in range(DRAWS * number, DRAWS * (number + 1)):
+        cascades.append(map_cascade.cascade(part.model, pictures, maps, targets, seed))
+        advance(len(cascades[-1]) * len(pictures))
+    curves: list[Floats] = []
+    for seed, (picture, heat, target) in enumerate(zip(pictures, maps, targets, strict=True)):
+        curves.append(map_curves.curves(partial(probabilities_of, part.model), picture, heat, target, seed))
+        advance(map_curves.PASSES)
+    mass, area, height = _places(part.prepared, maps)
+    return _Found(
+        films=part.films,
+        probabilities=probabilities,
+        curves=np.stack(curves),
+        cascade={stage: np.mean([found[stage] for found in cascades], axis=0) for stage in cascades[0]},
+        mass=mass,
+        area=area,
+        height=height,
+    )
+
+
+@torch.no_grad()
+def probabilities_of(model: Model, pictures: NDArray[np.uint8]) -> Floats:
+    """Probabilities, not calibrated: uint8 [N, 1, H, W] -> float64 [N, K]."""
+    batches = torch.split(torch.from_numpy(pictures), _BATCH)
+    return np.concatenate([model(batch)[0].double().softmax(dim=1).numpy() for batch in batches])
+
+
+def _places(
+    prepared: Sequence[Prepared], maps: NDArray[np.float32]
+) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
+    """`mass`, `area` and `height` of `_Found`."""
+    height = np.full(len(maps), np.nan)
+    mass, area = ({key: height.copy() for key in REGIONS} for _ in range(2))
+    for row, (film, heat) in enumerate(zip(prepared, maps, strict=True)):
+        if heat.max() == 0:
+            continue
+        large = map_regions.enlarged(heat, film.geometry.input)
+        height[row] = map_regions.height_of_mass(large, film.geometry)
+        for key, mask in vars(map_regions.find_regions(film)).items():
+            if mask.any():
+                mass[key][row], area[key][row] = map_regions.share_of_mass(large, mask), mask.mean()
+    return mass, area, height
+
+
+def _region(name: str, mass: Floats, area: Floats, groups: Sequence[str]) -> Region:
+    return Region(
+        name=name,
+        films=int(np.isfinite(mass).sum()),
+        mass=mean("share of the map", mass, groups),
+        area=mean("share of the area", area, groups),
+        difference=mean("map less area", mass - area, groups),
+    )
+
+
+def _together(parts: Sequence[_Found]) -> _Found:
+    """The findings of several models about different films as one."""
+
+    def joined(name: str) -> dict[str, Floats]:
+        return {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(parts[0], name)}
+
+    return _Found(
+        films=[film for part in parts for film in part.films],
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        curves=np.concatenate([part.curves for part in parts]),
+        cascade=joined("cascade"),
+        mass=joined("mass"),
+        area=joined("area"),
+        height=np.concatenate([part.height for part in parts]),
+    )

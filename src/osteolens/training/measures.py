@@ -1,0 +1,147 @@
+"""The figures themselves, each for many weightings of the films at once.
+
+A weight says how often a film counts: 1 for the figure, the number of draws for a bootstrap resample. `B` is the
+number of weightings; a figure that is not defined under a weighting (no film of a class) is NaN there.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+ECE_BINS = 10
+
+
+def accuracy(confusion: Floats) -> Floats:
+    """Share of films on the diagonal, [B, K, K] (truth by rows, prediction by columns) -> [B]."""
+    return np.asarray(np.trace(confusion, axis1=1, axis2=2) / confusion.sum(axis=(1, 2)))
+
+
+def balanced_accuracy(confusion: Floats) -> Floats:
+    """Mean recall of the classes that occur, [B, K, K] -> [B]."""
+    counts = confusion.sum(axis=2)
+    return np.asarray((_share(_hits(confusion), counts)).sum(axis=1) / (counts > 0).sum(axis=1))
+
+
+def macro_f1(confusion: Floats) -> Floats:
+    """Mean F1 of the classes that occur in truth or prediction, [B, K, K] -> [B]."""
+    either = confusion.sum(axis=2) + confusion.sum(axis=1)
+    return np.asarray(_share(2 * _hits(confusion), either).sum(axis=1) / (either > 0).sum(axis=1))
+
+
+def sensitivity(confusion: Floats, label: int) -> Floats:
+    """Share of a class's films that were given that class, [B, K, K] -> [B]."""
+    return np.asarray(confusion[:, label, label] / confusion[:, label].sum(axis=1))
+
+
+def specificity(confusion: Floats, label: int) -> Floats:
+    """Share of the other classes' films that were not given this class, [B, K, K] -> [B]."""
+    others = np.delete(confusion, label, axis=1)
+    return np.asarray(1 - others[:, :, label].sum(axis=1) / others.sum(axis=(1, 2)))
+
+
+def quadratic_kappa(confusion: Floats) -> Floats:
+    """Cohen's kappa with quadratic weights (Cohen 1968), [B, K, K] -> [B]."""
+    classes = confusion.shape[1]
+    penalty = np.subtract.outer(np.arange(classes), np.arange(classes)) ** 2
+    chance = confusion.sum(axis=2)[:, :, None] * confusion.sum(axis=1)[:, None, :]
+    expected = (chance * penalty).sum(axis=(1, 2)) / confusion.sum(axis=(1, 2))
+    return np.asarray(1 - (confusion * penalty).sum(axis=(1, 2)) / expected)
+
+
+def auroc(score: Floats, positive: Flags, weights: Floats) -> Floats:
+    """Probability that a positive film scores above a negative one, ties counted half (Mann and Whitney 1947).
+
+    Args:
+        score: [N].
+        positive: bool [N].
+        weights: [B, N].
+
+    Returns:
+        [B].
+    """
+    wins, losses = _by_score(score, positive, weights)
+    below = np.cumsum(losses, axis=1) - losses / 2
+    return np.asarray((wins * below).sum(axis=1) / (wins.sum(axis=1) * losses.sum(axis=1)))
+
+
+def average_precision(score: Floats, positive: Flags, weights: Floats) -> Floats:
+    """Mean precision over the positive films, each at its own score as threshold (no interpolation), [B].
+
+    Args as for `auroc`. What a score without information gets is the share of positive films.
+    """
+    wins, losses = (part[:, ::-1] for part in _by_score(score, positive, weights))
+    above = np.cumsum(wins, axis=1)
+    precision = _share(above, above + np.cumsum(losses, axis=1))
+    return np.asarray((wins * precision).sum(axis=1) / wins.sum(axis=1))
+
+
+def calibration_error(confidence: Floats, right: Flags, weights: Floats) -> Floats:
+    """Expected calibration error of the given class, [B]: mean of |share right - mean confidence| over bins.
+
+    Ten bins of equal width (Naeini et al. 2015; Guo et al. 2017): unlike bins of equal mass they stay where they
+    are from resample to resample. Few films make the figure large even for a perfect predictor.
+
+    Args:
+        confidence: [N], probability of the class that was given, 0 to 1.
+        right: bool [N].
+        weights: [B, N].
+    """
+    gaps = weights @ (_bins(confidence) * (right - confidence)[:, None])
+    return np.asarray(np.abs(gaps).sum(axis=1) / weights.sum(axis=1))
+
+
+def calibration_error_by_chance(confidence: Floats, trials: int, seed: int) -> float:
+    """Mean ECE of so many films if each is right exactly as often as its confidence [N] says."""
+    right = np.random.default_rng(seed).random((trials, len(confidence))) < confidence
+    gaps = (right - confidence) @ _bins(confidence)
+    return float(np.abs(gaps).sum(axis=1).mean() / len(confidence))
+
+
+def brier(probabilities: Floats, truth: NDArray[np.int64]) -> Floats:
+    """Squared distance of each film's probabilities from its class (Brier 1950), 0 to 2: [N, K], [N] -> [N]."""
+    return np.asarray(((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1))
+
+
+def pearson(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Weighted correlation, [N], [N], [B, N] -> [B]; NaN where one side is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    mean_x, mean_y = mean(x, weights), mean(y, weights)
+    variance = (mean(x * x, weights) - mean_x**2) * (mean(y * y, weights) - mean_y**2)
+    covariance = mean(x * y, weights) - mean_x * mean_y
+    return np.asarray(covariance / np.sqrt(np.where(variance > 1e-15, variance, np.nan)))
+
+
+def deviation(values: Floats, weights: Floats) -> Floats:
+    """Sample standard deviation (n - 1), [N], [B, N] -> [B]."""
+    total, centre = weights.sum(axis=1), mean(values, weights)
+    spread = mean(values**2, weights) - centre**2
+    return np.asarray(np.sqrt(np.maximum(spread, 0) * total / (total - 1)))
+
+
+def mean(values: ArrayLike, weights: Floats) -> Floats:
+    """Weighted mean, [N], [B, N] -> [B]."""
+    return np.asarray(weights @ np.asarray(values) / weights.sum(axis=1))
+
+
+def _bins(confidence: Floats) -> Floats:
+    """1 at each film's bin, [N] -> [N, bins]."""
+    return np.asarray(np.eye(ECE_BINS)[np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)])
+
+
+def _by_score(score: Floats, positive: Flags, weights: Floats) -> tuple[Floats, Floats]:
+    """Weight of the positive and of the negative films at each distinct score, rising: two of [B, scores]."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    ordered = weights[:, order]
+    wins = np.add.reduceat(ordered * positive[order], starts, axis=1)
+    return wins, np.add.reduceat(ordered, starts, axis=1) - wins
+
+
+def _hits(confusion: Floats) -> Floats:
+    return np.diagonal(confusion, axis1=1, axis2=2)
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """Quotient; 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)

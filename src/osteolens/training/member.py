@@ -1,0 +1,118 @@
+"""One model of a cross-validation: trained in a process of its own, asked about the films that it never saw."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+
+from osteolens.errors import DataError
+from osteolens.training.augment import derived_seed
+from osteolens.training.cohort import Cohort
+from osteolens.training.config import Configuration
+from osteolens.training.optimise import choose_precision
+from osteolens.training.report import answers_of, save_model
+from osteolens.training.run import train
+from osteolens.training.setup import build_learner, make_deterministic
+
+ANSWERS_FILE = "answers.json"
+ALL_FOLDER = "all"
+LOG_FILE = "train.txt"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A fold of a repeat.
+
+    Attributes:
+        folder: Where its run lies.
+        repeat: From 0.
+        fold: The fold that it does not see, from 0.
+    """
+
+    folder: Path
+    repeat: int
+    fold: int
+
+
+def train_member(config: Configuration, member: Member, cohort: Cohort, threads: int) -> None:
+    """Train on the films that are not test films, write `model/`, and answer the test films into `answers.json`.
+
+    A member that has answers for the same settings and films is left alone; one that was killed goes on.
+
+    Raises:
+        DataError: The folder holds a different run.
+        TrainingError: The loss is not finite.
+    """
+    seed = derived_seed(config.run.seed, member.repeat, member.fold) % 2**31
+    config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+    identity = {"data": cohort.fingerprint(), "configuration": config.model_dump(mode="json")}
+    path = member.folder / ANSWERS_FILE
+    if path.exists() and _read(path)["identity"] == identity:
+        return
+    torch.set_num_threads(threads)
+    member.folder.mkdir(parents=True, exist_ok=True)
+    with (member.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+        folder = _train(config, member.folder, cohort, "fold", Console(file=log, width=120))
+    logits, t_scores = answers_of(folder, cohort.among("test"), config, _device())
+    _write(path, {"identity": identity, "logits": logits.tolist(), "t_scores": [_plain(x) for x in t_scores]})
+
+
+def train_on_all(config: Configuration, cohort: Cohort, out: Path, name: str, console: Console) -> Path:
+    """The model that is shipped: trained on every film, with the settings that were cross-validated.
+
+    Args:
+        config: Where it has validation films, they choose the epoch here too.
+        cohort: Its parts are `train` and, if any, `validation`.
+        out: The run's folder; checkpoint and logs go to `all/` in it.
+        name: The model's name in its card.
+        console: Where progress goes.
+
+    Returns:
+        The model folder.
+    """
+    folder = out / ALL_FOLDER
+    folder.mkdir(exist_ok=True)
+    return _train(config, folder, cohort, name, console)
+
+
+def _train(config: Configuration, folder: Path, cohort: Cohort, name: str, console: Console) -> Path:
+    make_deterministic(config.run.seed)
+    learner = build_learner(config, cohort.among("train"), choose_precision(config.run.precision, _device()))
+    train(config, learner, cohort, folder, restart=False, console=console)
+    return save_model(folder, config, name, learner.model, cohort)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def read_answers(member: Member) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logits float64 [n, K] and T-scores float64 [n] (NaN: none) of the member's n test films, in their order."""
+    stored = _read(member.folder / ANSWERS_FILE)
+    t_scores = [np.nan if value is None else value for value in stored["t_scores"]]
+    return np.array(stored["logits"], np.float64), np.array(t_scores, np.float64)
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete it to train this fold again") from error
+    return stored
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    """Whole or not at all: a file that is there belongs to a finished member."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(values), encoding="utf-8")
+    os.replace(draft, path)  # noqa: PTH105 - the name that says atomic

@@ -1,0 +1,54 @@
+"""A cross-validation as users start it: evidence, a model folder that answers, facts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from osteolens import models
+from osteolens.card import load_card
+from osteolens.errors import DataError
+from osteolens.training.config import load_configuration
+from osteolens.training.cross_run import run
+from osteolens.training.evaluate import evaluate
+from osteolens.training.table import read_predictions
+
+from .helpers import TINY
+
+
+def start(settings_file, table, out, quiet, name="squares", **flags):
+    settings_file.write_text(TINY.format(epochs=1).replace("validation = 0.2", "validation = 0.0"))
+    chosen = {"folds": 3, "repeats": 1, "table": None, "by_source": False, "jobs": 2, "ensemble": False} | flags
+    return run(load_configuration(settings_file), table, out, name=name, console=quiet, **chosen)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, table, tmp_path, quiet):
+    out = tmp_path / "out"
+    card = start(settings_file, table, out, quiet)
+    assert load_card(out / "model") == card
+    assert card.data.films == {"cross-validated": 30} == card.data.groups
+
+    evidence = evaluate(read_predictions(out / "predictions.csv"))
+    assert card.calibration == evidence.parameters.calibration
+    assert card.operating_points == evidence.parameters.operating_points
+    assert [entry.subject for entry in card.evaluations] == [entry.subject for entry in evidence.evaluations]
+    assert json.loads((out / "metrics.json").read_text()) == evidence.dump()
+
+    facts = json.loads((out / "run.json").read_text())
+    assert (facts["films"], facts["folds"], facts["repeats"], facts["ensemble"]) == (30, 3, 1, False)
+    model, _ = models.load(out / "model")
+    assert isinstance(model, models.KneeModel)
+
+    # The folds are there already: only the model to ship is made anew.
+    ensemble = start(settings_file, table, out, quiet, ensemble=True)
+    assert len(ensemble.members) == 3
+    members, _ = models.load(out / "model")
+    assert isinstance(members, models.Ensemble)
+    assert ensemble.evaluations == card.evaluations
+    assert np.isclose(ensemble.evaluations[0].metrics[0].value, card.evaluations[0].metrics[0].value)
+
+
+def test_a_name_that_cannot_be_served_is_refused_before_anything_is_read(settings_file, tmp_path, quiet):
+    with pytest.raises(DataError, match="not a lower-case word"):
+        start(settings_file, tmp_path / "missing.csv", tmp_path / "out", quiet, name="My Knee")

@@ -1,0 +1,52 @@
+"""Check a run's heat maps: python train/check_maps.py --run runs/a --data films.csv."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from osteolens.console import one_line_errors
+from osteolens.training.map_checks import check_maps, passes
+from osteolens.training.map_findings import MAPS_FILE
+from osteolens.training.map_runs import draw_files, unseen_films
+from osteolens.training.table import PREDICTIONS_FILE, read_predictions
+
+
+@one_line_errors
+def main(
+    run: Annotated[
+        list[Path],
+        typer.Option(
+            help="The folder of a cross-validation or of a single split: its predictions.csv says which films no model "
+            "of it saw. Given several times, the runs' models answer together."
+        ),
+    ],
+    data: Annotated[Path, typer.Option(help="The table or folder of films that the run was made from.")],
+    films: Annotated[int | None, typer.Option(min=1, help="At most so many films, drawn by --seed.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawing.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: maps.json in the first run.")] = None,
+) -> None:
+    """Say whether Grad-CAM is worth looking at: deletion and insertion, drawn weights, mass outside the body.
+
+    Every film is explained by the model that never saw it (of the first repeat).
+    """
+    console = Console()
+    predictions = read_predictions(run[0] / PREDICTIONS_FILE)
+    parts = unseen_films(run, data, draw_files(predictions, films, seed) if films else None)
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(f"explaining {sum(len(part.films) for part in parts)} films", total=passes(parts))
+        found = check_maps(parts, predictions.labels, lambda count: bar.advance(task, count))
+    path = out or run[0] / MAPS_FILE
+    found.write(path)
+    for metric in (*found.differences, *found.cascade):
+        console.print(f"{metric.name}: {metric.value:+.3f} [{metric.low:+.3f}, {metric.high:+.3f}]", markup=False)
+    for region in found.regions:
+        console.print(f"{region.name}: {region.mass.value:.1%} of the map on {region.area.value:.1%} of the area")
+    console.print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,59 @@
+"""Cross-validate by group: python train/cross_validate.py --config CONFIG --data films.csv --out runs/knee."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from osteolens.console import one_line_errors
+from osteolens.training.config import load_configuration
+from osteolens.training.cross_run import run
+
+CORES = os.cpu_count() or 1
+
+
+@one_line_errors
+def main(
+    config: Annotated[Path, typer.Option(help="Settings, such as train/configs/efficientnet.toml.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A CSV table with the columns file and label, and optionally group (patient), t_score, age, sex, "
+            "weight_kg, height_m, source and format_family; or a folder that holds one folder of films per class."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The run's folder. A run that was stopped there goes on.")],
+    name: Annotated[
+        str | None, typer.Option(help="The name under which the model will be served; default: that of --out.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds, by group and with the same mix of labels.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, max=50, help="How often all films are dealt into folds anew.")] = 1,
+    fold_table: Annotated[
+        Path | None, typer.Option(help="A folds.csv written before: the same folds, for a fair comparison.")
+    ] = None,
+    by_source: Annotated[
+        bool, typer.Option("--by-source", help="One fold per `source`: each place is tested by models new to it.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds trained at a time; they share the cores.")] = CORES,
+    ensemble: Annotated[
+        bool,
+        typer.Option(
+            "--ensemble", help="The model to ship is the first repeat's folds together, not one trained on all films."
+        ),
+    ] = False,
+) -> None:
+    """Train a model per fold, and answer every film with the model that never saw it.
+
+    Leaves in --out: folds.csv, predictions.csv (every out-of-fold answer), metrics.json, run.json, model/ (weights
+    and card, to be exported and served), and a folder per fold. `osteolens report OUT` makes the page.
+    """
+    run(
+        load_configuration(config), data, out, name=name or out.name, folds=folds, repeats=repeats, table=fold_table,
+        by_source=by_source, jobs=jobs, ensemble=ensemble, console=Console(),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    typer.run(main)
