@@ -1,5 +1,6 @@
 """A cross-validation as users start it: evidence, a model folder that answers, facts."""
 
+import csv
 import json
 
 import numpy as np
@@ -37,6 +38,8 @@ def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, ta
 
     facts = json.loads((out / "run.json").read_text())
     assert (facts["films"], facts["folds"], facts["repeats"], facts["ensemble"]) == (30, 3, 1, False)
+    logged = [csv.DictReader((out / f"r0f{fold}" / "log.csv").open()) for fold in range(3)]
+    assert facts["seconds"] == round(sum(float(row["seconds"]) for rows in logged for row in rows))
     model, _ = models.load(out / "model")
     assert isinstance(model, models.KneeModel)
 

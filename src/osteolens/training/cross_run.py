@@ -1,9 +1,9 @@
 """A cross-validation from configuration to model folder, evidence and facts."""
 
+import csv
 import json
 import re
 import shutil
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,7 +46,6 @@ def run(
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
-    started = time.monotonic()
     dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source)
     predictions = cross_validate(config, dealt, out, jobs=jobs, console=console)
     with console.status("computing figures"):
@@ -70,7 +69,7 @@ def run(
         folds=len(np.unique(dealt.fold[0])),
         repeats=len(dealt.fold),
         ensemble=ensemble,
-        seconds=round(time.monotonic() - started),
+        seconds=_training_seconds(out),
         versions={package: version(package) for package in VERSIONS},
     )
     show(card, "every film answered by the model that never saw it", console)
@@ -82,6 +81,12 @@ def finish_card(folder: Path, evidence: Evidence, data: TrainingData) -> Card:
     card = apply_to_card(load_card(folder), evidence).model_copy(update={"data": data})
     card.save(folder)
     return card
+
+
+def _training_seconds(out: Path) -> int:
+    """What all epochs of all folds took, however often the run was stopped between them."""
+    logs = [list(csv.DictReader(path.open())) for path in sorted(out.glob("r*f*/log.csv"))]
+    return round(sum(float(row["seconds"]) for log in logs for row in log))
 
 
 def _data(config: Configuration, dealt: Plan) -> TrainingData:

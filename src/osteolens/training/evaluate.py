@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from osteolens.calibration import LOW_SUSPICION, REFER, UNCERTAIN, ZONES
 from osteolens.card import Card, Evaluation
@@ -39,6 +40,11 @@ def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0
         DataError: A group is in two folds, or there are too few groups or labels to fit on some and score others.
     """
     _check(predictions)
+    with threadpool_limits(limits=1):  # hundreds of small fits: several threads would only wait for each other
+        return _evaluate(predictions, resamples, seed)
+
+
+def _evaluate(predictions: Predictions, resamples: int, seed: int) -> Evidence:
     rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
     fact_sets = usable_facts(rows)
     predictors = (*answer_from_images(rows, fact_sets), *answer_from_baselines(rows))

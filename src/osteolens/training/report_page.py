@@ -1,5 +1,6 @@
 """The page of a run: everything that is known of its model, in one HTML file, with the charts as PNGs beside it."""
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from osteolens.training.evidence import Evidence, Subgroup
 from osteolens.training.map_charts import Overlay, map_charts, overlays
 from osteolens.training.map_runs import model_folder, unseen_films
 from osteolens.training.metrics import questions
-from osteolens.training.page import figure_url, render
+from osteolens.training.page import render
 from osteolens.training.predictors import IMAGE
 from osteolens.training.run_folder import RunFolder, read_run
 from osteolens.training.wording import (
@@ -32,6 +33,8 @@ from osteolens.training.wording import (
 )
 
 PAGE_FILE, FIGURES_FOLDER = "report.html", "figures"
+CSS_PIXELS = 100
+"""Per inch of a chart, where there is room for it."""
 _KINDS = {"sex": "sex", "age": "age", "family": "device family", "source": "source"}
 
 
@@ -50,6 +53,7 @@ class Shown:
 
     url: str
     alt: str
+    width: int
 
 
 def write_report_page(folder: Path, out: Path | None = None, data: Path | None = None) -> Path:
@@ -111,10 +115,13 @@ def _charts(run: RunFolder, evidence: Evidence) -> dict[str, list[Chart]]:
 
 
 def _show(chart: Chart, folder: Path) -> Shown:
-    """Save a chart as a PNG and put it into the page."""
+    """Save a chart as a PNG, and put that into the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    chart.figure.savefig(folder / f"{chart.name}.png", dpi=150)
-    return Shown(figure_url(chart.figure), chart.alt)
+    path = folder / f"{chart.name}.png"
+    chart.figure.savefig(path, dpi=150)
+    content = base64.b64encode(path.read_bytes()).decode()
+    width = round(CSS_PIXELS * chart.figure.get_figwidth())
+    return Shown(f"data:image/png;base64,{content}", chart.alt, width)
 
 
 def _tables(evidence: Evidence) -> dict[str, Any]:
