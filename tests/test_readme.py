@@ -120,7 +120,9 @@ def test_train_export_and_archive(checkout: Path) -> None:
     short = re.sub(r"(?m)^(epochs) = \d+", r"\1 = 1", settings.read_text())
     short = re.sub(r"(?m)^(height|width) = \d+", r"\1 = 64", short)
     settings.write_text(short)
-    for command in commands("make install", "train/fit.py", "train/cross_validate.py", "osteolens report", "export/"):
+    for command in commands(
+        "make install", "osteolens audit", "train/fit.py", "train/cross_validate.py", "osteolens report", "export/"
+    ):
         run(command, checkout)
     card = json.loads((checkout / "runs" / "mine" / "model" / "card.json").read_text())
     assert card["preprocess"]["height"] == 64
@@ -131,7 +133,7 @@ def test_train_export_and_archive(checkout: Path) -> None:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     tested = (
-        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
+        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install", "osteolens audit films.csv",
         "train/fit.py --config", "train/cross_validate.py --config", "osteolens report runs/crossed",
         "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py",
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e

@@ -74,7 +74,7 @@ def test_the_other_protocols_take_the_last(protocols):
     result = score(protocols["kaggle"], settings(), answers_with(protocols["kaggle"], [100]))
     assert (result.accuracy.value, result.balanced_accuracy.value) == (1, 1)
     assert result.chosen_epochs == (3,) * FOLDS
-    assert result.epoch == "last"
+    assert result.epoch == "last of 3"
 
 
 def made_up(config, training, tested, *, every_epoch, on_step):
@@ -134,8 +134,8 @@ def test_sentences_count_the_labels_that_agree(protocols, published):
     results = [score(films[0], settings(), answers_with(films[0], [9, 12, 8]))]
     results += [score(protocol, settings(), answers_with(protocol, [3])) for protocol in films[1:]]
     found = sentences(results, read_pictures(published))
-    assert "of 19 pictures published as normal, 7 show a film labelled normal" in found[3]
-    assert "75.0 % out of 50.0 % after the last epoch" in found[2]
+    assert "of 19 pictures published as normal, 7 show a film whose own label is that alone" in found[3]
+    assert "this gives 75.0 %, and the last epoch 50.0 %" in found[2]
 
 
 @pytest.mark.slow

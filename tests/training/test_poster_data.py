@@ -1,5 +1,6 @@
 """Which pictures the poster measured on, where its folds leak, and what a wrong table is told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from osteolens.errors import DataError
 from osteolens.training.poster_data import (
     build_protocols,
     contiguous_folds,
+    leaks,
     publication_order,
     read_pictures,
-    shared_share,
     squeezed,
 )
 
@@ -28,16 +29,20 @@ def protocols(published, quiet):
     return {protocol.name: protocol for protocol in build_protocols(read_pictures(published), SPEC, 0, quiet)}
 
 
-def paths(protocol):
-    return [film.path for film in protocol.cohort.films]
-
-
 def test_the_poster_trains_on_every_tested_picture_and_the_grouped_folds_on_none(protocols):
-    assert shared_share(paths(protocols["poster"]), protocols["poster"].fold) == 1
-    assert shared_share(protocols["poster"].cohort.groups, protocols["poster"].fold) == 1
-    for name in ("kaggle", "film"):
-        assert shared_share(paths(protocols[name]), protocols[name].fold) == 0
-        assert shared_share(protocols[name].cohort.groups, protocols[name].fold) == 0
+    assert {name: leaks(found) for name, found in protocols.items()} == {
+        "poster": (1, 1),
+        "kaggle": (0, 0),
+        "film": (0, 0),
+    }
+
+
+def test_leaks_are_counted_film_by_film(protocols):
+    films = protocols["film"]  # the first four: two pictures each of two groups
+    few = replace(films.cohort, films=films.cohort.films[:4])
+    assert leaks(replace(films, cohort=few, fold=np.array([0, 1, 2, 2]))) == (0, 0.5)
+    twice = replace(few, films=[few.films[0], few.films[0], few.films[2], few.films[3]])
+    assert leaks(replace(films, cohort=twice, fold=np.array([0, 1, 2, 2]))) == (0.5, 0)
 
 
 def test_films_of_each_protocol(protocols):

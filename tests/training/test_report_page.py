@@ -130,6 +130,8 @@ def test_a_single_split_without_patients_facts_has_no_empty_sections(tmp_path: P
     headings = " | ".join(page.headings)
     for absent in ("T-scores", "Places", "heat maps"):
         assert absent not in headings
+    counts = (sum(film.label == label for film in predictions.films) for label in predictions.labels)
+    assert "(normal: {}, osteopenia: {}, osteoporosis: {})".format(*counts) in out.read_text()
     assert "a single split" in out.read_text()
     assert "Is the image alone better" not in out.read_text()
     assert not (out.parent / "figures" / "t_score_image.png").exists()

@@ -47,6 +47,15 @@ def test_an_image_that_tells_nothing_is_not_praised(weak: Evidence) -> None:
     assert said["Does the image add to age and sex?"] in ("Not shown", "No, worse")
 
 
+def test_calibration_and_maps_of_useless_answers_are_not_praised(weak: Evidence) -> None:
+    said = {verdict.question: verdict for verdict in verdicts(weak, map_checks())}
+    maps = said["Do the heat maps show what the answer rests on?"]
+    assert (maps.answer, maps.tone) == ("Yes, of empty answers", "mixed")
+    good = with_image_figure(weak, "ECE", 0.01, 0.03)
+    (calibrated,) = [one for one in verdicts(good, None) if one.question == "Is it calibrated?"]
+    assert (calibrated.answer, calibrated.tone) == ("Yes, but empty", "mixed")
+
+
 def test_what_was_not_measured_is_not_judged() -> None:
     evidence = evaluate(simulate(facts=False, t_score=False), resamples=50)
     assert list(answers(evidence)) == ["Does the image tell more than chance?", "Is it calibrated?"]

@@ -6,7 +6,7 @@ The same pictures split by group stand beside it, with the published labels and 
 import csv
 import hashlib
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,8 +161,7 @@ def build_protocols(pictures: Sequence[Picture], spec: PreprocessSpec, seed: int
 def publication_order(pictures: Sequence[Picture]) -> list[tuple[str, int]]:
     """Label and picture index of each published file, by class folder and number, the classes in turn.
 
-    A list sorted by class alone would make contiguous folds of one class, on which no one could have measured what
-    the poster states; so the classes take turns, in proportion to their sizes.
+    A list sorted by class alone would make contiguous folds of one class; so the classes take turns, in proportion.
     """
     folders: dict[str, list[int]] = {}
     for index in sorted(range(len(pictures)), key=lambda index: pictures[index].number):
@@ -184,19 +183,18 @@ def contiguous_folds(films: int) -> NDArray[np.int64]:
     return number
 
 
-def shared_share(keys: Sequence[Hashable], fold: NDArray[np.int64]) -> float:
-    """The share of films whose key (picture, group) is also on the training side when they are tested."""
-    found: dict[Hashable, set[int]] = {}
-    for key, number in zip(keys, fold.tolist(), strict=True):
-        found.setdefault(key, set()).add(number)
-    return float(np.mean([len(found[key]) > 1 for key in keys]))
+def leaks(protocol: Protocol) -> tuple[float, float]:
+    """The shares of films for which those that train hold a version of the picture, or another one of the group."""
+    paths = np.array([str(film.path) for film in protocol.cohort.films])
+    groups = np.array(protocol.cohort.groups)
+    apart = protocol.fold[:, None] != protocol.fold
+    same = paths[:, None] == paths
+    akin = (groups[:, None] == groups) & ~same
+    return float((same & apart).any(axis=1).mean()), float((akin & apart).any(axis=1).mean())
 
 
 def squeezed(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """A picture uint8 [H, W] brought to a size whatever its shape was: uint8 [height, width].
-
-    So the poster made its small copies, and so common loaders fill a network's input.
-    """
+    """A picture uint8 [H, W] brought to a size as by common loaders, whatever its shape: uint8 [height, width]."""
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 

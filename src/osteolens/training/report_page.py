@@ -186,9 +186,8 @@ def _summary(run: RunFolder) -> str:
     films, groups = len(run.predictions.films), len(set(run.predictions.groups))
     folds, repeats = int(run.predictions.fold.max()) + 1, len(run.predictions.fold)
     how = f"{folds} folds, dealt {repeats} times" if folds > 1 else "a single split"
-    counts = (
-        f"{sum(film.label == label for film in run.predictions.films)} {label}" for label in run.predictions.labels
-    )
+    given = [film.label for film in run.predictions.films]
+    counts = (f"{label}: {given.count(label)}" for label in run.predictions.labels)
     return (
         f"Answers about {films} films of {groups} groups ({', '.join(counts)}), each by a model that had not seen the "
         f"film or its group ({how})."

@@ -63,7 +63,8 @@ def verdicts(evidence: Evidence, maps: MapChecks | None) -> list[Verdict]:
         found.append(_compares("Is the image alone better than age and sex?", pairs[IMAGE, AGE_AND_SEX], _ALONE))
     if (FUSED, AGE_AND_SEX) in pairs:
         found.append(_compares("Does the image add to age and sex?", pairs[FUSED, AGE_AND_SEX], _ADDED))
-    found += [_is_calibrated(evidence), _maps_mean_something(maps) if maps else None]
+    useless = found[0] is not None and found[0].answer == "Not shown"
+    found += [_is_calibrated(evidence, useless), _maps_mean_something(maps, useless) if maps else None]
     return [verdict for verdict in found if verdict]
 
 
@@ -143,7 +144,7 @@ def _compares(question: str, difference: Difference, said: dict[str, str]) -> Ve
     return replace(verdict, reason=reason)
 
 
-def _is_calibrated(evidence: Evidence) -> Verdict | None:
+def _is_calibrated(evidence: Evidence, useless: bool) -> Verdict | None:
     error = find(evidence, IMAGE, "ECE")
     if error is None:
         return None
@@ -154,10 +155,14 @@ def _is_calibrated(evidence: Evidence) -> Verdict | None:
         f"calibration on other films. Up to {CALIBRATED_AT:.2f} counts as calibrated here; perfectly calibrated "
         f"answers about as many films would show {by_chance:.2f} by chance."
     )
-    return Verdict("Is it calibrated?", "Yes" if good else "No", "good" if good else "bad", reason)
+    verdict = Verdict("Is it calibrated?", "Yes" if good else "No", "good" if good else "bad", reason)
+    if good and useless:
+        empty = "Without more than chance in it, that means about the same probabilities for every film."
+        return replace(verdict, answer="Yes, but empty", tone="mixed", reason=f"{reason} {empty}")
+    return verdict
 
 
-def _maps_mean_something(maps: MapChecks) -> Verdict:
+def _maps_mean_something(maps: MapChecks, useless: bool) -> Verdict:
     named = {metric.name: metric for metric in maps.differences}
     better = [(m.high < 0) if name.startswith("deletion") else (m.low > 0) for name, m in named.items()]
     last = maps.cascade[-1]
@@ -167,6 +172,9 @@ def _maps_mean_something(maps: MapChecks) -> Verdict:
         f"{_MAPS[verdict.answer]} Differences of areas: {reason} (deletion should be below 0, insertion above). With "
         f"all weights drawn anew the maps correlate by {with_interval(last)} with the true ones; it should be near 0."
     )
+    if useless and verdict.answer != "Not shown":
+        text += " But the answers are not shown to be better than chance: the maps show where guesses come from."
+        return replace(verdict, answer=f"{verdict.answer}, of empty answers", tone="mixed", reason=text)
     return replace(verdict, reason=text)
 
 
