@@ -46,7 +46,7 @@ def _poster_row(result: dict[str, Any]) -> list[str]:
         percent(accuracy, 1),
         percent(balanced, 1),
         f"{result['majority']:.1%}",
-        f"{result['epoch']} of {result['epochs']}",
+        str(result["epoch"]),
     ]
 
 
