@@ -133,7 +133,8 @@ def test_train_export_and_archive(checkout: Path) -> None:
 
 def test_every_command_of_the_readme_is_known_here() -> None:
     tested = (
-        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install", "osteolens audit films.csv",
+        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
+        "osteolens audit films.csv",
         "train/fit.py --config", "train/cross_validate.py --config", "osteolens report runs/crossed",
         "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py",
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
