@@ -7,7 +7,9 @@ picture would have to be turned, scaled and moved to lie on the other, and match
 """
 
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +92,8 @@ class _Index:
     def matches(self, asked: Floats) -> tuple[Indices, Indices]:
         """Pairs (number in `asked`, number of a near descriptor of another picture), each once."""
         lists = self._lists(asked, 1)
-        pairs = [self._near(asked, numbers, members) for numbers, members in zip(lists, self.members, strict=True)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            pairs = list(pool.map(lambda numbers, members: self._near(asked, numbers, members), lists, self.members))
         both = np.concatenate(pairs)
         return both[:, 0], both[:, 1]
 

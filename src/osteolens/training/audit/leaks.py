@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from osteolens.training.audit.copies import Match
 from osteolens.training.audit.findings import Collection, Finding, many
 
-_MAX_LINES = 1000
-
 
 def split_findings(collection: Collection) -> Iterator[Finding]:
     """Pictures and groups on both sides of a split: the leaks."""
@@ -19,15 +17,14 @@ def split_findings(collection: Collection) -> Iterator[Finding]:
         yield Finding(
             "picture-on-both-sides",
             "leak",
-            f"{many(len(numbers), 'picture')} on one side of the split {'shows' if len(numbers) == 1 else 'show'} "
-            "the same film as a picture on another side.",
+            f"{many(len(numbers), 'picture')} share a film with a picture on another side of the split.",
             "A model has seen these test pictures, or parts of them, in training: its score on them shows memory, "
             "not skill.",
             "Put all pictures of one film on the same side, or delete the copies, and train again.",
             len(numbers),
             tuple(across),
             tuple(numbers),
-            tuple(_tally(" and ".join(_parts(collection, origin)) for origin in split)),
+            tuple(_tally(f"film in {' and '.join(_parts(collection, origin))}" for origin in split)),
         )
     groups = [
         numbers
@@ -44,7 +41,7 @@ def split_findings(collection: Collection) -> Iterator[Finding]:
             "Split by group, so that all pictures of a patient are on the same side, and train again.",
             len(groups),
             numbers=tuple(number for numbers in groups for number in numbers),
-            lines=tuple(f"{rows[numbers[0]].group}: {_spread(collection, numbers)}" for numbers in groups[:_MAX_LINES]),
+            lines=tuple(f"{rows[numbers[0]].group}: {_spread(collection, numbers)}" for numbers in groups),
         )
 
 
@@ -80,7 +77,7 @@ def label_findings(collection: Collection) -> Iterator[Finding]:
             "Find out which is right, or leave these pictures out of training and scoring.",
             len(several),
             numbers=tuple(several),
-            lines=tuple(_tally(" and ".join(collection.rows[number].labels) for number in several)),
+            lines=tuple(_tally(f"label {' and '.join(collection.rows[number].labels)}" for number in several)),
         )
 
 
@@ -193,12 +190,13 @@ def _contradictory(collection: Collection, numbers: Iterable[int]) -> bool:
 
 
 def _contradiction(collection: Collection, match: Match) -> str:
-    """Such as `normal in knees.csv, osteopenia in films.csv`."""
+    """Such as `label normal in knees.csv, osteopenia in films.csv`."""
     pair = sorted((match.first, match.second))
     said = [" and ".join(collection.rows[number].labels) or "no label" for number in pair]
     if collection.compare is None:
-        return ", and ".join(sorted(said))
-    return ", ".join(f"{label} in {collection.rows[number].data_set}" for label, number in zip(said, pair, strict=True))
+        return f"label {', other picture '.join(sorted(said))}"
+    places = [f"{label} in {collection.rows[number].data_set}" for label, number in zip(said, pair, strict=True)]
+    return f"label {', '.join(places)}"
 
 
 def _in_two_groups(collection: Collection, match: Match) -> bool:

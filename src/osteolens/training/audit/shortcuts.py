@@ -206,7 +206,7 @@ def _out_of_fold(
     for number in range(FOLDS):
         asked = fold == number
         forest = RandomForestClassifier(
-            _TREES, min_samples_leaf=max(5, len(truth) // 100), class_weight="balanced", n_jobs=-1, random_state=0
+            _TREES, min_samples_leaf=max(5, len(truth) // 100), class_weight="balanced", random_state=0
         )
         forest.fit(table[~asked], truth[~asked])
         probabilities[np.ix_(asked, forest.classes_)] = forest.predict_proba(table[asked])
