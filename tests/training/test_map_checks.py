@@ -135,8 +135,14 @@ def test_mean_counts_films_and_draws_groups() -> None:
     assert (metric.low, metric.high) == (1, 4)
 
 
+def test_films_of_a_group_are_drawn_together() -> None:
+    metric = mean("m", np.array([0.0, 3.0, 0.0, 3.0]), ["a", "a", "b", "b"])
+    # Whichever groups are drawn, their mean is the same; films drawn one by one would give 0 to 3.
+    assert (metric.value, metric.low, metric.high) == (1.5, 1.5, 1.5)
+
+
 def test_examples_are_chosen_by_rank_and_ties_by_file() -> None:
-    named = [replace(film(label), file=file) for label, file in zip("aaaaab", "edcbaz", strict=True)]
+    named = [replace(film(label), file=file) for label, file in zip("aaaaab", "ecdbaz", strict=True)]
     sure = np.array([0.5, 0.5, 0.5, 0.9, 0.1, 0.3])
     probabilities = np.stack([sure, 1 - sure], axis=1)
     chosen = choose_examples(named, ("a", "b"), probabilities)

@@ -33,10 +33,11 @@ def test_body_and_marker_are_found_where_they_were_drawn() -> None:
 
 def test_a_letter_over_the_leg_belongs_to_the_body() -> None:
     picture = leg()
-    picture[50:56, 45:51] = 250
+    picture[50:59, 45:54] = 250
     regions = find_regions(Prepared(picture[None], whole()))
-    assert not regions.markers[50:56, 45:51].any()
-    assert not regions.outside[50:56, 45:51].any()
+    assert regions.markers[5:11, 5:11].all()
+    assert not regions.markers[50:59, 45:54].any()
+    assert not regions.outside[50:59, 45:54].any()
 
 
 def test_a_thin_bright_edge_is_not_body() -> None:
@@ -66,8 +67,8 @@ def test_a_film_without_air_is_all_body() -> None:
 
 def test_share_of_mass_is_what_lies_under_the_mask() -> None:
     heat = np.zeros((4, 4), np.float32)
-    heat[0] = 3  # 12 of 16
-    heat[3] = 1  # 4 of 16
+    heat[0] = 6  # 24 of 32
+    heat[3] = 2  # 8 of 32
     mask = np.zeros((4, 4), bool)
     mask[2:] = True
     assert share_of_mass(heat, mask) == pytest.approx(0.25)

@@ -19,6 +19,7 @@ from osteolens.training.evaluate import apply_to_card, evaluate
 from osteolens.training.evidence import Evidence
 from osteolens.training.member import train_on_all
 from osteolens.training.report import MODEL_FOLDER, show
+from osteolens.training.table import PREDICTIONS_FILE, read_predictions
 
 FACTS_FILE, METRICS_FILE = "run.json", "metrics.json"
 VERSIONS = ("osteolens", "torch", "torchvision", "timm", "scikit-learn", "numpy")
@@ -47,7 +48,8 @@ def run(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
     dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source)
-    predictions = cross_validate(config, dealt, out, jobs=jobs, console=console)
+    cross_validate(config, dealt, out, jobs=jobs, console=console)
+    predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated
     with console.status("computing figures"):
         evidence = evaluate(predictions)
     (out / METRICS_FILE).write_text(json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")

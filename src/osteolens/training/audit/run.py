@@ -54,15 +54,15 @@ def audit(
         `LEAKS` if a split leaks, else `CLEAN`.
 
     Raises:
-        DataError: A table or folder is none, or lacks columns.
+        DataError: A table or folder is none, lacks columns, or has no picture that can be read.
     """
     data = read_data_set(source, naming)
     other = read_data_set(compare, compare_naming) if compare else None
     missing = [name for name in predictors if name not in data.columns]
     if missing:
         raise DataError(f"{source} has no column {missing[0]!r}; its columns are {', '.join(data.columns) or 'none'}")
-    out.mkdir(parents=True, exist_ok=True)
     result = examine(collect(data, other, Console(stderr=True)), predictors)
+    out.mkdir(parents=True, exist_ok=True)
     (out / JSON_FILE).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     (out / PAGE_FILE).write_text(audit_page(result))
     summarise(result, Console())
@@ -71,12 +71,24 @@ def audit(
 
 
 def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collection:
-    """Look at all pictures and find what they have in common."""
+    """Look at all pictures and find what they have in common.
+
+    Raises:
+        DataError: Not a single picture of a data set can be read.
+    """
     rows = (*data.rows, *(compare.rows if compare else ()))
     features = min(_FEATURES, max(_LEAST_FEATURES, _ALL_FEATURES // len(rows)))
     looks = look_at_all([row.path for row in rows], features, console)
     seen = {number: look for number, look in enumerate(looks) if isinstance(look, Seen)}
     problems = {number: look for number, look in enumerate(looks) if isinstance(look, str)}
+    for data_set in (data, compare) if compare else (data,):
+        numbers = [number for number, row in enumerate(rows) if row.data_set == data_set.name]
+        if problems.keys() >= {*numbers}:
+            first = numbers[0]
+            raise DataError(
+                f"none of the {len(numbers)} files of {data_set.name} can be read; the first is {rows[first].path}: "
+                f"{problems[first]}"
+            )
     matches = tuple(find_copies(seen, console))
     return Collection(data, compare, rows, seen, problems, matches, origins(len(rows), matches))
 
