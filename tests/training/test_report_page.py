@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from conftest import encoded, knee_like, make_model_folder
 from PIL import Image
+from typer.testing import CliRunner
 
-from osteolens.console import one_line_errors
+from osteolens.cli import app
 from osteolens.errors import DataError
 from osteolens.training.evaluate import evaluate
 from osteolens.training.report_page import write_report_page
@@ -181,11 +182,14 @@ def test_a_missing_table_of_films_is_named_at_once(tmp_path: Path) -> None:
         write_report_page(run, data=tmp_path / "films.csv")
 
 
-def test_errors_are_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        one_line_errors(write_report_page)(tmp_path / "nowhere")  # type: ignore[arg-type]
-    assert stopped.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+def test_the_command_writes_the_page_and_ends_with_one_line_where_it_cannot(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", simulate(45, facts=False, t_score=False), maps=False)
+    done = CliRunner().invoke(app, ["report", str(run)])
+    assert (done.exit_code, done.output.split()) == (0, ["written", "to", str(run / "report.html")])
+    failed = CliRunner().invoke(app, ["report", str(tmp_path / "nowhere")])
+    assert failed.exit_code == 2
+    assert failed.stderr.startswith("error: there is no folder")
+    assert len(failed.stderr.splitlines()) == 1
 
 
 def test_without_films_or_models_the_page_says_why_there_are_no_example_maps(full: Path, tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def seen(**values: Any) -> Seen:
     )
 
 
-def row(file: str, label: str = "", group: str = "", part: str = "", data_set: str = "a.csv", **values: str) -> Row:
-    return Row(data_set, file, file, Path(file), tuple(label.split("|")) if label else (), group, part, values)
+def row(file: str, label: str = "", group: str = "", part: str = "", **values: str) -> Row:
+    return Row(file, file, Path(file), tuple(label.split("|")) if label else (), group, part, values)
 
 
 def collection(

@@ -67,7 +67,7 @@ def test_the_same_picture_under_two_labels() -> None:
 
 def test_labels_that_contradict_those_of_the_other_data_set() -> None:
     rows = [row("1", "normal", "p1"), row("2", "normal", "p2"), row("3", "osteoporosis", "p3")]
-    others = [row("a", "osteopenia", "p1", data_set="b.csv"), row("b", "normal", "p2", data_set="b.csv")]
+    others = [row("a", "osteopenia", "p1"), row("b", "normal", "p2")]
     finding = one(label_findings(collection(rows, others, matches=[(3, 0), (4, 1)])))
     assert (finding.count, finding.numbers) == (1, (0, 3))
     assert finding.lines == ("1 x label normal in a.csv, osteopenia in b.csv",)
@@ -75,7 +75,7 @@ def test_labels_that_contradict_those_of_the_other_data_set() -> None:
 
 
 def test_labels_of_other_classes_do_not_contradict() -> None:
-    rows, others = [row("1", "normal")], [row("a", "grade 4", data_set="b.csv")]
+    rows, others = [row("1", "normal")], [row("a", "grade 4")]
     assert list(label_findings(collection(rows, others, matches=[(0, 1)]))) == []
 
 

@@ -59,10 +59,9 @@ class Collection:
                 sets.setdefault(key, []).append(number)
         return [numbers for numbers in sets.values() if len(numbers) > 1 and self.is_own(numbers[0])]
 
-    def labels(self, number: int) -> tuple[str, ...]:
-        """A picture's labels; those of a data set with other classes are told apart by its name."""
-        row = self.rows[number]
-        return row.labels if self.comparable else tuple(f"{row.data_set}: {label}" for label in row.labels)
+    def data_set(self, number: int) -> str:
+        """The name of the data set that a picture is of."""
+        return self.data.name if self.is_own(number) or self.compare is None else self.compare.name
 
     @property
     def comparable(self) -> bool:

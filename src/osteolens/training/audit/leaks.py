@@ -49,7 +49,7 @@ def label_findings(collection: Collection) -> Iterator[Finding]:
     """Pictures whose labels contradict each other."""
     twice = [numbers for numbers in collection.by_origin() if _contradictory(collection, numbers)]
     if twice:
-        numbers = [number for origin in twice for number in origin if collection.labels(number)]
+        numbers = [number for origin in twice for number in origin if collection.rows[number].labels]
         differing = [
             match for match in _among(collection, numbers) if _contradictory(collection, (match.first, match.second))
         ]
@@ -184,7 +184,7 @@ def _contradictory(collection: Collection, numbers: Iterable[int]) -> bool:
     """Whether labels that can be compared differ."""
     found: dict[str, set[str]] = {}
     for number in numbers:
-        scope = "" if collection.comparable else collection.rows[number].data_set
+        scope = "" if collection.comparable else collection.data_set(number)
         found.setdefault(scope, set()).update(collection.rows[number].labels)
     return any(len(labels) > 1 for labels in found.values())
 
@@ -195,7 +195,7 @@ def _contradiction(collection: Collection, match: Match) -> str:
     said = [" and ".join(collection.rows[number].labels) or "no label" for number in pair]
     if collection.compare is None:
         return f"label {', other picture '.join(sorted(said))}"
-    places = [f"{label} in {collection.rows[number].data_set}" for label, number in zip(said, pair, strict=True)]
+    places = [f"{label} in {collection.data_set(number)}" for label, number in zip(said, pair, strict=True)]
     return f"label {', '.join(places)}"
 
 
@@ -216,7 +216,7 @@ def _same_set(collection: Collection, match: Match) -> bool:
 def _relation(collection: Collection, match: Match) -> str:
     """What the audited picture is to the other one, without the details."""
     if match.kind == "cut" and collection.is_own(match.first):
-        return f"the whole of which {collection.rows[match.second].data_set} has a part"
+        return f"the whole of which {collection.data_set(match.second)} has a part"
     return match.describe().split(",")[0]
 
 

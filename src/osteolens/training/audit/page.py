@@ -122,7 +122,7 @@ def _draw(picture: NDArray[np.uint8], match: Match) -> None:
 
 def _title(collection: Collection, number: int) -> str:
     row = collection.rows[number]
-    return row.file if collection.compare is None else f"{row.data_set}: {row.file}"
+    return row.file if collection.compare is None else f"{collection.data_set(number)}: {row.file}"
 
 
 def _caption(collection: Collection, number: int) -> str:

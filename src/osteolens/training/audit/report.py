@@ -74,8 +74,7 @@ def _match(collection: Collection, match: Match) -> dict[str, Any]:
 
 
 def _name(collection: Collection, number: int) -> dict[str, str]:
-    row = collection.rows[number]
-    return {"data_set": row.data_set, "file": row.file}
+    return {"data_set": collection.data_set(number), "file": collection.rows[number].file}
 
 
 def _shortcut(shortcut: Shortcut) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def _shortcut(shortcut: Shortcut) -> dict[str, Any]:
 def _picture(collection: Collection, number: int) -> dict[str, Any]:
     row, seen = collection.rows[number], collection.seen.get(number)
     return {
-        "data_set": row.data_set,
+        "data_set": collection.data_set(number),
         "file": row.file,
         "place": row.place,
         "labels": list(row.labels),

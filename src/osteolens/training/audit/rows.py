@@ -42,7 +42,6 @@ class Row:
     """One picture as a data set names it.
 
     Attributes:
-        data_set: Name of the table or folder.
         place: Where it was named: `line 7`, or the file's name.
         file: As the data set gives it.
         path: The picture, which need not exist.
@@ -52,7 +51,6 @@ class Row:
         values: The table's other cells, stripped.
     """
 
-    data_set: str
     place: str
     file: str
     path: Path
@@ -108,7 +106,6 @@ def _read_table(table: Path, naming: Naming) -> DataSet:
     split = _column(table, columns, naming.split, _SPLIT_COLUMNS, f"{naming.options}split-column")
     rows = tuple(
         Row(
-            data_set=table.name,
             place=f"line {line}",
             file=cells["file"],
             path=table.parent / cells["file"],
@@ -173,21 +170,19 @@ def _read_folder(folder: Path, naming: Naming) -> DataSet:
     parents = [path.relative_to(folder).parts[:-1] for path in pictures]
     with_parts = max(map(len, parents)) > 1 or {part[0].lower() for part in parents if part} <= PART_FOLDERS
     rows = tuple(
-        _named_by_folders(name, path, folder, above, with_parts, naming)
+        _named_by_folders(path, folder, above, with_parts, naming)
         for path, above in zip(pictures, parents, strict=True)
     )
     return DataSet(name, rows, (), tuple(_folder_notes(rows, len(files) - len(pictures), naming)))
 
 
-def _named_by_folders(
-    name: str, path: Path, folder: Path, above: tuple[str, ...], with_parts: bool, naming: Naming
-) -> Row:
+def _named_by_folders(path: Path, folder: Path, above: tuple[str, ...], with_parts: bool, naming: Naming) -> Row:
     """A picture whose first folder is its part (if there are parts), and whose last other folder is its label."""
     labelled = above[1:] if with_parts else above
     use_label = labelled and naming.label != ""
     part = above[0] if with_parts and above and naming.split != "" else naming.part
     file = path.relative_to(folder).as_posix()
-    return Row(name, file, file, path, (labelled[-1],) if use_label else (), part=part)
+    return Row(file, file, path, (labelled[-1],) if use_label else (), part=part)
 
 
 def _folder_notes(rows: Sequence[Row], others: int, naming: Naming) -> list[str]:

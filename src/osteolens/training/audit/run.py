@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -58,6 +59,8 @@ def audit(
     """
     data = read_data_set(source, naming)
     other = read_data_set(compare, compare_naming) if compare else None
+    if compare and other and other.name == data.name:
+        data, other = replace(data, name=source.as_posix()), replace(other, name=compare.as_posix())
     missing = [name for name in predictors if name not in data.columns]
     if missing:
         raise DataError(f"{source} has no column {missing[0]!r}; its columns are {', '.join(data.columns) or 'none'}")
@@ -81,13 +84,11 @@ def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collect
     looks = look_at_all([row.path for row in rows], features, console)
     seen = {number: look for number, look in enumerate(looks) if isinstance(look, Seen)}
     problems = {number: look for number, look in enumerate(looks) if isinstance(look, str)}
-    for data_set in (data, compare) if compare else (data,):
-        numbers = [number for number, row in enumerate(rows) if row.data_set == data_set.name]
-        if problems.keys() >= {*numbers}:
-            first = numbers[0]
+    for data_set, first in ((data, 0), (compare, len(data.rows))):
+        if data_set and problems.keys() >= {*range(first, first + len(data_set.rows))}:
             raise DataError(
-                f"none of the {len(numbers)} files of {data_set.name} can be read; the first is {rows[first].path}: "
-                f"{problems[first]}"
+                f"none of the {len(data_set.rows)} files of {data_set.name} can be read; the first is "
+                f"{rows[first].path}: {problems[first]}"
             )
     matches = tuple(find_copies(seen, console))
     return Collection(data, compare, rows, seen, problems, matches, origins(len(rows), matches))
