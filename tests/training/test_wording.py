@@ -25,12 +25,12 @@ def answers(evidence: Evidence) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def strong() -> Evidence:
-    return evaluate(simulate(image=1.5, age=0.1), resamples=200)
+    return evaluate(simulate(repeats=1, image=1.5, age=0.1), resamples=200)
 
 
 @pytest.fixture(scope="module")
 def weak() -> Evidence:
-    return evaluate(simulate(image=0.0, age=2.0), resamples=200)
+    return evaluate(simulate(repeats=1, image=0.0, age=2.0), resamples=200)
 
 
 def test_an_image_that_tells_the_label_is_said_to(strong: Evidence) -> None:

@@ -26,7 +26,7 @@ def named(found: list[Shortcut]) -> dict[str, Shortcut]:
 def shortcut(name: str, area: tuple[float, float, float], target: str = "label") -> Shortcut:
     value, low, high = area
     metrics = (
-        Metric(name="accuracy", value=0.758, low=0.7, high=0.8),
+        Metric(name="balanced accuracy", value=0.758, low=0.7, high=0.8),
         Metric(name="mean AUROC", value=value, low=low, high=high),
     )
     return Shortcut(name, target, 100, 90, ("a", "b"), 0.5, metrics)
@@ -94,8 +94,8 @@ def test_columns_of_the_table() -> None:
         for number in range(60)
     ]  # fmt: skip
     found, remarks = find_shortcuts(collection(rows), ("ward", "name"), "label")
-    assert set(named(found)) == {"age", "sex", "ward", "age and sex"}
-    assert named(found)["age"].strength == named(found)["age and sex"].strength == "strong"
+    assert set(named(found)) == {"age", "sex", "ward", "age, sex"}
+    assert named(found)["age"].strength == named(found)["age, sex"].strength == "strong"
     assert named(found)["ward"].metric("accuracy").value == 1
     assert any(remark.startswith("Not tested on label: name") for remark in remarks)
 
@@ -165,8 +165,8 @@ def test_findings_name_the_strongest_first() -> None:
         ("sources-differ", "warning"),
     ]
     assert found[0].title == (
-        "Strong tie of the label to all facts of the file together: right for 76 % of pictures "
-        "(always naming the largest class: 50 %), mean AUROC 0.83 (0.77 to 0.88)."
+        "Strong tie of the label to all facts of the file together: mean AUROC 0.83 (0.77 to 0.88), "
+        "balanced accuracy 76 % where chance is 50 %."
     )
     assert found[0].lines == (describe(shortcut("borders", (0.65, 0.6, 0.7))),)
     assert {*FILE_FACTS, "all of these"} == {*ALIKE}

@@ -70,7 +70,8 @@ def audit_page(audit: Audit) -> str:
 
 def _section(collection: Collection, finding: Finding) -> Section:
     matches = _varied(collection, finding.matches)
-    singles = [number for number in finding.numbers if number in collection.seen] if not finding.matches else []
+    shown = not finding.matches and finding.severity != "note"
+    singles = [number for number in finding.numbers if number in collection.seen] if shown else []
     files = [_title(collection, number) for number in finding.numbers] if not finding.lines else []
     return Section(
         finding,

@@ -160,7 +160,7 @@ def _all_facts(
     }
     found |= {name: {name: column} for name, column in cells.items()}
     if len(clinical) > 1:
-        found[" and ".join(clinical)] = {name: cells[name] for name in clinical}
+        found[", ".join(clinical)] = {name: cells[name] for name in clinical}
     return found
 
 

@@ -71,11 +71,11 @@ def _finding(kind: str, shortcuts: Sequence[Shortcut], meaning: str, advice: str
 
 def describe(shortcut: Shortcut) -> str:
     """A result that shows something, in one sentence without its full stop."""
-    area, right = shortcut.metric("mean AUROC"), shortcut.metric("accuracy")
-    name = "all facts of the file together" if shortcut.facts == "all of these" else f"{shortcut.facts} alone"
-    largest = f"always naming the largest class: {100 * shortcut.largest:.0f} %"
+    area, right = shortcut.metric("mean AUROC"), shortcut.metric("balanced accuracy")
+    name = "all facts of the file together" if shortcut.facts == "all of these" else shortcut.facts
+    alone = "" if shortcut.facts == "all of these" else " together" if ", " in name else " alone"
     return (
-        f"{shortcut.strength.capitalize()} tie of the {shortcut.target} to {name}: "
-        f"right for {100 * right.value:.0f} % of pictures ({largest}), "
-        f"mean AUROC {area.value:.2f} ({area.low:.2f} to {area.high:.2f})"
+        f"{shortcut.strength.capitalize()} tie of the {shortcut.target} to {name}{alone}: mean AUROC "
+        f"{area.value:.2f} ({area.low:.2f} to {area.high:.2f}), balanced accuracy {100 * right.value:.0f} % "
+        f"where chance is {100 / len(shortcut.labels):.0f} %"
     )
