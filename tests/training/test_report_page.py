@@ -176,6 +176,13 @@ def test_what_is_wrong_is_named_and_nothing_is_written(spoil, message: str, tmp_
     assert not (tmp_path / "page.html").exists()
 
 
+def test_example_maps_of_other_films_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", simulate(45, facts=False, t_score=False))
+    map_checks(["elsewhere.png"]).write(run / "maps.json")
+    with pytest.raises(DataError, match=r"about other films than the predictions, such as elsewhere\.png"):
+        write_report_page(run, data=tmp_path)
+
+
 def test_a_missing_table_of_films_is_named_at_once(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", simulate(45))
     with pytest.raises(DataError, match=r"no table or folder of films .*films\.csv"):

@@ -14,6 +14,7 @@ from osteolens.training.charts import Chart, confusion_chart, predictor_charts, 
 from osteolens.training.evaluate import evaluate
 from osteolens.training.evidence import Evidence, Subgroup
 from osteolens.training.map_charts import Overlay, map_charts, overlays
+from osteolens.training.map_findings import MAPS_FILE
 from osteolens.training.map_runs import model_folder, unseen_films
 from osteolens.training.metrics import questions
 from osteolens.training.page import render
@@ -174,6 +175,9 @@ def _sheet(run: RunFolder, data: Path | None) -> tuple[dict[str, list[Overlay]],
     if data is None:
         return {}, "The sheet of example maps is shown when the page is made with --data."
     files = {example.file for example in run.maps.examples}
+    strange = sorted(files - {film.file for film in run.predictions.films})
+    if strange:
+        raise DataError(f"{run.folder / MAPS_FILE} is about other films than the predictions, such as {strange[0]}")
     folders = {model_folder(run.folder, int(fold), run.predictions) for fold in run.predictions.fold[0]}
     missing = sorted(str(folder) for folder in folders if not folder.is_dir())
     if missing:

@@ -117,7 +117,7 @@ def examine(collection: Collection, predictors: Sequence[str]) -> Audit:
 
 def summarise(result: Audit, console: Console) -> None:
     """Print the verdict and the findings in order of importance."""
-    console.print(Text(result.verdict, style="bold red" if result.leaks else "bold"))
+    console.print(Text(result.verdict, style="bold red" if result.leaks else "bold"), soft_wrap=True)
     for finding in result.findings:
         word, style = _WORDS[finding.severity]
         console.print(Text.assemble((f"{word}  ", style), finding.title), soft_wrap=True)
