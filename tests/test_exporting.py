@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from conftest import script_command
 from osteolens import exporting, models
 from osteolens.card import load_card
 from osteolens.errors import ExportError
-from osteolens.runtime import Prediction
+from osteolens.runtime import Prediction, load_runtime
 from osteolens.runtime.eager import EagerRuntime
 from osteolens.runtime.onnx import OnnxRuntime
 from osteolens.runtime.torchscript import TorchScriptRuntime
@@ -25,31 +26,37 @@ def films(batch: int, side: int = 96) -> np.ndarray:
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_exports_answer_as_the_eager_model(batch: int, model_folder: Path, exports: Path) -> None:
-    eager = EagerRuntime(model_folder).predict(films(batch))
-    for runtime in (TorchScriptRuntime(exports / "model.torchscript.pt"), OnnxRuntime(exports / "model.onnx")):
+    eager, card = EagerRuntime(model_folder).predict(films(batch)), load_card(model_folder)
+    for backend in ("torchscript", "onnx-fp32"):
+        runtime = load_runtime(exports, card, backend)
         for _ in range(3):
-            assert exporting.max_difference(eager, runtime.predict(films(batch))) < 1e-4
+            answered = runtime.predict(films(batch))
+            assert exporting.max_difference(eager, answered) < 1e-4
+            assert exporting.max_map_difference(eager, answered) < 1e-3
+            np.testing.assert_allclose(answered.pooled, eager.pooled, atol=1e-4)
 
 
-SINGLE = {"logits": [3], "t_score": []}
-MEMBERS = {"member_logits": [2, 3], "member_t_score": [2]}
+SINGLE = {"logits": [3], "t_score": [], "maps": [3, 3, 3], "pooled": [1280]}
+PAIR = SINGLE | {"pooled": [2560], "member_logits": [2, 3], "member_t_score": [2]}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "outputs"), [("yolov5", SINGLE), ("ensemble", SINGLE | MEMBERS)])
+@pytest.mark.parametrize(("kind", "outputs"), [("yolov5", SINGLE), ("ensemble", PAIR)])
 def test_exports_of_the_other_kinds_do_so_too(
     kind: str, outputs: dict[str, list[int]], member_folders: list[Path], ensemble_folder: Path, tmp_path: Path
 ) -> None:
     folder = {"yolov5": member_folders[1], "ensemble": ensemble_folder}[kind]
     eager = EagerRuntime(folder)
-    scripted = TorchScriptRuntime(exporting.to_torchscript(folder, tmp_path))
-    graph = OnnxRuntime(exporting.to_onnx(folder, tmp_path))
+    scripted = TorchScriptRuntime(exporting.to_torchscript(folder, tmp_path), eager.card)
+    graph = OnnxRuntime(exporting.to_onnx(folder, tmp_path), eager.card)
     assert {output.name: output.shape[1:] for output in graph.session.get_outputs()} == outputs
     for batch in (1, 2, 7, 32):
         expected = eager.predict(films(batch))
         assert (expected.member_logits is not None) == (kind == "ensemble")
         for runtime in (scripted, graph):
-            assert exporting.max_difference(expected, runtime.predict(films(batch))) < 1e-4
+            answered = runtime.predict(films(batch))
+            assert exporting.max_difference(expected, answered) < 1e-4
+            assert exporting.max_map_difference(expected, answered) < 1e-3
 
 
 def test_torchscript_has_features_and_head(model_folder: Path, exports: Path) -> None:
@@ -76,37 +83,51 @@ def test_onnx_says_what_it_is(model_folder: Path, exports: Path) -> None:
     assert {output.name: output.shape[1:] for output in session.get_outputs()} == SINGLE
 
 
+@pytest.mark.parametrize(("field", "named"), [("logits", ""), ("t_score", ""), ("maps", " in its heat maps")])
 def test_an_export_that_differs_leaves_no_file(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    field: str, named: str, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    predict = TorchScriptRuntime.predict
+
     def wrong(self: TorchScriptRuntime, films: np.ndarray) -> Prediction:
-        return Prediction(np.zeros((len(films), 3), np.float32), np.zeros(len(films), np.float32))
+        return replace(predict(self, films), **{field: np.zeros_like(getattr(predict(self, films), field))})
 
     monkeypatch.setattr(TorchScriptRuntime, "predict", wrong)
-    with pytest.raises(ExportError, match=r"differs from the eager model by .* at batch 1"):
+    with pytest.raises(ExportError, match=rf"differs from the eager model by [\d.]+{named} at batch 1"):
         exporting.to_torchscript(model_folder, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+MAPS, POOLED = np.array([[[[4.0, 0.0]], [[1.0, 1.0]]]], np.float32), np.zeros((1, 2), np.float32)
+
+
+def said(t_score: float = 0.0, **others: np.ndarray) -> Prediction:
+    return Prediction(np.zeros((1, 2), np.float32), np.array([t_score], np.float32), MAPS, POOLED, **others)
+
+
 def test_a_wrong_t_score_alone_fails_too() -> None:
-    logits = np.zeros((1, 3), np.float32)
-    one, other = (Prediction(logits, np.array([value], np.float32)) for value in (-1.0, -1.5))
+    one, other, nothing = (said(value) for value in (-1.0, -1.5, np.nan))
     assert exporting.max_difference(one, other) == pytest.approx(0.5)
-    nothing = Prediction(logits, np.array([np.nan], np.float32))
     assert exporting.max_difference(nothing, nothing) == 0.0
     assert not exporting.max_difference(one, nothing) < 1e-4
 
 
 def test_a_wrong_member_alone_fails_too() -> None:
-    logits, t_score = np.zeros((1, 2), np.float32), np.zeros(1, np.float32)
     members, t_scores = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2), np.float32)
-    right = Prediction(logits, t_score, members, t_scores)
-    other_logits = Prediction(logits, t_score, np.array([[[0.0, 0.0], [np.log(3), 0.0]]], np.float32), t_scores)
-    other_t_score = Prediction(logits, t_score, members, np.array([[0.0, 0.5]], np.float32))
+    right = said(member_logits=members, member_t_score=t_scores)
+    three_to_one = np.array([[[0.0, 0.0], [np.log(3), 0.0]]], np.float32)
     assert exporting.max_difference(right, right) == 0.0
-    assert exporting.max_difference(right, other_logits) == pytest.approx(0.25)
-    assert exporting.max_difference(right, other_t_score) == pytest.approx(0.5)
-    assert not exporting.max_difference(right, Prediction(logits, t_score)) < 1e-4
+    assert exporting.max_difference(right, replace(right, member_logits=three_to_one)) == pytest.approx(0.25)
+    half = np.array([[0.0, 0.5]], np.float32)
+    assert exporting.max_difference(right, replace(right, member_t_score=half)) == pytest.approx(0.5)
+    assert not exporting.max_difference(right, said()) < 1e-4
+
+
+def test_a_map_differs_by_its_share_of_the_film_s_largest_value() -> None:
+    other = replace(said(), maps=np.array([[[[4.0, 0.0]], [[1.0, 1.5]]]], np.float32))
+    assert exporting.max_map_difference(said(), other) == pytest.approx(0.125)  # 0.5 of 4
+    empty = replace(said(), maps=np.zeros_like(MAPS))
+    assert exporting.max_map_difference(empty, empty) == 0.0
 
 
 @pytest.mark.parametrize("script", ["to_torchscript", "to_onnx"])

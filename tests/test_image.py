@@ -69,6 +69,31 @@ def test_palette_one_bit_and_cmyk() -> None:
         assert np.corrcoef(pixels.ravel(), FILM.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"quality": 30}, {"optimize": True}, {"restart_marker_blocks": 4}]
+)
+def test_a_jpeg_is_the_luminance_that_pillow_decodes(mode: str, options: dict[str, object]) -> None:
+    """The faster decoder must not change a single grey level: what was trained stays valid."""
+    random = np.random.default_rng(0)
+    colour = np.clip(FILM[..., None] + random.normal(0, 20, (*FILM.shape, 3)), 0, 255).astype(np.uint8)
+    picture = Image.fromarray(colour).convert(mode)
+    for subsampling in (0, 2):
+        data = encoded(picture, "JPEG", subsampling=subsampling, **options)
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.draft("L", opened.size)
+            expected = np.asarray(opened.convert("L"))
+        np.testing.assert_array_equal(image.read(data).pixels, expected)
+
+
+def test_a_jpeg_with_bytes_after_its_end_is_read_and_one_that_breaks_off_is_not() -> None:
+    data = encoded(FILM, "JPEG")
+    np.testing.assert_array_equal(image.read(data + b"maker's notes").pixels, image.read(data).pixels)
+    for length in (len(data) // 2, len(data) - 200):
+        with pytest.raises(UnreadableImage, match="truncated"):
+            image.read(data[:length])
+
+
 def test_transparent_parts_become_black() -> None:
     rgba = np.dstack([FILM, FILM, FILM, np.full_like(FILM, 255)])
     rgba[:50, :, 3] = 0

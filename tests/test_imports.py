@@ -18,7 +18,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"models"}),
     frozenset({"gradcam"}),
     frozenset({"runtime"}),
-    frozenset({"exporting", "reader", "training"}),
+    frozenset({"exporting", "reader"}),
+    frozenset({"training"}),
     frozenset({"predicting", "serving"}),
     frozenset({"cli"}),
 )

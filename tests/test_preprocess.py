@@ -41,6 +41,12 @@ def test_noise_in_a_black_border_is_still_border() -> None:
     assert content_box(film) == (40, 40, 200, 160)
 
 
+@pytest.mark.parametrize("width", [1, 63, 64, 65, 128, 200])
+def test_a_border_of_any_width_is_cropped_to_the_pixel(width: int) -> None:
+    """Also where it ends at or beside the edge of the strips that are looked at together."""
+    assert content_box(framed(0, width, width, width, width)) == (width, width, 200, 160)
+
+
 def test_a_film_that_is_nearly_all_border_stays_whole() -> None:
     film = np.zeros((400, 400), np.uint8)
     film[190:210, 190:210] = 200

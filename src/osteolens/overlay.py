@@ -3,6 +3,7 @@
 import base64
 import io
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -42,11 +43,17 @@ def map_on_film(raw: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[n
     return levels, peak
 
 
+def encode_png(levels: NDArray[np.uint8]) -> bytes:
+    """An 8-bit grey PNG."""
+    # On smooth maps the difference to the pixel on the left with the fastest deflate is the smallest file as well,
+    # and takes a third of the time that trying all filters takes.
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    return cv2.imencode(".png", levels, settings)[1].tobytes()
+
+
 def encode_map(levels: NDArray[np.uint8]) -> str:
     """Base64 of an 8-bit grey PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, "PNG", compress_level=3)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return base64.b64encode(encode_png(levels)).decode("ascii")
 
 
 def decode_map(map_png: str) -> NDArray[np.uint8]:

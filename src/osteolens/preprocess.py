@@ -18,6 +18,8 @@ DARK_BELOW, BRIGHT_FROM = 64, 240
 EMPTY_TOLERANCE = 10
 EMPTY_SHARE = 0.96
 """A line is empty when this share of it is at the border's level: a marker does not make it a picture."""
+STRIP = 64
+"""Lines that are looked at together."""
 MIN_KEPT = 0.25
 """No side is cropped to less than this share of the film."""
 
@@ -141,10 +143,21 @@ def _empty_lines(pixels: NDArray[np.uint8], axis: int) -> tuple[int, int]:
     if pixels.size == 0:
         return 0, 0
     first, last = (pixels[0], pixels[-1]) if axis == 0 else (pixels[:, 0], pixels[:, -1])
-    lead = _run(_empty(pixels, int(np.median(first)), axis))
-    trail = _run(_empty(pixels, int(np.median(last)), axis)[::-1])
+    lead = _run(pixels, int(np.median(first)), axis)
+    trail = _run(pixels, int(np.median(last)), axis, from_end=True)
+    return lead, min(trail, pixels.shape[axis] - lead)
+
+
+def _run(pixels: NDArray[np.uint8], level: int, axis: int, *, from_end: bool = False) -> int:
+    """How many lines are empty at this level before the first that is not; no line behind its strip is looked at."""
     lines = pixels.shape[axis]
-    return lead, min(trail, lines - lead)
+    for start in range(0, lines, STRIP):
+        stop = min(start + STRIP, lines)
+        part = slice(lines - stop, lines - start) if from_end else slice(start, stop)
+        empty = _empty(pixels[part] if axis == 0 else pixels[:, part], level, axis)
+        if not empty.all():
+            return start + int(np.argmin(empty[::-1] if from_end else empty))
+    return lines
 
 
 def _empty(pixels: NDArray[np.uint8], level: int, axis: int) -> NDArray[np.bool_]:
@@ -154,8 +167,3 @@ def _empty(pixels: NDArray[np.uint8], level: int, axis: int) -> NDArray[np.bool_
     near = cv2.inRange(pixels, max(level - EMPTY_TOLERANCE, 0), min(level + EMPTY_TOLERANCE, 255))
     share = cv2.reduce(near, 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() / 255
     return np.asarray(share >= EMPTY_SHARE)
-
-
-def _run(flags: NDArray[np.bool_]) -> int:
-    """How many flags are set before the first that is not."""
-    return len(flags) if flags.all() else int(np.argmin(flags))

@@ -16,6 +16,9 @@ Method = Literal[
 ]  # fmt: skip
 """Explanations that can be asked for; all but `none` are methods of the grad-cam package."""
 
+PERTURBING: frozenset[Method] = frozenset({"scorecam"})
+"""Methods that change the film itself and so run the whole model, once per channel: a minute, not a moment."""
+
 ALL_TARGETS = "all"
 HEADER_PREFIX = "X-OsteoLens-"
 

@@ -36,7 +36,8 @@ def test_its_answer_is_the_mean_worked_out_by_hand() -> None:
     ensemble = Ensemble([constant([math.log(9), 0.0], -1.0), constant([0.0, math.log(4)], -3.0, channels=5)])
     features = ensemble.features(FILM)
     assert features.shape == (1, 2 + 5, 3, 3)
-    logits, t_score, member_logits, member_t_score = ensemble.outputs(features)
+    logits, t_score, _, pooled, member_logits, member_t_score = ensemble.outputs(features)
+    torch.testing.assert_close(pooled, features.mean(dim=(2, 3)))
     torch.testing.assert_close(logits.exp(), torch.tensor([[0.55, 0.45]]))
     assert t_score.tolist() == [-2.0]
     torch.testing.assert_close(member_logits, torch.tensor([[[math.log(9), 0.0], [0.0, math.log(4)]]]))

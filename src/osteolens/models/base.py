@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -40,6 +41,11 @@ class KneeModel(nn.Module):
         self.mean: Tensor
         self.std: Tensor
 
+    def normalise(self, x: Tensor) -> Tensor:
+        """What the backbone takes, float32 [N, 3, H, W]; `x` as in `features`."""
+        # Written so that all but one product and one difference are constants of an exported graph.
+        return x.to(torch.float32) * (1.0 / (255.0 * self.std)) - self.mean / self.std
+
     def features(self, x: Tensor) -> Tensor:
         """The last feature map.
 
@@ -49,22 +55,36 @@ class KneeModel(nn.Module):
         Returns:
             float32 [N, C, h, w].
         """
-        grey = x.to(torch.float32) / 255.0
-        features: Tensor = self.backbone((grey - self.mean) / self.std)
+        features: Tensor = self.backbone(self.normalise(x))
         return features
 
     def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """From a feature map [N, C, h, w] to logits [N, K] and T-scores [N]."""
-        pooled = self.dropout(features.mean(dim=(2, 3)))
+        return self.answers(features.mean(dim=(2, 3)))
+
+    def answers(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """From the mean [N, C] of a feature map to logits [N, K] and T-scores [N]."""
+        pooled = self.dropout(pooled)
         logits: Tensor = self.classifier(pooled)
         if self.has_t_score:
             return logits, self.regressor(pooled).squeeze(1)
         return logits, torch.full_like(logits[:, 0], float("nan"))
 
+    def maps(self, features: Tensor) -> Tensor:
+        """Grad-CAM of every class without a gradient, float32 [N, K, h, w], 0 and above, not scaled.
+
+        Behind average pooling and a linear layer the gradient of logit c by channel k is w[c, k] / (h w) everywhere,
+        so Grad-CAM (Selvaraju et al. 2017) is relu(sum over k of w[c, k] / (h w) x A[k]), a 1 x 1 convolution:
+        but for the relu the class activation map of Zhou et al. (2016).
+        """
+        weights = self.classifier.weight / (features.shape[2] * features.shape[3])
+        return F.relu(F.conv2d(features, weights[:, :, None, None]))
+
     def outputs(self, features: Tensor) -> list[Tensor]:
-        """All answers, in the order of `osteolens.runtime.Prediction`: what `head` gives."""
-        logits, t_score = self.head(features)
-        return [logits, t_score]
+        """All answers, in the order of `osteolens.runtime.Prediction`: logits, T-scores, maps and pooled features."""
+        pooled = features.mean(dim=(2, 3))
+        logits, t_score = self.answers(pooled)
+        return [logits, t_score, self.maps(features), pooled]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, 1, H, W] -> logits [N, K], T-scores [N]."""

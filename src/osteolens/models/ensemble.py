@@ -22,6 +22,7 @@ class Ensemble(nn.Module):
         self.members = cast("Sequence[KneeModel]", nn.ModuleList(members))
         self.channels = [member.classifier.in_features for member in members]
         self.has_t_score = members[0].has_t_score
+        self.same_input = [_first_alike(members, member) for member in members]
 
     def features(self, x: Tensor) -> Tensor:
         """The members' last feature maps side by side.
@@ -32,10 +33,12 @@ class Ensemble(nn.Module):
         Returns:
             float32 [N, sum of C, h, w]; `split` takes it apart.
         """
-        grey = x.to(torch.float32)  # once for all members
+        inputs: list[Tensor] = []
         maps: list[Tensor] = []
-        for member in self.members:
-            maps.append(member.features(grey))
+        for index, member in enumerate(self.members):
+            first = self.same_input[index]  # whose input is made once for all that normalise alike
+            inputs.append(inputs[first] if first < index else member.normalise(x))
+            maps.append(member.backbone(inputs[index]))
         return torch.cat(maps, dim=1)
 
     def split(self, features: Tensor) -> list[Tensor]:
@@ -47,18 +50,24 @@ class Ensemble(nn.Module):
 
         Returns:
             Logits [N, K], which are the logarithm of the mean probability: their softmax is the mean probability;
-            T-scores [N], the mean; the members' own logits [N, M, K] and T-scores [N, M].
+            T-scores [N], the mean; maps [N, K, h, w], the mean of the members' maps as they are; pooled features
+            [N, sum of C] side by side; the members' own logits [N, M, K] and T-scores [N, M].
         """
         parts = self.split(features)
         logits: list[Tensor] = []
         t_scores: list[Tensor] = []
+        maps: list[Tensor] = []
+        pooled: list[Tensor] = []
         for index, member in enumerate(self.members):
-            one_logits, one_t_score = member.head(parts[index])
-            logits.append(one_logits)
-            t_scores.append(one_t_score)
+            outputs = member.outputs(parts[index])
+            logits.append(outputs[0])
+            t_scores.append(outputs[1])
+            maps.append(outputs[2])
+            pooled.append(outputs[3])
         all_logits, all_t_scores = torch.stack(logits, dim=1), torch.stack(t_scores, dim=1)
         mean = all_logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(len(logits))
-        return [mean, all_t_scores.mean(dim=1), all_logits, all_t_scores]
+        mean_maps = torch.stack(maps).mean(dim=0)
+        return [mean, all_t_scores.mean(dim=1), mean_maps, torch.cat(pooled, dim=1), all_logits, all_t_scores]
 
     def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The first two of `outputs`: logits [N, K] and T-scores [N]."""
@@ -68,3 +77,9 @@ class Ensemble(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, 1, H, W] -> logits [N, K], T-scores [N]."""
         return self.head(self.features(x))
+
+
+def _first_alike(members: Sequence[KneeModel], member: KneeModel) -> int:
+    """Index of the first member with the same normalisation."""
+    alike = (torch.equal(one.mean, member.mean) and torch.equal(one.std, member.std) for one in members)
+    return list(alike).index(True)

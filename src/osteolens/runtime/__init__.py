@@ -1,5 +1,6 @@
 """One way to ask a model, three backends behind it."""
 
 from osteolens.runtime.base import Prediction, Runtime
+from osteolens.runtime.loading import BACKENDS, Backend, load_runtime
 
-__all__ = ["Prediction", "Runtime"]
+__all__ = ["BACKENDS", "Backend", "Prediction", "Runtime", "load_runtime"]

@@ -14,12 +14,16 @@ class Prediction:
     Attributes:
         logits: float32 [N, K], classes in the card's order.
         t_score: float32 [N]; NaN where the model has no T-score head.
+        maps: float32 [N, K, h, w], the Grad-CAM map of every class over the model's input, 0 and above, not scaled.
+        pooled: float32 [N, C], the mean of each channel of the feature map.
         member_logits: float32 [N, M, K], what each of an ensemble's M members says; None for a single model.
         member_t_score: float32 [N, M], likewise.
     """
 
     logits: NDArray[np.float32]
     t_score: NDArray[np.float32]
+    maps: NDArray[np.float32]
+    pooled: NDArray[np.float32]
     member_logits: NDArray[np.float32] | None = None
     member_t_score: NDArray[np.float32] | None = None
 

@@ -37,7 +37,9 @@ class EagerRuntime:
         return Prediction(*(output.numpy() for output in outputs)), features
 
     def explain(
-        self, films: NDArray[np.uint8], features: Tensor, method: Method, targets: list[int]
+        self, films: NDArray[np.uint8], features: Tensor | None, method: Method, targets: list[int]
     ) -> NDArray[np.float32]:
-        """Raw heat maps float32 [N, h, w]; see `osteolens.gradcam.explain`."""
+        """Raw heat maps float32 [N, h, w]; see `osteolens.gradcam.explain`. Absent features are computed."""
+        if features is None:
+            _, features = self.predict_with_features(films)
         return gradcam.explain(self.model, torch.from_numpy(films), features, method, targets)

@@ -1,0 +1,39 @@
+"""From a folder and a backend's name to a loaded model."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from osteolens.card import Card
+from osteolens.errors import ExportError
+from osteolens.runtime.base import Runtime
+
+Backend = Literal["onnx-int8", "onnx-fp32", "torchscript", "eager"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
+
+
+def load_runtime(folder: Path, card: Card, backend: Backend, threads: int = 1) -> Runtime:
+    """Load a model; only the chosen backend's libraries are imported.
+
+    Args:
+        folder: Holds the exported file (for `eager` the card and the weights).
+        card: Of the model.
+        backend: What runs it.
+        threads: Computing threads of an ONNX session; PyTorch's are the process's own.
+
+    Raises:
+        CardError, ExportError: The file is missing, broken, or another model's.
+    """
+    if backend == "eager":
+        from osteolens.runtime.eager import EagerRuntime
+
+        return EagerRuntime(folder)
+    if backend == "torchscript":
+        from osteolens.runtime.torchscript import TorchScriptRuntime
+
+        return TorchScriptRuntime(folder / TORCHSCRIPT_FILE, card)
+    if backend in ("onnx-fp32", "onnx-int8"):
+        from osteolens.runtime.onnx import OnnxRuntime
+
+        return OnnxRuntime(folder / (INT8_FILE if backend == "onnx-int8" else ONNX_FILE), card, threads)
+    raise ExportError(f"unknown backend {backend!r}: use one of {', '.join(BACKENDS)}")
