@@ -21,15 +21,20 @@ import osteolens
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.console import one_line_errors
 from osteolens.errors import ExportError
+from osteolens.runtime import BACKENDS, Backend
+from osteolens.runtime.loading import FILES
 
 ROOT = Path(__file__).resolve().parents[1]
 HANDLER = ROOT / "handlers" / "knee_xray.py"
+SITECUSTOMIZE = ROOT / "handlers" / "sitecustomize.py"
 CONSTRAINTS = ROOT / "constraints.txt"
 CONFIG_FILE, REQUIREMENTS_FILE, MANIFEST = "model-config.yaml", "requirements.txt", "MAR-INF/MANIFEST.json"
-EXPORTS = ("model.onnx", "model.torchscript.pt")
+EXPORTERS: dict[Backend, str] = {
+    "onnx-int8": "export/to_onnx.py", "onnx-fp32": "export/to_onnx.py", "torchscript": "export/to_torchscript.py"
+}  # fmt: skip
 NEEDED = (
-    "grad-cam", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision",
-    "ultralytics-opencv-headless",
+    "grad-cam", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "safetensors", "timm", "torch",
+    "torchvision", "ultralytics-opencv-headless",
 )  # fmt: skip
 """What the handler imports. Written in the archive for the record: TorchServe is told not to install it."""
 
@@ -44,6 +49,9 @@ responseTimeout: 60
 # Seconds a worker may take to import, load and warm up: some 10, more on a busy machine.
 startupTimeout: 120
 handler:
+  # What answers and draws the default heat map; other explanations come from the eager model, loaded when first
+  # asked for. export/build_mar.py --backend chooses: {backends}.
+  backend: {backend}
   # Computing threads per worker, unless OMP_NUM_THREADS is set.
   threads: 1
 """
@@ -56,11 +64,14 @@ def main(
         Path | None, typer.Option(help="folder with model.onnx and model.torchscript.pt [default: build/NAME]")
     ] = None,
     out: Annotated[Path, typer.Option(help="model store")] = ROOT / "model_store",
+    backend: Annotated[
+        Backend | None, typer.Option(help="what answers [default: onnx-int8 where the card accepts it, else onnx-fp32]")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="build even when nothing has changed")] = False,
 ) -> None:
     """Write NAME.mar and NAME.mar.sha256 into the model store."""
     card = load_card(model)
-    files = collect(model, exports or ROOT / "build" / card.name)
+    files = collect(model, exports or ROOT / "build" / card.name, backend or preferred_backend(card))
     archive, inputs = out / f"{card.name}.mar", digest(files)
     if not force and is_current(archive, inputs):
         typer.echo(f"{archive} is up to date")
@@ -75,14 +86,28 @@ def main(
     typer.echo(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 
 
-def collect(model: Path, exports: Path) -> dict[str, bytes]:
-    """Everything that goes into the archive: name inside it to content."""
+def preferred_backend(card: Card) -> Backend:
+    """The fastest backend whose answers are the model's: int8 only where its guard accepted it."""
+    accepted = any(result.precision == "int8" and result.accepted for result in getattr(card, "quantisation", ()))
+    return "onnx-int8" if accepted else "onnx-fp32"
+
+
+def collect(model: Path, exports: Path, backend: Backend) -> dict[str, bytes]:
+    """Everything that goes into the archive: name inside it to content.
+
+    Raises:
+        ExportError: The backend's file is not among the exports.
+    """
     package = Path(osteolens.__file__).parent
     sources = [path for path in package.rglob("*") if path.suffix == ".py" or path.name == "py.typed"]
     paths = {f"osteolens/{path.relative_to(package)}": path for path in sources}
-    paths |= {name: exports / name for name in EXPORTS if (exports / name).is_file()}
-    paths |= {CARD_FILE: model / CARD_FILE, WEIGHTS_FILE: model / WEIGHTS_FILE, HANDLER.name: HANDLER}
-    written = {CONFIG_FILE: MODEL_CONFIG.encode(), REQUIREMENTS_FILE: requirements().encode()}
+    paths |= {name: exports / name for name in FILES.values() if (exports / name).is_file()}
+    if backend in FILES and FILES[backend] not in paths:
+        raise ExportError(f"no {FILES[backend]} in {exports} for the backend {backend}: run {EXPORTERS[backend]} first")
+    own = (model / CARD_FILE, model / WEIGHTS_FILE, HANDLER, SITECUSTOMIZE)
+    paths |= {path.name: path for path in own}
+    config = MODEL_CONFIG.format(backend=backend, backends=", ".join(BACKENDS))
+    written = {CONFIG_FILE: config.encode(), REQUIREMENTS_FILE: requirements().encode()}
     return {name: path.read_bytes() for name, path in paths.items()} | written
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 
 import osteolens
+from osteolens.card import load_card
 from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, ServerError
 from osteolens.reader import Reader, Request
+from osteolens.runtime import load_runtime
 from osteolens.schema import HEADER_PREFIX, OPTION_NAMES, Answer, ErrorAnswer, ErrorDetail, Row, dump, header_name
 
 MAX_FILMS = 32
@@ -50,21 +51,25 @@ class KneeXray:
 
         Raises:
             ServerError: `osteolens` comes from elsewhere than the archive.
-            CardError: Card and weights do not belong together.
+            CardError, ExportError: Card, weights and exported file do not belong together.
         """
         folder = Path(context.system_properties["model_dir"])
         check_package(folder)
-        set_threads(int(os.environ.get("OMP_NUM_THREADS", context.model_yaml_config["handler"]["threads"])))
+        config = context.model_yaml_config["handler"]
+        threads = int(os.environ.get("OMP_NUM_THREADS", config["threads"]))
+        limit_threads(threads)
         keep_freed_memory()
-        self.reader = Reader(folder)
+        backend = config["backend"]
+        # Without a runtime the reader takes the eager model.
+        runtime = None if backend == "eager" else load_runtime(folder, load_card(folder), backend, threads)
+        self.reader = Reader(folder, runtime)
         self.reader.warm_up()
 
     def handle(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one JSON body per row, in order, with the row's own status."""
         unpacked = [self._unpack(row, index, context) for index, row in enumerate(rows)]
-        results = iter(self._answer([film for films in unpacked if isinstance(films, list) for film in films]))
         return [
-            _respond([next(results) for _ in films] if isinstance(films, list) else [films], index, context)
+            _respond([self._answer(film) for film in films] if isinstance(films, list) else [films], index, context)
             for index, films in enumerate(unpacked)
         ]
 
@@ -77,13 +82,14 @@ class KneeXray:
             logger.exception("a request could not be unpacked")
             return _FAILED
 
-    def _answer(self, films: list[Request]) -> list[Result]:
-        """All films at once; should that fail, one by one, so that a fault stays with the film that has it."""
+    def _answer(self, film: Request) -> Result:
+        """A fault stays with the film that has it."""
         try:
-            return [_result(answer) for answer in self.reader.answer(films)]
+            (answer,) = self.reader.answer([film])
         except Exception:
-            logger.exception("%d films could not be answered", len(films))
-            return [self._answer([film])[0] for film in films] if len(films) > 1 else [_FAILED]
+            logger.exception("a film could not be answered")
+            return _FAILED
+        return _result(answer)
 
 
 def check_package(folder: Path) -> None:
@@ -97,9 +103,9 @@ def check_package(folder: Path) -> None:
         raise ServerError(f"osteolens was imported from {found.parent}, not from the archive: unset PYTHONPATH")
 
 
-def set_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     """Limit each worker's computing threads: workers at the libraries' defaults (all cores) starve each other."""
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by PyTorch when it is first needed
     cv2.setNumThreads(threads)
 
 

@@ -1,6 +1,7 @@
 """Archives of small models for the live tests."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -21,15 +22,34 @@ def build_archive(model: Path, exports: Path, store: Path) -> Path:
 
 def add_patient_twin(archive: Path) -> None:
     """The same model as `patient`: one worker that waits two seconds for eight requests before it answers."""
-    twin = archive.with_name("patient.mar")
+    _add_twin(archive, "patient", {"maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
+
+
+def add_backend_twins(archive: Path) -> None:
+    """The same model as `torchscript` and as `eager`, one worker each, answered by that backend."""
+    for backend in ("torchscript", "eager"):
+        _add_twin(archive, backend, {"  backend": backend, "minWorkers": "1", "maxWorkers": "1"})
+
+
+def _add_twin(archive: Path, name: str, settings: dict[str, str]) -> None:
+    """The same archive under another name, with other settings in its model-config."""
+    twin = archive.with_name(f"{name}.mar")
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(twin, "w") as target:
-        for name in source.namelist():
-            content = source.read(name)
-            if name == "MAR-INF/MANIFEST.json":
+        for entry in source.namelist():
+            content = source.read(entry)
+            if entry == "MAR-INF/MANIFEST.json":
                 manifest = json.loads(content)
-                manifest["model"]["modelName"] = "patient"
+                manifest["model"]["modelName"] = name
                 content = json.dumps(manifest).encode()
-            if name == "model-config.yaml":
-                content = content.replace(b"maxBatchDelay: 1\n", b"maxBatchDelay: 2000\nminWorkers: 1\nmaxWorkers: 1\n")
-            target.writestr(name, content)
-    twin.with_name("patient.mar.sha256").write_text(f"{file_sha256(twin)}  patient.mar\n")
+            if entry == "model-config.yaml":
+                content = _changed(content.decode(), settings).encode()
+            target.writestr(entry, content)
+    twin.with_name(f"{twin.name}.sha256").write_text(f"{file_sha256(twin)}  {twin.name}\n")
+
+
+def _changed(config: str, settings: dict[str, str]) -> str:
+    for name, value in settings.items():
+        config, count = re.subn(rf"(?m)^{name}: .*$", f"{name}: {value}", config)
+        if not count:
+            config = f"{name}: {value}\n{config}"
+    return config

@@ -35,11 +35,11 @@ def build(model: Path, out: Path, *options: str) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture(scope="module")
-def model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with one (made-up) export."""
+def model(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with one of its exports."""
     folder = Path(shutil.copytree(model_folder, tmp_path_factory.mktemp("export") / "efficientnet"))
     (folder / "exports").mkdir()
-    (folder / "exports" / "model.onnx").write_bytes(b"stands for an export")
+    shutil.copy(exports / "model.onnx", folder / "exports")
     return folder
 
 
@@ -61,7 +61,7 @@ def test_it_holds_all_that_a_worker_needs_and_nothing_else(archive: Path) -> Non
     assert package == sources | {"osteolens/py.typed"}
     assert names - package == {
         "MAR-INF/MANIFEST.json", "card.json", "knee_xray.py", "model-config.yaml", "model.onnx", "requirements.txt",
-        "weights.safetensors",
+        "sitecustomize.py", "weights.safetensors",
     }  # fmt: skip
     assert manifest["model"]["modelName"] == "efficientnet"
     assert manifest["model"]["modelVersion"] == "1.0"
@@ -75,7 +75,13 @@ def test_its_checksum_is_beside_it(archive: Path) -> None:
 def test_its_requirements_are_pins_of_the_constraints(archive: Path) -> None:
     with zipfile.ZipFile(archive) as stored:
         pins = stored.read("requirements.txt").decode().splitlines()
-    assert {pin.split("==")[0] for pin in pins} >= {"torch", "timm", "ultralytics-opencv-headless", "grad-cam"}
+    assert {pin.split("==")[0] for pin in pins} >= {
+        "torch",
+        "onnxruntime",
+        "timm",
+        "ultralytics-opencv-headless",
+        "grad-cam",
+    }
     constraints = {line.strip().lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert set(pins) <= constraints
 
@@ -111,6 +117,28 @@ def test_a_changed_export_is_built_in(archive: Path, model: Path, tmp_path: Path
     assert "wrote" in build(changed, out).stdout
     with zipfile.ZipFile(out / "efficientnet.mar") as stored:
         assert stored.read("model.onnx") == b"another export"
+
+
+@pytest.mark.parametrize(
+    ("options", "backend"),
+    [((), "onnx-fp32"), (("--backend", "eager"), "eager"), (("--backend", "onnx-fp32"), "onnx-fp32")],
+)
+def test_the_backend_is_written_into_the_archive(
+    options: tuple[str, ...], backend: str, model: Path, tmp_path: Path
+) -> None:
+    assert build(model, tmp_path, *options).returncode == 0
+    with zipfile.ZipFile(tmp_path / "efficientnet.mar") as stored:
+        assert re.findall(r"(?m)^  backend: (.*)$", stored.read("model-config.yaml").decode()) == [backend]
+
+
+@pytest.mark.parametrize(
+    ("backend", "file"), [("onnx-int8", "model.int8.onnx"), ("torchscript", "model.torchscript.pt")]
+)
+def test_a_backend_without_its_file_is_refused(backend: str, file: str, model: Path, tmp_path: Path) -> None:
+    run = build(model, tmp_path / "store", "--backend", backend)
+    assert run.returncode == 2
+    assert re.fullmatch(rf"error: no {file} in .* for the backend {backend}: run export/to_\w+\.py first\n", run.stderr)
+    assert not (tmp_path / "store").exists()
 
 
 def test_weights_that_do_not_fit_the_card_give_one_line_and_no_archive(model: Path, tmp_path: Path) -> None:
@@ -152,7 +180,7 @@ def test_a_worker_runs_the_code_inside_not_an_installed_one(archive: Path, tmp_p
 def test_an_ensemble_with_a_yolov5_is_archived_and_answers_in_the_same_way(
     ensemble_folder: Path, tmp_path: Path
 ) -> None:
-    run = build(ensemble_folder, tmp_path)
+    run = build(ensemble_folder, tmp_path, "--backend", "eager")
     assert run.returncode == 0, run.stderr
     imported, answer = answer_of_a_worker(tmp_path / "knee.mar", tmp_path)
     assert imported == tmp_path / "model" / "osteolens" / "__init__.py"

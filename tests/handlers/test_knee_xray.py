@@ -3,13 +3,15 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import pytest
-import torch
 from conftest import encoded, knee_like
 from ts.context import Context, RequestProcessor
 from ts.utils.util import list_classes_from_module
@@ -64,7 +66,7 @@ def handler(module: ModuleType, spy: Spy) -> Any:
 
 
 def context_of(rows: int, headers: dict[str, str] | None = None, folder: Path = Path()) -> Context:
-    config = {"handler": {"threads": 1}}
+    config = {"handler": {"backend": "eager", "threads": 1}}
     context = Context("efficientnet", str(folder), {}, 8, None, "0.12.0", model_yaml_config=config)
     context.request_processor = [RequestProcessor(dict(headers or {})) for _ in range(rows)]
     context.request_ids = {row: f"id-{row}" for row in range(rows)}
@@ -135,11 +137,11 @@ def test_a_wrong_request_gets_its_own_error(
     assert answer["error"]["hint"]
 
 
-def test_a_batch_is_read_at_once_and_answered_row_by_row(handler: Any, spy: Spy) -> None:
+def test_a_batch_is_answered_row_by_row(handler: Any, spy: Spy) -> None:
     rows = [{"body": FILM}, {"body": b""}, {"data": FILM, "data2": FILM}, {"film": FILM}, {"body": FILM}]
     answers, statuses = ask(handler, *rows)
     assert statuses == [200, 400, 200, 400, 200]
-    assert [len(call) for call in spy.calls] == [5]
+    assert [len(call) for call in spy.calls] == [1] * 5
     assert [answers[0]["id"], answers[2][0]["id"], answers[2][1]["id"], answers[4]["id"]] == [
         "id-0", "id-2.1", "id-2.2", "id-4"
     ]  # fmt: skip
@@ -165,17 +167,33 @@ def test_code_from_elsewhere_than_the_archive_is_refused(module: ModuleType, mod
         module.KneeXray().initialize(context_of(0, folder=model_folder))
 
 
+@pytest.mark.parametrize(("variable", "threads"), [(None, 1), ("2", 2)])
 def test_a_worker_computes_with_the_configured_threads(
-    module: ModuleType, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, model_folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None, threads: int
 ) -> None:
-    before = torch.get_num_threads()
     monkeypatch.setattr(module, "check_package", lambda folder: None)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = cv2.getNumThreads()
+    monkeypatch.setenv("OMP_NUM_THREADS", variable or "")  # so that it is put back afterwards
+    if variable is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
     try:
         module.KneeXray().initialize(context_of(0, folder=model_folder))
-        assert torch.get_num_threads() == 1
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")
-        module.KneeXray().initialize(context_of(0, folder=model_folder))
-        assert torch.get_num_threads() == min(2, os.cpu_count() or 1)
+        assert cv2.getNumThreads() == threads
+        assert os.environ["OMP_NUM_THREADS"] == str(threads)
     finally:
-        module.set_threads(before)
+        cv2.setNumThreads(before)
+
+
+def test_the_first_import_of_torch_loads_nothing_and_the_second_all_of_it() -> None:
+    """As in a worker of TorchServe, whose Python finds the archive's sitecustomize."""
+    code = """
+import sys
+import torch
+print("torch._C" in sys.modules)
+print(isinstance(b"an answer", (bytes, bytearray)) or isinstance(b"an answer", torch.Tensor), "torch._C" in sys.modules)
+import torch
+print("torch._C" in sys.modules, float(torch.ones(2).sum()))
+"""
+    environment = os.environ | {"PYTHONPATH": str(HANDLER.parent)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[:3] == ["False", "True False", "True 2.0"]

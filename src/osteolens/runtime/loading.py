@@ -10,6 +10,8 @@ from osteolens.runtime.base import Runtime
 Backend = Literal["onnx-int8", "onnx-fp32", "torchscript", "eager"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
+FILES: dict[Backend, str] = {"onnx-int8": INT8_FILE, "onnx-fp32": ONNX_FILE, "torchscript": TORCHSCRIPT_FILE}
+"""What each backend loads; the eager model is made from card and weights."""
 
 
 def load_runtime(folder: Path, card: Card, backend: Backend, threads: int = 1) -> Runtime:
@@ -35,5 +37,5 @@ def load_runtime(folder: Path, card: Card, backend: Backend, threads: int = 1) -
     if backend in ("onnx-fp32", "onnx-int8"):
         from osteolens.runtime.onnx import OnnxRuntime
 
-        return OnnxRuntime(folder / (INT8_FILE if backend == "onnx-int8" else ONNX_FILE), card, threads)
+        return OnnxRuntime(folder / FILES[backend], card, threads)
     raise ExportError(f"unknown backend {backend!r}: use one of {', '.join(BACKENDS)}")
