@@ -54,6 +54,8 @@ handler:
   backend: {backend}
   # Computing threads per worker, unless OMP_NUM_THREADS is set.
   threads: 1
+  # As many for an ONNX graph while no other worker of this model is busy.
+  threads_alone: 2
 """
 
 

@@ -10,7 +10,8 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,15 @@ import osteolens
 from osteolens.card import load_card
 from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, ServerError
 from osteolens.reader import Reader, Request
-from osteolens.runtime import load_runtime
+from osteolens.runtime import Backend, Runtime, load_runtime
+from osteolens.runtime.shared import SharedRuntime
 from osteolens.schema import HEADER_PREFIX, OPTION_NAMES, Answer, ErrorAnswer, ErrorDetail, Row, dump, header_name
 
 MAX_FILMS = 32
 """Films in one request: as many as a slow worker answers well within the response timeout."""
+
+WARM_UP = 4
+"""Films answered before a worker is reported ready: the first ones pay for what is set up once."""
 
 Result = tuple[int, Row]
 """HTTP status and what to answer."""
@@ -45,6 +50,7 @@ class KneeXray:
     """What TorchServe calls: `initialize` once per worker, `handle` once per batch."""
 
     reader: Reader
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def initialize(self, context: Any) -> None:
         """Load the archive's model and answer a first film, so that a worker reported ready is warm.
@@ -59,19 +65,21 @@ class KneeXray:
         threads = int(os.environ.get("OMP_NUM_THREADS", config["threads"]))
         limit_threads(threads)
         keep_freed_memory()
-        backend = config["backend"]
-        # Without a runtime the reader takes the eager model.
-        runtime = None if backend == "eager" else load_runtime(folder, load_card(folder), backend, threads)
+        runtime = load(folder, config["backend"], threads, config["threads_alone"])
         self.reader = Reader(folder, runtime)
-        self.reader.warm_up()
+        self.turn = runtime.turn if isinstance(runtime, SharedRuntime) else nullcontext
+        for _ in range(WARM_UP):
+            with self.turn():
+                self.reader.warm_up()
 
     def handle(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one JSON body per row, in order, with the row's own status."""
         unpacked = [self._unpack(row, index, context) for index, row in enumerate(rows)]
-        return [
-            _respond([self._answer(film) for film in films] if isinstance(films, list) else [films], index, context)
-            for index, films in enumerate(unpacked)
-        ]
+        with self.turn():
+            return [
+                _respond([self._answer(film) for film in films] if isinstance(films, list) else [films], index, context)
+                for index, films in enumerate(unpacked)
+            ]
 
     def _unpack(self, row: Mapping[str, Any], index: int, context: Any) -> list[Request] | Result:
         try:
@@ -90,6 +98,18 @@ class KneeXray:
             logger.exception("a film could not be answered")
             return _FAILED
         return _result(answer)
+
+
+def load(folder: Path, backend: Backend, threads: int, threads_alone: int) -> Runtime | None:
+    """The archive's model; none for the eager one, which the reader loads itself."""
+    if backend == "eager":
+        return None
+    runtime = load_runtime(folder, load_card(folder), backend, threads)
+    if threads_alone == threads or backend == "torchscript":
+        return runtime
+    return SharedRuntime(
+        load_runtime(folder, load_card(folder), backend, threads_alone), runtime, lock=folder / "busy.lock"
+    )
 
 
 def check_package(folder: Path) -> None:

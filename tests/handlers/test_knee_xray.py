@@ -66,7 +66,7 @@ def handler(module: ModuleType, spy: Spy) -> Any:
 
 
 def context_of(rows: int, headers: dict[str, str] | None = None, folder: Path = Path()) -> Context:
-    config = {"handler": {"backend": "eager", "threads": 1}}
+    config = {"handler": {"backend": "eager", "threads": 1, "threads_alone": 2}}
     context = Context("efficientnet", str(folder), {}, 8, None, "0.12.0", model_yaml_config=config)
     context.request_processor = [RequestProcessor(dict(headers or {})) for _ in range(rows)]
     context.request_ids = {row: f"id-{row}" for row in range(rows)}
