@@ -85,3 +85,16 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     (folder / "card.json").write_text(card.replace("tf_efficientnet_lite0", "efficientnet_b0"))
     with pytest.raises(CardError, match="are not weights of efficientnet_b0"):
         models.load(folder)
+
+
+@pytest.mark.parametrize(("architecture", "channels"), [("tf_efficientnet_lite0", 1), ("efficientnet_b0", 3)])
+def test_the_grey_channel_is_folded_only_where_the_padding_stays_the_same(
+    architecture: str, channels: int, films: Tensor
+) -> None:
+    """efficientnet_b0 has another mean per channel, so the zeros around a film are another colour than any grey."""
+    model = models.build(architecture, 3, has_t_score=True).eval()
+    folded = models.for_inference(copy.deepcopy(model))
+    assert folded.normalise(films).shape[1] == channels
+    assert folded.backbone.conv_stem.weight.shape[1] == channels
+    with torch.no_grad():
+        torch.testing.assert_close(folded.features(films), model.features(films), atol=1e-4, rtol=1e-4)

@@ -42,7 +42,7 @@ class KneeModel(nn.Module):
         self.std: Tensor
 
     def normalise(self, x: Tensor) -> Tensor:
-        """What the backbone takes, float32 [N, 3, H, W]; `x` as in `features`."""
+        """What the backbone takes, float32 [N, 3, H, W] ([N, 1, H, W] once it reads grey); `x` as in `features`."""
         # Written so that all but one product and one difference are constants of an exported graph.
         return x.to(torch.float32) * (1.0 / (255.0 * self.std)) - self.mean / self.std
 
