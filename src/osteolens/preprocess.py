@@ -150,7 +150,7 @@ def _empty_lines(pixels: NDArray[np.uint8], axis: int) -> tuple[int, int]:
 
 def _run(pixels: NDArray[np.uint8], level: int, axis: int, *, from_end: bool = False) -> int:
     """How many lines are empty at this level before the first that is not; no line behind its strip is looked at."""
-    lines = pixels.shape[axis]
+    lines: int = pixels.shape[axis]
     for start in range(0, lines, STRIP):
         stop = min(start + STRIP, lines)
         part = slice(lines - stop, lines - start) if from_end else slice(start, stop)

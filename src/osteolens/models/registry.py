@@ -190,7 +190,7 @@ def _fold_grey(model: KneeModel) -> None:
     Only where the channels have one mean: then the zeros it pads with stand for the same grey level in each.
     """
     stem = next((module for module in model.backbone.modules() if isinstance(module, nn.Conv2d)), None)
-    if stem is None or stem.in_channels != 3 or stem.groups != 1 or model.mean.unique().numel() != 1:
+    if stem is None or stem.in_channels != 3 or stem.groups != 1 or bool((model.mean != model.mean[:, :1]).any()):
         return
     stem.weight = nn.Parameter((stem.weight / model.std).sum(dim=1, keepdim=True), requires_grad=False)
     stem.in_channels = 1
