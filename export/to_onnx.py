@@ -1,12 +1,15 @@
-"""Export a model folder to ONNX, and check the file against the eager model."""
+"""Export a model folder to ONNX, checked against eager, and to int8 where the card accepts it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from osteolens.card import load_card
 from osteolens.console import one_line_errors
 from osteolens.exporting import to_onnx
+from osteolens.quantising import load_ranges, quantise
+from osteolens.runtime.loading import INT8_FILE
 
 
 @one_line_errors
@@ -14,8 +17,17 @@ def main(
     model: Annotated[Path, typer.Argument(help="model folder, for example weights/efficientnet")],
     out: Annotated[Path, typer.Option(help="folder for model.onnx")] = Path("build"),
 ) -> None:
-    """Write model.onnx: films (uint8, any batch size) -> logits, t_score; an ensemble's members' own as well."""
-    typer.echo(f"wrote {to_onnx(model, out)}")
+    """Write model.onnx: films (uint8, any batch size) -> answers, heat maps of every class, pooled features.
+
+    Beside it model.int8.onnx, where export/quantise.py found that its answers stay the model's.
+    """
+    graph = to_onnx(model, out)
+    typer.echo(f"wrote {graph}")
+    card = load_card(model)
+    if card.accepts("int8"):
+        typer.echo(f"wrote {quantise(graph, load_ranges(model), card, out / INT8_FILE)}")
+    else:
+        (out / INT8_FILE).unlink(missing_ok=True)  # of an earlier card
 
 
 if __name__ == "__main__":

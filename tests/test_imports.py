@@ -17,17 +17,17 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
     frozenset({"models"}),
     frozenset({"gradcam"}),
-    frozenset({"runtime"}),
+    frozenset({"runtime", "quantising"}),
     frozenset({"exporting", "reader"}),
     frozenset({"training"}),
-    frozenset({"predicting", "serving"}),
+    frozenset({"predicting", "serving", "bench"}),
     frozenset({"cli"}),
 )
 LIGHT = (
     "labels", "errors", "schema", "card", "sniff", "console", "image", "preprocess", "overlay", "calibration", "client",
     "cli",
 )  # fmt: skip
-HEAVY = ("torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam")
+HEAVY = ("torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino")
 
 
 def modules() -> dict[str, list[Path]]:

@@ -130,6 +130,29 @@ class Fusion(_Frozen):
     operating_points: OperatingPoints | None = None
 
 
+class Quantisation(_Frozen):
+    """How the answers of a graph of lower precision compare with the fp32 graph's, on films that the models never saw.
+
+    Labels are compared twice: as they are answered, and before calibration, as a calibration that pulls all answers
+    to one label would hide every change.
+    """
+
+    precision: Literal["int8"] = "int8"
+    accepted: bool
+    reasons: tuple[str, ...] = Field((), description="why it was refused")
+    protocol: str
+    films: int
+    auroc: dict[str, float] = Field(description="of the quantised graph")
+    auroc_fp32: dict[str, float]
+    label_disagreement: float = Field(ge=0, le=1, description="share of films with another label")
+    uncalibrated_label_disagreement: float = Field(ge=0, le=1, description="the same before calibration")
+    triage_disagreement: float = Field(ge=0, le=1, description="share of films in another triage zone")
+    largest_difference: float = Field(ge=0, description="of a calibrated probability")
+    mean_difference: float = Field(ge=0, description="of a calibrated probability")
+    largest_uncalibrated_difference: float = Field(ge=0, description="of a probability before calibration")
+    map_cosine: float = Field(description="mean cosine between the heat maps of the answered label; 1: the same shape")
+
+
 class Card(_Frozen):
     """A model card, schema version 1."""
 
@@ -154,6 +177,7 @@ class Card(_Frozen):
     fusion: tuple[Fusion, ...] = Field(
         (), description="from few inputs to many; the last whose inputs are given counts"
     )
+    quantisation: tuple[Quantisation, ...] = Field((), description="what the guard said of each lower precision")
     intended_use: str = "Research on knee radiographs. Not a diagnostic device."
     licence: str = "AGPL-3.0-or-later"
 
@@ -185,6 +209,10 @@ class Card(_Frozen):
         """Hash of the content: the same for any layout of the JSON file."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def accepts(self, precision: str) -> bool:
+        """Whether the guard found that answers of this precision are the model's."""
+        return any(found.precision == precision and found.accepted for found in self.quantisation)
 
     def save(self, folder: Path) -> Path:
         """Write `card.json` into a folder and return its path."""

@@ -12,6 +12,7 @@ OsteoLensError
 ├── DataError                  a training table, folder or configuration is wrong
 ├── TrainingError              training cannot go on (a loss that is not finite)
 ├── ExportError                an exported file does not give the model's answers
+├── BenchmarkError             something was asked for that cannot be measured
 ├── ServerError                TorchServe cannot be started, or its archives do not fit their checksums
 └── ClientError                talking to a server failed
     ├── ServerUnreachable      nobody answers at this address
@@ -98,6 +99,10 @@ class TrainingError(OsteoLensError):
 
 class ExportError(OsteoLensError):
     """An export does not reproduce the model it came from."""
+
+
+class BenchmarkError(OsteoLensError):
+    """A benchmark cannot be run, or its figures cannot be compared as asked."""
 
 
 class ServerError(OsteoLensError):

@@ -103,6 +103,24 @@ def heat_maps(model: Model) -> str:
     return "\n\n".join(parts)
 
 
+def quantisation(model: Model) -> str:
+    """What the guard said of each lower precision."""
+    parts: list[str] = []
+    for found in model.card.quantisation:
+        rows = [[name, f"{found.auroc_fp32[name]:.3f}", f"{value:.3f}"] for name, value in found.auroc.items()]
+        verdict = "Accepted" if found.accepted else f"Refused: {'; '.join(found.reasons)}"
+        parts += [
+            f"{verdict}. {found.protocol}",
+            table([f"{found.films} films", "fp32", found.precision], rows),
+            f"Labels that differ: {found.label_disagreement:.1%} (before calibration "
+            f"{found.uncalibrated_label_disagreement:.1%}); triage zones: {found.triage_disagreement:.1%}. Largest "
+            f"change of a probability: {found.largest_difference:.3f} (before calibration "
+            f"{found.largest_uncalibrated_difference:.3f}), mean {found.mean_difference:.4f}. Mean cosine of heat "
+            f"maps: {found.map_cosine:.3f}.",
+        ]
+    return "\n\n".join(["### Quantisation", *parts]) if parts else ""
+
+
 def _side_by_side(evaluations: Sequence[Evaluation]) -> str:
     """Figures by rows, what was measured by columns."""
     columns = [{metric.name: metric for metric in evaluation.metrics} for evaluation in evaluations]

@@ -30,6 +30,7 @@ _SECTIONS = (
     card_figures.triage,
     card_figures.subgroups,
     card_figures.heat_maps,
+    card_figures.quantisation,
     card_sections.failures,
 )
 

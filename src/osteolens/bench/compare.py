@@ -1,0 +1,88 @@
+"""Two results files side by side, which were not measured in turns: differences, never ratios."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from osteolens.bench.results import Case, Results
+from osteolens.bench.show import wide_console
+from osteolens.bench.statistics import MIN_ROUNDS, Interval, difference, median_interval
+from osteolens.errors import BenchmarkError
+
+NOT_INTERLEAVED = (
+    "The two files were not measured in turns, so no ratio is given: whatever else differed between the two moments "
+    "is in these differences too."
+)
+
+
+def compare(old: Results, new: Results) -> Iterator[tuple[Case, Interval, Interval, Interval]]:
+    """Each case that both files have: old median, new median, new less old, in milliseconds of a call.
+
+    Raises:
+        BenchmarkError: They have no case in common, or they hold the same run.
+    """
+    shared = {run.id for run in old.runs} & {run.id for run in new.runs}
+    if shared:
+        raise BenchmarkError(f"both files hold run {shared.pop()}: give the results of two benchmarks")
+    before = {one.case: list(one.medians.values()) for one in old.measurements}
+    after = {one.case: list(one.medians.values()) for one in new.measurements}
+    common = [case for case in before if case in after]
+    if not common:
+        raise BenchmarkError("the files have no measurement in common: model, backend, threads and so on must agree")
+    for case in common:
+        pair = before[case], after[case]
+        yield case, median_interval(pair[0]), median_interval(pair[1]), difference(*pair)
+
+
+def cautions(old: Results, new: Results) -> list[str]:
+    """What to know before believing a difference."""
+    found = [NOT_INTERLEAVED]
+    for name in type(old.machine).model_fields:
+        before, after = getattr(old.machine, name), getattr(new.machine, name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changed = [key for key in before | after if before.get(key) != after.get(key)]
+            before, after = ({key: one.get(key, "absent") for key in changed} for one in (before, after))
+        if before != after:
+            found.append(f"The machines differ: {name.replace('_', ' ')} was {_said(before)} and is {_said(after)}.")
+    cards = {run.model: run.card_sha256 for run in old.runs}
+    for run in new.runs:
+        if cards.get(run.model, run.card_sha256) != run.card_sha256:
+            found.append(f"The models differ: {run.model} has another card.")
+    if old.protocol.films != new.protocol.films:
+        found.append(f"The films differ: {old.protocol.films}; then {new.protocol.films}.")
+    for label, results in (("old", old), ("new", new)):
+        found += [f"The {label} file says: {text}." for text in results.warnings]
+    return found
+
+
+def show(old: Results, new: Results) -> None:
+    """Print the comparison; see `compare` for errors."""
+    tables: dict[str, Table] = {}
+    for case, before, after, change in compare(old, new):
+        table = tables.setdefault(case.panel, _table(case.panel))
+        verdict = "too few rounds" if not change.is_known else "yes" if change.excludes_zero else "no"
+        table.add_row(case.label, _text(before), _text(after), _text(change, "+"), verdict)
+    console = wide_console()
+    console.print(*tables.values())
+    said = f"Milliseconds of a call: medians over the rounds, 95 % bootstrap intervals from {MIN_ROUNDS} rounds up."
+    for text in (said, *cautions(old, new)):
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def _table(panel: str) -> Table:
+    table = Table(title=panel, title_justify="left")
+    table.add_column("measurement", no_wrap=True)
+    for name in ("old", "new", "new less old", "excludes zero"):
+        table.add_column(name, justify="right")
+    return table
+
+
+def _text(found: Interval, sign: str = "") -> str:
+    ends = f" ({found.low:{sign}.2f} to {found.high:{sign}.2f})" if found.is_known else ""
+    return f"{found.value:{sign}.2f}{ends}"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text}" for name, text in value.items())
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,150 @@
+"""A benchmark as tables for people: in the terminal, and as Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from osteolens.bench.plan import EAGER
+from osteolens.bench.results import Machine, Measurement, Protocol, Results, Run, ratio
+from osteolens.bench.statistics import Interval
+
+Grid = tuple[str, list[str], list[list[str]]]
+"""Title, header, rows."""
+
+_COLUMNS = (
+    "backend", "median ms", "p95", "p99", "films/s", "faster than eager", "probability", "T-score", "heat map",
+    "labels", "statuses", "late",
+)  # fmt: skip
+_PROCESS_COLUMNS = ("process", "import s", "load s", "first call ms", "peak RSS MiB", "PSS MiB", "idle CPU %")
+NOTES = (
+    "Milliseconds of a call. Faster than eager: how many times as long eager takes (with grad-cam where there is a "
+    "heat map), median over the rounds with its 95 % bootstrap interval. Probability, T-score, heat map: largest "
+    "difference from eager on these films, from array to outputs before calibration, from file to JSON as answered "
+    "(where maps have 256 levels); labels: films with another label. Idle CPU: of one core, while others had a turn."
+)
+SERVER_NOTES = (
+    "Milliseconds as the caller sees them. Statuses: answers by HTTP status over all rounds; late: arrivals that were "
+    "sent late because too many were under way."
+)
+
+
+_PLAIN_WIDTH = 160
+
+
+def wide_console() -> Console:
+    """Standard output; in a file or a pipe wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+
+
+def panels(results: Results) -> dict[str, list[Measurement]]:
+    """Measurements that belong side by side, the fastest first."""
+    found: dict[str, list[Measurement]] = {}
+    for one in results.measurements:
+        found.setdefault(one.case.panel, []).append(one)
+    return {panel: sorted(group, key=lambda one: one.p50_ms) for panel, group in sorted(found.items())}
+
+
+def tables(results: Results) -> Iterator[Table]:
+    """For the terminal."""
+    for title, header, rows in _grids(results):
+        table = Table(title=title, title_justify="left")
+        table.add_column(header[0], no_wrap=True)
+        for name in header[1:]:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        yield table
+
+
+def markdown(results: Results) -> str:
+    """For a README: machine, protocol, command, and the tables."""
+    blocks = [machine_text(results.machine), protocol_text(results.protocol), f"    {results.command}"]
+    blocks += [f"**Take care:** {text}." for text in results.warnings]
+    for title, header, rows in _grids(results):
+        lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+        blocks += [f"**{title}**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    return "\n\n".join([*blocks, *left_out(results.runs), notes(results)]) + "\n"
+
+
+def machine_text(machine: Machine) -> str:
+    """The machine in one paragraph."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return (
+        f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.instruction_sets)}), {machine.memory_gib:g} GiB, "
+        f"{machine.system}, Python {machine.python}, {packages}."
+    )
+
+
+def protocol_text(protocol: Protocol) -> str:
+    """How it was measured, in one paragraph."""
+    if protocol.calls is None:
+        return (
+            f"{protocol.rounds} rounds of {protocol.seconds:g} s per load after {protocol.warm_up:g} s that do not "
+            f"count, in random order within each round; {protocol.films}."
+        )
+    return (
+        f"Every backend and thread count in a process of its own, one working at a time; {protocol.rounds} rounds in "
+        f"random order, in each {protocol.calls} calls after {protocol.warm_up:g} that do not count; {protocol.films}."
+    )
+
+
+def left_out(runs: Sequence[Run]) -> list[str]:
+    """What could not be measured, and why, in sentences."""
+    return [f"{run.model}: {name} is left out: {reason}." for run in runs for name, reason in run.left_out.items()]
+
+
+def notes(results: Results) -> str:
+    """What the columns mean."""
+    return SERVER_NOTES if results.protocol.calls is None else NOTES
+
+
+def baseline(one: Measurement, group: Sequence[Measurement]) -> Measurement | None:
+    """The eager measurement of a panel that gives as much: with grad-cam where `one` has a heat map."""
+    wanted = "none" if one.case.heat_map == "none" else "grad-cam"
+    return next((other for other in group if (other.case.backend, other.case.heat_map) == (EAGER, wanted)), None)
+
+
+def _grids(results: Results) -> Iterator[Grid]:
+    for panel, group in panels(results).items():
+        yield _filled(panel, _COLUMNS, [_cells(one, group) for one in group])
+    for run in results.runs:
+        processes = {(one.case.backend, one.case.threads): one.process for one in run.measurements if one.process}
+        rows = [
+            [f"{backend}, threads: {threads}", f"{cost.import_s:.2f}", f"{cost.load_s:.2f}", f"{cost.first_ms:.0f}",
+             f"{cost.peak_rss_mib:.0f}", f"{cost.pss_mib:.0f}" if cost.pss_mib else "", f"{cost.idle_cpu_percent:.2f}"]
+            for (backend, threads), cost in processes.items()
+        ]  # fmt: skip
+        if rows:
+            yield _filled(f"{run.model}, what each process costs", _PROCESS_COLUMNS, rows)
+
+
+def _filled(title: str, header: Sequence[str], rows: list[list[str]]) -> Grid:
+    """Without columns that are empty throughout."""
+    filled = [index for index in range(len(header)) if any(row[index] for row in rows)]
+    return title, [header[index] for index in filled], [[row[index] for index in filled] for row in rows]
+
+
+def _cells(one: Measurement, group: Sequence[Measurement]) -> list[str]:
+    eager = baseline(one, group)
+    faster = _times(ratio(eager, one)) if eager and eager is not one else ""
+    cells = [one.case.label, f"{one.p50_ms:.2f}", f"{one.p95_ms:.2f}", f"{one.p99_ms:.2f}"]
+    cells += [f"{one.films_per_second:.1f}", faster]
+    parity, traffic = one.parity, one.traffic
+    cells += [_small(parity.probability), _small(parity.t_score), _small(parity.heat_map)] if parity else [""] * 3
+    cells.append(str(parity.other_labels) if parity else "")
+    said = traffic.statuses | traffic.failures if traffic else {}
+    cells.append(", ".join(f"{name}: {count}" for name, count in said.items()))
+    cells.append(str(traffic.late) if traffic and traffic.late else "")
+    return cells
+
+
+def _times(found: Interval) -> str:
+    ends = f" ({found.low:.2f} to {found.high:.2f})" if found.is_known else ""
+    return f"{found.value:.2f}{ends}"
+
+
+def _small(value: float | None) -> str:
+    return "" if value is None else "0" if value == 0 else f"{value:.0e}"

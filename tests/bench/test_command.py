@@ -1,0 +1,184 @@
+"""`osteolens bench` as people run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import encoded, knee_like, make_model_folder, script_command
+from PIL import Image
+from typer.testing import CliRunner
+
+from bench.made_up import case, measurement, results
+from osteolens.bench.results import load, save
+from osteolens.cli import app
+
+BENCH = [str(Path(sys.executable).parent / "osteolens"), "bench"]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for seed in range(3):
+        (folder / f"{seed}.png").write_bytes(encoded(knee_like(seed=seed)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--backend", "onnx"], "unknown backend 'onnx': use one of eager, "),
+        (["--calls", "0"], "--calls 0 is too small: use 1 or more"),
+        (["--model", "absent"], "no card.json in absent"),
+        (["--films", "."], "no film in ."),
+        (["--films", "absent"], "[Errno 2] No such file or directory: 'absent'"),
+        (["--exports", "absent"], "there is no folder absent: --exports takes one such as build/efficientnet"),
+        (["--concurrency", "4"], "--concurrency is for a server: give its address with --server"),
+        (["--server", "http://127.0.0.1:9", "--batch", "2"], "--batch does not go with --server"),
+        (["--server", "http://127.0.0.1:9"], "no answer from http://127.0.0.1:9"),
+        (["compare", "a.json", "b.json"], "[Errno 2] No such file or directory: 'a.json'"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    options: list[str], message: str, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "efficientnet").symlink_to(model_folder)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["bench", *options])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
+    assert done.output.startswith(f"error: {message}")
+    assert not (tmp_path / "bench").exists()
+
+
+def test_compare(tmp_path: Path) -> None:
+    for name, medians in (("old", [10, 11, 12, 13, 14]), ("new", [20, 21, 22, 23, 24])):
+        save(results(measurement(medians, run_id=name)), tmp_path / f"{name}.json")
+    done = CliRunner().invoke(app, ["bench", "compare", str(tmp_path / "old.json"), str(tmp_path / "new.json")])
+    assert done.exit_code == 0
+    assert "+10.00" in done.output
+    assert "not measured in turns" in done.output
+
+
+def run(*options: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*BENCH, *map(str, options)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_two_backends(model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = ["--model", model_folder, "--exports", exports, "--films", films, "--out", out, "--threads", "1"]
+    done = run(*asked, "--backend", "eager", "--backend", "onnx-fp32", "--batch", "1", "--batch", "2", "--quick")
+    assert done.returncode == 0, done.stderr
+    found = load(out / "bench.json")
+    (one_run,) = found.runs
+    assert one_run.complete
+    assert found.protocol.film_count == 3
+    by_case = {one.case: one for one in one_run.measurements}
+    shape = {"model": "efficientnet", "threads": 1}
+    assert set(by_case) == {
+        *(case(scope="model", heat_map=heat, batch=batch, **shape)
+          for heat in ("none", "grad-cam", "closed form") for batch in (1, 2)),
+        *(case("onnx-fp32", scope="model", heat_map="closed form", batch=batch, **shape) for batch in (1, 2)),
+        *(case(scope="bytes", heat_map=heat, **shape) for heat in ("none", "grad-cam")),
+        *(case("onnx-fp32", scope="bytes", heat_map=heat, **shape) for heat in ("none", "closed form")),
+    }  # fmt: skip
+    for one in by_case.values():
+        assert [turn.index for turn in one.rounds] == [0, 1, 2, 3, 4]
+        assert one.calls == 15
+        assert 0 < one.p50_ms <= one.p95_ms <= one.p99_ms
+        assert one.parity is not None
+        assert one.process is not None
+        assert one.parity.films == 3
+        assert one.parity.other_labels == 0
+        assert one.parity.probability < 1e-4
+        # Between 0 and 1 in 256 levels, a level of rounding apart.
+        assert (one.parity.heat_map or 0) < (1.5 / 255 if one.case.scope == "bytes" else 1e-3)
+        assert (one.parity.heat_map is None) == (one.case.heat_map == "none")
+        assert one.process.idle_cpu_percent < 5
+    eager, onnx = (by_case[case(backend, scope="bytes", **shape)].process for backend in ("eager", "onnx-fp32"))
+    assert eager is not None
+    assert onnx is not None
+    assert onnx.peak_rss_mib < 0.6 * eager.peak_rss_mib  # PyTorch is not in its process
+    assert onnx.import_s < eager.import_s
+    with Image.open(out / "bench.png") as picture:
+        assert picture.width > 800
+    assert len((out / "bench.csv").read_text().splitlines()) == 1 + len(by_case)
+    assert "onnx-fp32 + closed form" in done.stdout
+    assert "onnx-fp32 + closed form" in (out / "bench.md").read_text()
+
+
+@pytest.mark.slow
+def test_an_export_of_another_model_is_refused(exports: Path, films: Path, tmp_path: Path) -> None:
+    other = make_model_folder(tmp_path / "other", seed=5)
+    for backend in ("onnx-fp32", "torchscript"):
+        asked = ["--model", other, "--exports", exports, "--films", films, "--out", tmp_path / "out"]
+        done = run(*asked, "--backend", backend, "--threads", "1", "--quick")
+        assert done.returncode == 2
+        assert "does not belong to its card" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_script_measures_what_there_is(model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
+    asked = [model_folder, "--exports", exports, "--films", films, "--out", tmp_path, "--rounds", "1", "--calls", "1"]
+    done = subprocess.run([*script_command("benchmark_onnx"), *asked], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (one_run,) = load(tmp_path / "bench.json").runs
+    assert {"eager", "eager-channels-last", "torchscript", "onnx-fp32"} <= {
+        one.case.backend for one in one_run.measurements
+    }
+    assert one_run.left_out["onnx-int8"] == f"there is no model.int8.onnx in {exports}"
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def started(asked: list[str | Path], temporary: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """A benchmark that would take hours, and its processes, once it is at its rounds."""
+    process = subprocess.Popen(
+        [*BENCH, *map(str, asked)],
+        env=os.environ | {"TMPDIR": str(temporary)},  # SIGKILL leaves what is there
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    workers: list[psutil.Process] = []
+    spent = 0.0
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        if len(workers) < 2:
+            workers = sorted(psutil.Process(process.pid).children(), key=lambda worker: worker.create_time())
+            spent = cpu_seconds(workers[0]) if workers else 0.0
+        elif cpu_seconds(workers[0]) > spent + 0.3:  # the first rests while the second starts
+            return process, workers
+    process.kill()
+    raise AssertionError("no turn within two minutes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_stopping(how: signal.Signals, model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
+    asked = ["--model", model_folder, "--exports", exports, "--films", films, "--out", tmp_path / "out", "--calls", "1"]
+    asked += ["--backend", "onnx-fp32", "--threads", "1", "--threads", "2", "--rounds", "100000"]
+    process, workers = started(asked, tmp_path)
+    os.kill(process.pid, how)
+    _, said = process.communicate(timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "stopped early, what was measured is written" in said
+        found = json.loads((tmp_path / "out" / "bench.json").read_text())
+        assert not found["runs"][0]["complete"]
+        assert len(found["runs"][0]["measurements"]) == 6

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+from PIL import Image
+
+from bench.made_up import PARITY, PROCESS, case, measurement, results
+from osteolens.bench.chart import draw
+from osteolens.bench.show import markdown, panels
+
+FIVE = [1, 1, 1, 1, 1]
+RESULTS = results(
+    measurement([40 * value for value in FIVE], process=PROCESS),
+    measurement([50 * value for value in FIVE], case(heat_map="grad-cam")),
+    measurement([10 * value for value in FIVE], case("onnx-fp32", heat_map="closed form"), parity=PARITY),
+    measurement([30 * value for value in FIVE], case("onnx-fp32", scope="bytes", threads=2)),
+)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Cells of the Markdown tables by their first one."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_panels_hold_what_may_be_set_side_by_side_the_fastest_first() -> None:
+    assert {name: [one.case.label for one in group] for name, group in panels(RESULTS).items()} == {
+        "knee, array to outputs, 1 thread": ["onnx-fp32 + closed form", "eager", "eager + grad-cam"],
+        "knee, file to JSON, 2 threads": ["onnx-fp32"],
+    }
+
+
+def test_markdown_says_what_a_reader_needs() -> None:
+    text = markdown(RESULTS)
+    for part in (
+        "Abacus 1, 2 cores (avx2)",
+        "torch 2",
+        "random order",
+        "    osteolens bench\n",
+        "onnx-int8 is left out",
+    ):
+        assert part in text
+    found = rows(text)
+    assert found["onnx-fp32 + closed form"][:5] == ["10.00", "10.00", "10.00", "100.0", "5.00 (5.00 to 5.00)"]
+    assert found["onnx-fp32 + closed form"][5:7] == ["2e-01", "5e-01"]
+    assert found["eager, threads: 1"] == ["1.50", "0.25", "40", "300", "0.00"]
+    assert "Take care" not in text
+    assert "**Take care:** the machine was busy" in markdown(RESULTS.model_copy(update={"load_before": 9.0}))
+
+
+def test_a_heat_map_is_set_against_grad_cam_and_none_against_none() -> None:
+    """Eager without a heat map takes 40 ms, with grad-cam 50 ms."""
+    plain = measurement([10.0] * 5, case("eager-channels-last"))
+    run = RESULTS.runs[0].model_copy(update={"measurements": (*RESULTS.measurements, plain)})
+    found = rows(markdown(RESULTS.model_copy(update={"runs": (run,)})))
+    assert found["eager-channels-last"][4].startswith("4.00")
+    assert found["onnx-fp32 + closed form"][4].startswith("5.00")
+
+
+def test_chart(tmp_path: Path) -> None:
+    draw(RESULTS, tmp_path / "bench.png")
+    with Image.open(tmp_path / "bench.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(picture.width * picture.height) or []}
+    assert (0xD5, 0x5E, 0x00) in colours  # a bar of ONNX
+    assert (0x8C, 0x8C, 0x8C) in colours  # and one of eager with its heat map
