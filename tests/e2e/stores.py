@@ -22,7 +22,7 @@ def build_archive(model: Path, exports: Path, store: Path) -> Path:
 
 def add_patient_twin(archive: Path) -> None:
     """The same model as `patient`: one worker that waits two seconds for eight requests before it answers."""
-    _add_twin(archive, "patient", {"maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
+    _add_twin(archive, "patient", {"batchSize": "8", "maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
 
 
 def add_backend_twins(archive: Path) -> None:
