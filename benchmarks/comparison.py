@@ -32,10 +32,9 @@ def _summary(name: str, level: int, rows: list[Row], cells: Mapping[tuple[str, i
         summary[figure] = asdict(median_interval([row[figure] for row in rows]))
     others = {"of_ceiling": (REFERENCE, 1) if level == 1 else (CEILING, 2), "of_plain": (PLAIN, level)}
     for ratio, other in others.items():
-        if len(cells.get(other, ())) == len(rows):  # all rounds, so that each is divided by its own
-            summary[ratio] = asdict(
-                paired_ratio(*([row["films_per_second"] for row in one] for one in (rows, cells[other])))
-            )
+        below = [row["films_per_second"] for row in cells.get(other, ())]
+        if len(below) == len(rows) and all(below):  # all rounds, so that each is divided by its own
+            summary[ratio] = asdict(paired_ratio([row["films_per_second"] for row in rows], below))
     return summary
 
 

@@ -31,6 +31,7 @@ from rich.console import Console
 from running import Contestant
 
 from osteolens.bench.films import make_films, read_films
+from osteolens.bench.load import TIMEOUT_SECONDS
 from osteolens.bench.machine import Watch, machine
 from osteolens.bench.statistics import percentiles
 from osteolens.console import one_line_errors
@@ -203,7 +204,8 @@ def measured(name: str, level: int, servers: Servers, bodies: list[bytes], secon
     """One server at one level."""
     watch = Watch([pid for server in servers.values() for pid in server.processes()])
     load = servers[name].measure(level, bodies, seconds, ROUND_WARM_UP)
-    p50, p95, p99 = percentiles(load.latencies_ms or [float("nan")])  # one that answered nothing in time stays in
+    # One that answered nothing stays in: with no film a second, and a latency that was at least this.
+    p50, p95, p99 = percentiles(load.latencies_ms or [TIMEOUT_SECONDS * 1000])
     errors = {str(status): count for status, count in load.statuses.items() if status != 200} | load.failures
     return {
         "server": name, "level": level, "films_per_second": load.films_per_second, "p50_ms": p50, "p95_ms": p95,

@@ -40,10 +40,11 @@ NEEDED = (
 
 MODEL_CONFIG = """\
 # TorchServe lets these win over config.properties.
-# Requests that a busy worker finds waiting are handed to it together, up to this many. On two cores, films a second
-# at 8 and 32 callers: 175 and 186 with 4, 177 and 177 with 2, 173 and 172 with 1 (one run each).
-batchSize: 4
-# Milliseconds. A lone request always waits this long (batchSize 1 would spare it); 0 would silently become 100.
+# Requests that a busy worker finds waiting would be handed to it together, up to this many. On two cores 4 (with a
+# delay of 1 ms, which a lone request pays in full) and 1 gave 175 and 173 films a second at 8 callers, but 12.8 and
+# 11.2 ms for one request at a time and 73 and 54 ms for the slowest hundredth at 8 (one run each).
+batchSize: 1
+# Milliseconds that a batch which is not full waits; not used by batches of one. 0 would silently become 100.
 maxBatchDelay: 1
 # Seconds until a worker that does not answer is restarted: 32 slow films in one request take under 20.
 responseTimeout: 60
