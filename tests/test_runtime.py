@@ -68,7 +68,7 @@ def test_a_file_that_is_missing_or_broken_is_named(
     for name in ("model.onnx", "model.int8.onnx", "model.torchscript.pt"):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-    with pytest.raises(ExportError, match="cannot be loaded: .*export it again"):
+    with pytest.raises(ExportError, match=r"cannot be loaded: .*export it again"):
         load_runtime(tmp_path, card, backend)
 
 
