@@ -4,7 +4,9 @@ It unpacks what TorchServe hands over and packs what goes back; reading films is
 TorchServe wants exactly one class in this file, and exactly one entry per row of a batch, in order.
 """
 
+import base64
 import ctypes
+import hashlib
 import logging
 import os
 import platform
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from ts.metrics.metric_cache_errors import MetricsCacheKeyError
+from ts.metrics.metric_type_enum import MetricTypes
 
 import osteolens
 from osteolens.card import load_card
@@ -42,6 +46,8 @@ _FAILED: Result = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     ErrorAnswer(error=ErrorDetail(code="internal_error", message="the server failed", hint="its log says why")),
 )
+_FILMS, _STEP_SECONDS = "osteolens_films_total", "osteolens_step_seconds"  # as in metrics.yaml
+_NOT_IN_METRICS = re.compile(r"[^\w .+-]")  # `,`, `:` and `|` end a label's value in what TorchServe reads
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 logger = logging.getLogger(__name__)
 
@@ -57,10 +63,12 @@ class KneeXray:
 
         Raises:
             ServerError: `osteolens` comes from elsewhere than the archive.
+            ServerError: The metrics are not those of handlers/metrics.yaml.
             CardError, ExportError: Card, weights and exported file do not belong together.
         """
         folder = Path(context.system_properties["model_dir"])
         check_package(folder)
+        check_metrics(context.metrics)
         config = context.model_yaml_config["handler"]
         threads = int(os.environ.get("OMP_NUM_THREADS", config["threads"]))
         limit_threads(threads)
@@ -76,10 +84,13 @@ class KneeXray:
         """Answer a batch: one JSON body per row, in order, with the row's own status."""
         unpacked = [self._unpack(row, index, context) for index, row in enumerate(rows)]
         with self.turn():
-            return [
-                _respond([self._answer(film) for film in films] if isinstance(films, list) else [films], index, context)
-                for index, films in enumerate(unpacked)
+            answered = [
+                [self._answer(film) for film in films] if isinstance(films, list) else [films] for films in unpacked
             ]
+        for results in answered:
+            for _, row in results:
+                count(row, context)
+        return [_respond(results, index, context) for index, results in enumerate(answered)]
 
     def _unpack(self, row: Mapping[str, Any], index: int, context: Any) -> list[Request] | Result:
         try:
@@ -121,6 +132,33 @@ def check_package(folder: Path) -> None:
     found = Path(osteolens.__file__).resolve()
     if not found.is_relative_to(folder.resolve()):
         raise ServerError(f"osteolens was imported from {found.parent}, not from the archive: unset PYTHONPATH")
+
+
+def check_metrics(metrics: Any) -> None:
+    """Make sure that TorchServe knows what `count` counts: it drops what is not in its metrics file.
+
+    Raises:
+        ServerError: Names the metric that is missing, and the setting.
+    """
+    try:
+        metrics.get_metric(_FILMS, MetricTypes.COUNTER)
+        metrics.get_metric(_STEP_SECONDS, MetricTypes.HISTOGRAM)
+    except MetricsCacheKeyError as error:
+        raise ServerError(f"{error}: set metrics_config=handlers/metrics.yaml in config.properties") from error
+
+
+def count(row: Row, context: Any) -> None:
+    """Count a film by what became of it, and an answered one's seconds: TorchServe's metrics_address shows both."""
+    model = context.model_name
+    films = context.metrics.get_metric(_FILMS, MetricTypes.COUNTER)
+    if isinstance(row, ErrorAnswer):
+        outcome = "failed" if row is _FAILED[1] else "refused"
+        films.add_or_update(1, [model, outcome, "none", row.error.code])
+        return
+    films.add_or_update(1, [model, "answered", _NOT_IN_METRICS.sub("_", row.label), "none"])
+    seconds = context.metrics.get_metric(_STEP_SECONDS, MetricTypes.HISTOGRAM)
+    for step, milliseconds in row.timing_ms:
+        seconds.add_or_update(milliseconds / 1000, [model, step])
 
 
 def limit_threads(threads: int) -> None:
@@ -188,8 +226,15 @@ def _result(answer: Answer | InputError) -> Result:
 
 
 def _respond(results: list[Result], index: int, context: Any) -> bytes:
-    """Set a row's status and content type, and give its body: an object for one film, a list for several."""
+    """Set a row's status and headers, and give its body: an object for one film, a list for several."""
     status, row = results[0] if len(results) == 1 else (HTTPStatus.OK, [row for _, row in results])
     context.set_response_status(int(status), HTTPStatus(status).phrase, index)
     context.set_response_content_type(index, "application/json")
-    return dump(row)
+    body = dump(row)
+    context.set_response_header(index, "Content-Digest", content_digest(body))
+    return body
+
+
+def content_digest(body: bytes) -> str:
+    """The header of RFC 9530 by which a client sees that a body arrived as it was sent."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"

@@ -67,7 +67,7 @@ class Server:
         timeout: float = START_SECONDS,
     ) -> None:
         settings = read_properties(config)
-        self.settings = settings | _ports(settings, port)
+        self.settings = settings | _absolute(settings, config.parent) | _ports(settings, port)
         self.url, self.management_url, _ = (self.settings[name] for name in _ADDRESSES)
         self.model_store = (model_store or config.parent / settings["model_store"]).resolve()
         self.models: tuple[str, ...] = ()
@@ -259,6 +259,12 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def _absolute(settings: dict[str, str], folder: Path) -> dict[str, str]:
+    """Where the metrics file is, whatever folder TorchServe runs in."""
+    name = "metrics_config"
+    return {name: str((folder / settings[name]).resolve())} if name in settings else {}
 
 
 def _ports(settings: dict[str, str], port: int | None) -> dict[str, str]:

