@@ -1,6 +1,7 @@
 """Made-up films and a small model, so that no test needs real data or a download."""
 
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,10 @@ from osteolens.card import Card, PreprocessSpec, TrainingData, file_sha256
 from osteolens.labels import LABELS
 
 ROOT = Path(__file__).parents[1]
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts and stops by it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def knee_like(height: int = 300, width: int = 240, seed: int = 0) -> NDArray[np.uint8]:

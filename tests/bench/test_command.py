@@ -173,7 +173,10 @@ def test_stopping(how: signal.Signals, model_folder: Path, exports: Path, films:
     asked += ["--backend", "onnx-fp32", "--threads", "1", "--threads", "2", "--rounds", "100000"]
     process, workers = started(asked, tmp_path)
     os.kill(process.pid, how)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     if how == signal.SIGINT:
