@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from conftest import encoded, knee_like
 
@@ -99,11 +100,11 @@ def test_serve_and_predict(checkout: Path, port: int, monkeypatch: pytest.Monkey
     assert by_curl["probabilities"] == pytest.approx(sent["probabilities"], abs=1e-5)
     run(commands("predict knee.jpg --local")[0], checkout)
     local = json.loads((checkout / "answers" / "knee.json").read_text())
-    assert local["probabilities"] == pytest.approx(sent["probabilities"], abs=1e-5)
+    assert local["probabilities"] == pytest.approx(sent["probabilities"], abs=0.01)  # int8 there, PyTorch here
     (here,), (there,) = local["explanations"], sent["explanations"]
     assert here["target"] == there["target"]
-    levels = [decode_map(explanation["map_png"]).astype(int) for explanation in (here, there)]
-    assert abs(levels[0] - levels[1]).max() <= 1  # another number of threads may round otherwise
+    maps = [decode_map(explanation["map_png"]).ravel() / 255 for explanation in (here, there)]
+    assert maps[0] @ maps[1] > 0.99 * np.linalg.norm(maps[0]) * np.linalg.norm(maps[1])
     assert "efficientnet" in run(commands("card show")[0], checkout)
 
 
