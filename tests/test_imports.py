@@ -21,13 +21,19 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"exporting", "reader"}),
     frozenset({"training"}),
     frozenset({"predicting", "serving", "bench"}),
+    frozenset({"batch"}),
+    frozenset({"scaling"}),
+    frozenset({"batching"}),
     frozenset({"cli"}),
 )
 LIGHT = (
     "labels", "errors", "schema", "card", "sniff", "console", "image", "preprocess", "overlay", "calibration", "client",
     "cli",
 )  # fmt: skip
-HEAVY = ("torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino")
+HEAVY = (
+    "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
+    "aiohttp", "ray",
+)  # fmt: skip
 
 
 def modules() -> dict[str, list[Path]]:

@@ -138,6 +138,7 @@ def test_every_command_of_the_readme_is_known_here() -> None:
         "osteolens audit films.csv",
         "train/fit.py --config", "train/cross_validate.py --config", "osteolens report runs/crossed",
         "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py", "export/quantise.py",
+        "osteolens batch",  # tests/e2e/test_batch.py
         "osteolens bench",  # tests/bench
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
     )  # fmt: skip

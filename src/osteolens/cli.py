@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from osteolens import __version__
+from osteolens.batching import batch
 from osteolens.bench.command import app as bench_app
 from osteolens.calibration import describe_parameters
 from osteolens.card import Card, load_card
@@ -25,6 +26,7 @@ app = typer.Typer(
 card_app = typer.Typer(help="Look at model cards.", no_args_is_help=True)
 app.add_typer(card_app, name="card")
 app.add_typer(bench_app, name="bench")
+app.command()(batch)
 
 WEIGHTS = Path("weights")
 

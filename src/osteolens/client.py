@@ -1,26 +1,38 @@
-"""Sends films to a running server and gives typed answers back."""
+"""Sends films to a running server and gives typed answers back: `Client`, and `AsyncClient` for asyncio.
 
+ClientError (osteolens.errors)
+├── DamagedAnswer              what came is not a whole answer: cut off, changed on its way, or not from OsteoLens
+└── RequestRefused
+    ├── KeyRefused             the key is missing, wrong or expired
+    └── ServerBusy             429 or 503; carries what the server says of when to come back
+"""
+
+import base64
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from pydantic import ValidationError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.schema import Answer, ErrorAnswer, header_name, parse
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_MODEL = "efficientnet"
 KEY_FILE = Path("key_file.json")
 URL_VARIABLE, KEY_VARIABLE = "OSTEOLENS_URL", "OSTEOLENS_KEY"
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 ATTEMPTS = 4
-_RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+_BUSY_STATUSES = frozenset({429, 503})
+_RETRIED_STATUSES = _BUSY_STATUSES | {502, 504}
+_KEY_REFUSED = "InvalidKeyException"
 
 _KEY_HINT = f"give the inference key of key_file.json as {KEY_VARIABLE} or with --key-file"
 _FRONT_END_HINTS = {
@@ -31,28 +43,98 @@ _FRONT_END_HINTS = {
 }
 
 
+class DamagedAnswer(ClientError):
+    """The server's answer is not a whole, consistent answer of OsteoLens."""
+
+
+class KeyRefused(RequestRefused):
+    """The inference key is missing, wrong or expired."""
+
+
+class ServerBusy(RequestRefused):
+    """The server has no room at the moment.
+
+    Attributes:
+        retry_after: Seconds after which the server asks to come back; None where it does not say.
+    """
+
+    retry_after: float | None = None
+
+
+class _Access:
+    """Where a server is, and the key that it wants to see."""
+
+    def __init__(self, url: str | None, key: str | None, key_file: Path | None) -> None:
+        self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
+        _check_address(self.url)
+        self._key_file: Path | None = None  # only a key that came from a file can be read again
+        if key is None and key_file is None:
+            key = os.environ.get(KEY_VARIABLE) or None
+        if key is None:
+            self._key_file = key_file or KEY_FILE
+            key = read_key(self._key_file)
+            if key is None and key_file:
+                raise ClientError(f"there is no key file {key_file}: TorchServe writes key_file.json where it starts")
+        self._key = key
+        self._addresses: dict[str, httpx.URL] = {}  # httpx takes a tenth of a millisecond to understand one
+
+    def post(self, film: bytes, model: str, options: Mapping[str, str]) -> dict[str, Any]:
+        """The arguments of httpx for one request."""
+        headers = {header_name(name): value for name, value in options.items()}
+        headers["Content-Type"] = "application/octet-stream"
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        if model not in self._addresses:
+            self._addresses[model] = httpx.URL(f"{self.url}/predictions/{model}")
+        return {"url": self._addresses[model], "content": film, "headers": headers}
+
+    def renew_key(self) -> bool:
+        """Read the key file again; whether it holds another key now."""
+        if self._key_file is None:
+            return False
+        try:
+            key = read_key(self._key_file)
+        except ClientError:
+            return False  # half written by a server that is starting: what was refused stays refused
+        changed, self._key = key not in (None, self._key), key or self._key
+        return changed
+
+    def unreachable(self, error: httpx.TransportError) -> ServerUnreachable:
+        return ServerUnreachable(
+            f"no answer from {self.url}: {error or type(error).__name__}; is the server up (make serve)?"
+        )
+
+
 class Client:
     """A connection to one server.
 
     Args:
-        url: Address of the inference API.
-        key: Inference key; default: the variable OSTEOLENS_KEY, else `key_file.json` in the working folder,
-            else none (for a server whose token authorization is off).
-        transport: Replaces the network in tests.
+        url: Address of the inference API; default: the variable OSTEOLENS_URL, else http://127.0.0.1:8080.
+        key: Inference key; default: that of `key_file`, else the variable OSTEOLENS_KEY, else that of
+            `key_file.json` in the working folder, else none (for a server whose token authorization is off).
+        key_file: TorchServe's key file. It is read again when the server refuses the key, as keys expire and each
+            start of a server makes new ones.
+        timeout: Seconds to connect, and to wait for the next bytes.
+        transport: Replaces the network.
+
+    Raises:
+        ClientError: The address or the key file makes no sense.
 
     Use it as a context manager, or call `close`.
     """
 
     def __init__(
-        self, url: str | None = None, key: str | None = None, *, transport: httpx.BaseTransport | None = None
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        key_file: Path | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
-        key = key or os.environ.get(KEY_VARIABLE) or read_key(KEY_FILE)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        try:
-            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise ClientError(f"{self.url!r} is not an address ({error}); for example {DEFAULT_URL}") from error
+        self._access = _Access(url, key, key_file)
+        self.url = self._access.url
+        self._http = httpx.Client(timeout=timeout, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +148,8 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def predict(self, film: bytes, *, model: str = "efficientnet", options: Mapping[str, str] | None = None) -> Answer:
-        """Ask about one film.
+    def predict(self, film: bytes, *, model: str = DEFAULT_MODEL, options: Mapping[str, str] | None = None) -> Answer:
+        """Ask about one film, up to four times where another try may help.
 
         Args:
             film: The file's bytes.
@@ -77,38 +159,86 @@ class Client:
         Raises:
             RequestRefused: The server answered with an error: a film or an option that it cannot use, a
                 missing key, an unknown model, or still no room after several tries.
+            DamagedAnswer: What came is not an answer, whole and consistent.
             ServerUnreachable: Nobody answers at this address.
         """
-        headers = {header_name(name): value for name, value in (options or {}).items()}
-        headers["Content-Type"] = "application/octet-stream"
-        retrying = Retrying(
-            retry=retry_if_exception(_may_succeed_later),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0),
-            reraise=True,
-        )
-        response: httpx.Response = retrying(self._post, f"/predictions/{model}", film, headers)
-        return self._answer_of(response)
+        answer: Answer = Retrying(**_retry_rules())(self.ask, film, model=model, options=options)
+        return answer
 
-    def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    def ask(self, film: bytes, *, model: str = DEFAULT_MODEL, options: Mapping[str, str] | None = None) -> Answer:
+        """Ask about one film, once; arguments and errors as in `predict`."""
+        response = self._post(film, model, options or {})
+        if _refuses_key(response) and self._access.renew_key():
+            response = self._post(film, model, options or {})
+        return _answer_of(response)
+
+    def _post(self, film: bytes, model: str, options: Mapping[str, str]) -> httpx.Response:
         try:
-            response = self._http.post(path, content=body, headers=headers)
+            return self._http.post(**self._access.post(film, model, options))
         except httpx.TransportError as error:
-            raise ServerUnreachable(
-                f"no answer from {self.url}: {error or type(error).__name__}; is the server up (make serve)?"
-            ) from error
-        if response.is_error:
-            raise refusal_of(response)
-        return response
+            raise self._access.unreachable(error) from error
 
-    def _answer_of(self, response: httpx.Response) -> Answer:
+
+class AsyncClient:
+    """A connection to one server, for asyncio; arguments and errors as those of `Client`.
+
+    Use it as an asynchronous context manager, or await `close`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        key_file: Path | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._access = _Access(url, key, key_file)
+        self.url = self._access.url
+        self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def predict(
+        self, film: bytes, *, model: str = DEFAULT_MODEL, options: Mapping[str, str] | None = None
+    ) -> Answer:
+        """As `Client.predict`."""
+        answer: Answer = await AsyncRetrying(**_retry_rules())(self.ask, film, model=model, options=options)
+        return answer
+
+    async def ask(self, film: bytes, *, model: str = DEFAULT_MODEL, options: Mapping[str, str] | None = None) -> Answer:
+        """As `Client.ask`."""
+        response = await self._post(film, model, options or {})
+        if _refuses_key(response) and self._access.renew_key():
+            response = await self._post(film, model, options or {})
+        return _answer_of(response)
+
+    async def _post(self, film: bytes, model: str, options: Mapping[str, str]) -> httpx.Response:
         try:
-            row = parse(response.content)
-        except ValidationError as error:
-            raise ClientError(f"{self.url} does not answer as OsteoLens does: {error.errors()[0]['msg']}") from error
-        if not isinstance(row, Answer):
-            raise ClientError(f"{self.url} sent something other than one answer for one film")
-        return row
+            return await self._http.post(**self._access.post(film, model, options))
+        except httpx.TransportError as error:
+            raise self._access.unreachable(error) from error
+
+
+def _check_address(url: str) -> None:
+    try:
+        parsed = httpx.URL(url)
+        reason = "" if parsed.scheme in ("http", "https") and parsed.host else "it starts with neither http nor https"
+    except (httpx.InvalidURL, ValueError) as error:
+        reason = str(error)
+    if reason:
+        raise ClientError(f"{url!r} is not an address ({reason}); for example {DEFAULT_URL}")
 
 
 def read_key(path: Path) -> str | None:
@@ -128,24 +258,94 @@ def read_key(path: Path) -> str | None:
 def refusal_of(response: httpx.Response) -> RequestRefused:
     """The error of a response: from the schema's error object, or from TorchServe's own."""
     status = response.status_code
+    if status in _BUSY_STATUSES:
+        busy = ServerBusy(status, *_error_of(response))
+        busy.retry_after = _seconds(response.headers.get("Retry-After", ""))
+        return busy
+    kind = KeyRefused if _refuses_key(response) else RequestRefused
+    return kind(status, *_error_of(response))
+
+
+def _error_of(response: httpx.Response) -> tuple[str, str, str]:
+    """Code, message and hint."""
+    status = response.status_code
     try:
         row = parse(response.content)
     except ValidationError:
-        return RequestRefused(status, f"http_{status}", _front_end_message(response), _FRONT_END_HINTS.get(status, ""))
+        return f"http_{status}", _front_end_message(response), _FRONT_END_HINTS.get(status, "")
     if isinstance(row, ErrorAnswer):
-        return RequestRefused(status, row.error.code, row.error.message, row.error.hint)
-    return RequestRefused(status, f"http_{status}", f"the server answered with status {status}")
+        return row.error.code, row.error.message, row.error.hint
+    return f"http_{status}", f"the server answered with status {status}", ""
+
+
+def _answer_of(response: httpx.Response) -> Answer:
+    """The answer in a response.
+
+    Raises:
+        RequestRefused, DamagedAnswer: As `Client.predict` says.
+    """
+    _check_digest(response)
+    if response.is_error:
+        raise refusal_of(response)
+    try:
+        row = parse(response.content)
+    except ValidationError as error:
+        raise DamagedAnswer(
+            f"{response.url.host} does not answer as OsteoLens does: {error.errors()[0]['msg']}"
+        ) from error
+    if not isinstance(row, Answer):
+        raise DamagedAnswer(f"{response.url.host} sent something other than one answer for one film")
+    shares = row.probabilities
+    if abs(sum(shares.values()) - 1) > 0.01 or shares.get(row.label, -1.0) < max(shares.values()) - 1e-6:
+        raise DamagedAnswer(f"the answer contradicts itself: {row.label!r} from probabilities {shares}")
+    return row
+
+
+def _check_digest(response: httpx.Response) -> None:
+    """Compare a body with the SHA-256 that was sent along (RFC 9530); only that finds a digit that changed."""
+    kind, _, value = response.headers.get("Content-Digest", "").partition("=")
+    if kind == "sha-256":
+        found = base64.b64encode(hashlib.sha256(response.content).digest()).decode()
+        if value.strip(":") != found:
+            raise DamagedAnswer(f"the answer's SHA-256 is {found} where {value.strip(':')} was sent along")
+
+
+def _refuses_key(response: httpx.Response) -> bool:
+    return response.status_code == 401 or (response.status_code == 400 and _KEY_REFUSED.encode() in response.content)
 
 
 def _front_end_message(response: httpx.Response) -> str:
+    """What TorchServe's own error, or a proxy's page, says.
+
+    Raises:
+        DamagedAnswer: It should be JSON but is none.
+    """
     try:
         return str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"the server answered with status {response.status_code}"
+    except (KeyError, TypeError):
+        pass
+    except ValueError as error:
+        if response.content and "json" in response.headers.get("Content-Type", ""):
+            raise DamagedAnswer(f"status {response.status_code} came with an error that is cut off") from error
+    return f"the server answered with status {response.status_code}"
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Of a Retry-After header in seconds; its other form, a date, needs clocks that agree, and is left out."""
+    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+
+
+def _retry_rules() -> dict[str, Any]:
+    return {
+        "retry": retry_if_exception(_may_succeed_later),
+        "stop": stop_after_attempt(ATTEMPTS),
+        "wait": wait_exponential_jitter(initial=0.2, max=5.0),
+        "reraise": True,
+    }
 
 
 def _may_succeed_later(error: BaseException) -> bool:
     if isinstance(error, RequestRefused):
         return error.status in _RETRIED_STATUSES
     # A connection that broke may have been a restarting worker; an address where nobody listens is final.
-    return isinstance(error, ServerUnreachable) and not isinstance(error.__cause__, httpx.ConnectError)
+    return isinstance(error, DamagedAnswer | ServerUnreachable) and not isinstance(error.__cause__, httpx.ConnectError)

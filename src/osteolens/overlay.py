@@ -13,11 +13,15 @@ from osteolens.preprocess import Geometry
 MAP_SIDE = 256
 """Longest side of a map's PNG: it covers the whole film, and a feature map holds no finer detail."""
 
-# Anchors of matplotlib's "inferno" (CC0), dark to bright, from which the 256 colours are interpolated.
-_INFERNO = (
-    (0, 0, 4), (27, 12, 65), (74, 12, 107), (120, 28, 109), (165, 44, 96),
-    (207, 68, 70), (237, 105, 37), (251, 155, 6), (247, 209, 61), (252, 255, 164),
-)  # fmt: skip
+COLOUR_MAPS = {
+    "inferno": cv2.COLORMAP_INFERNO,
+    "magma": cv2.COLORMAP_MAGMA,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "turbo": cv2.COLORMAP_TURBO,
+}
+"""Ramps of colours by name. All but `turbo` get brighter from end to end, so that they are right in grey as well."""
+DEFAULT_COLOUR_MAP = "inferno"
+
 _BAR_WIDTH, _BAR_MARGIN = 18, 56
 
 
@@ -62,26 +66,32 @@ def decode_map(map_png: str) -> NDArray[np.uint8]:
         return np.asarray(image.convert("L"))
 
 
-def colours(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """uint8 [...] levels -> uint8 [..., 3] RGB."""
-    anchors = np.array(_INFERNO, np.float64)
-    at = np.linspace(0, 255, len(anchors))
-    table = np.stack([np.interp(np.arange(256), at, anchors[:, channel]) for channel in range(3)], axis=1)
-    return np.rint(table).astype(np.uint8)[levels]
+def colours(levels: NDArray[np.uint8], colour_map: str = DEFAULT_COLOUR_MAP) -> NDArray[np.uint8]:
+    """uint8 [...] levels -> uint8 [..., 3] RGB, by one of `COLOUR_MAPS`."""
+    ramp = np.arange(256, dtype=np.uint8)[:, None]
+    table = cv2.applyColorMap(ramp, COLOUR_MAPS[colour_map])[:, 0, ::-1]
+    return np.asarray(table, np.uint8)[levels]
 
 
-def layer(levels: NDArray[np.uint8], opacity: float = 0.6) -> Image.Image:
+def layer(levels: NDArray[np.uint8], opacity: float = 0.6, colour_map: str = DEFAULT_COLOUR_MAP) -> Image.Image:
     """A map as a transparent RGBA picture: the stronger the value, the less transparent.
 
     Args:
         levels: uint8 [H, W].
         opacity: 0 to 1, of the map's maximum.
+        colour_map: One of `COLOUR_MAPS`.
     """
     alpha = np.rint(levels * opacity).astype(np.uint8)
-    return Image.fromarray(np.dstack([colours(levels), alpha]), "RGBA")
+    return Image.fromarray(np.dstack([colours(levels, colour_map), alpha]), "RGBA")
 
 
-def blend(film: NDArray[np.uint8], levels: NDArray[np.uint8], title: str, opacity: float = 0.6) -> Image.Image:
+def blend(
+    film: NDArray[np.uint8],
+    levels: NDArray[np.uint8],
+    title: str,
+    opacity: float = 0.6,
+    colour_map: str = DEFAULT_COLOUR_MAP,
+) -> Image.Image:
     """The film with its map on top, a title, and a colour bar beside it.
 
     Args:
@@ -89,13 +99,16 @@ def blend(film: NDArray[np.uint8], levels: NDArray[np.uint8], title: str, opacit
         levels: uint8 map that covers the film, of any size.
         title: Shown above the film: the class and the method.
         opacity: 0 to 1, of the map's maximum.
+        colour_map: One of `COLOUR_MAPS`.
 
     Returns:
         RGB picture, the film at its own size in it.
     """
     height, width = film.shape
     shown = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
-    picture = Image.alpha_composite(Image.fromarray(film).convert("RGBA"), layer(np.asarray(shown), opacity))
+    picture = Image.alpha_composite(
+        Image.fromarray(film).convert("RGBA"), layer(np.asarray(shown), opacity, colour_map)
+    )
     text = max(14, height // 45)
     top = 2 * text
     page = Image.new("RGB", (width + _BAR_WIDTH + _BAR_MARGIN + text, height + top), "black")
@@ -103,7 +116,7 @@ def blend(film: NDArray[np.uint8], levels: NDArray[np.uint8], title: str, opacit
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=text)
     draw.text((text // 2, text // 2), title, fill="white", font=font)
-    _colour_bar(page, draw, font, (width + text // 2, top + text, top + height - text))
+    _colour_bar(page, draw, font, (width + text // 2, top + text, top + height - text), colour_map)
     return page
 
 
@@ -112,10 +125,11 @@ def _colour_bar(
     draw: ImageDraw.ImageDraw,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
     place: tuple[int, int, int],
+    colour_map: str,
 ) -> None:
     left, top, bottom = place
     ramp = np.linspace(255, 0, bottom - top).round().astype(np.uint8)
-    page.paste(Image.fromarray(np.repeat(colours(ramp)[:, None], _BAR_WIDTH, axis=1)), (left, top))
+    page.paste(Image.fromarray(np.repeat(colours(ramp, colour_map)[:, None], _BAR_WIDTH, axis=1)), (left, top))
     for share in (1.0, 0.5, 0.0):
         y = bottom - round(share * (bottom - top))
         draw.text((left + _BAR_WIDTH + 6, y), f"{share:.1f}", fill="white", font=font, anchor="lm")

@@ -1,0 +1,198 @@
+"""What the page of a batch says in numbers: questions to the journal, answered by SQLite without holding the rows."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from sqlite3 import Row as Record
+from typing import Any, get_args
+
+from osteolens.batch.journal import Journal
+from osteolens.schema import Zone
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """What one model said.
+
+    Attributes:
+        model: Its name.
+        version: Of its card.
+        statuses: Rows by status.
+        labels: Answers by label, in the model's order.
+        triage: Answers by zone; with the patient's facts where they were known.
+        last_label: The one that the histogram is of.
+        histogram: Answers by its probability, in tenths.
+        median_latency_ms: From sending to the last byte of the answer; None without an answer.
+        doubtful: Answers about pictures that do not look like something the model can read.
+    """
+
+    model: str
+    version: str
+    statuses: dict[str, int]
+    labels: dict[str, int]
+    triage: dict[str, int]
+    last_label: str
+    histogram: tuple[int, ...]
+    median_latency_ms: float | None
+    doubtful: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two models say the same.
+
+    Attributes:
+        first: A model.
+        second: Another.
+        both: Films that both answered.
+        same: Of them, those with the same label.
+        kappa: Cohen's, agreement beyond chance, 1 at most; None where chance alone explains everything.
+        counts: Films by first and second label.
+        labels: All labels that occur, in the models' order.
+    """
+
+    first: str
+    second: str
+    both: int
+    same: int
+    kappa: float | None
+    counts: Mapping[tuple[str, str], int]
+    labels: tuple[str, ...] = field(default=())
+
+
+def model_figures(journal: Journal) -> list[ModelFigures]:
+    """One entry per model, in the order of their names."""
+    statuses: dict[str, dict[str, int]] = {}
+    for (model, status), count in journal.counts().items():
+        statuses.setdefault(model, {})[status] = count
+    return [_figures_of(journal, model, found) for model, found in statuses.items()]
+
+
+def _figures_of(journal: Journal, model: str, statuses: dict[str, int]) -> ModelFigures:
+    labels = _labels(journal, model)
+    counted = _counted(journal, "SELECT label, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
+    zones = _counted(journal, "SELECT zone, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
+    tenths = "SELECT MIN(CAST(share * 10 AS INT), 9), COUNT(*) FROM answers WHERE model = ? GROUP BY 1"
+    bins = _counted(journal, tenths, model)
+    return ModelFigures(
+        model=model,
+        version=journal.cards.get(model, ("", ""))[0],
+        statuses=statuses,
+        labels={label: counted.get(label, 0) for label in labels},
+        triage={zone: zones[zone] for zone in get_args(Zone) if zone in zones},
+        last_label=labels[-1] if labels else "",
+        histogram=tuple(bins.get(number, 0) for number in range(BINS)),
+        median_latency_ms=_median(journal, model),
+        doubtful=_one(journal, "SELECT COUNT(*) FROM answers WHERE model = ? AND accepted = 0", model),
+    )
+
+
+def films(journal: Journal) -> int:
+    """The number of films, whatever became of them."""
+    return int(_one(journal, "SELECT COUNT(*) FROM (SELECT DISTINCT key, id FROM rows)"))
+
+
+def latest_call(journal: Journal) -> dict[str, Any]:
+    """Start, end, server and error of the latest call, when the first one started, and how many there were."""
+    query = "SELECT *, (SELECT MIN(started) FROM calls) AS first, COUNT(*) OVER () AS calls FROM calls"
+    (row,) = journal.select(f"{query} ORDER BY number DESC LIMIT 1")
+    facts = json.loads(row["facts"])
+    return {
+        "started": row["first"],
+        "ended": row["ended"],
+        "calls": row["calls"],
+        "server": facts["call"]["server"],
+        "stopped": facts["stopped"],
+    }
+
+
+def _one(journal: Journal, query: str, *values: str) -> Any:
+    return next(iter(journal.select(query, values)))[0]
+
+
+def _counted(journal: Journal, query: str, model: str) -> dict[Any, int]:
+    return {name: count for name, count in journal.select(query, [model])}
+
+
+def _labels(journal: Journal, model: str) -> tuple[str, ...]:
+    query = "SELECT shares FROM answers WHERE model = ? LIMIT 1"
+    return tuple(label for (shares,) in journal.select(query, [model]) for label in json.loads(shares))
+
+
+def _median(journal: Journal, model: str) -> float | None:
+    query = (
+        "SELECT latency_ms FROM answers WHERE model = ?1 AND attempts > 0 ORDER BY latency_ms LIMIT 1 "
+        "OFFSET (SELECT COUNT(*) / 2 FROM answers WHERE model = ?1 AND attempts > 0)"
+    )
+    return next((latency for (latency,) in journal.select(query, [model])), None)
+
+
+def agreements(journal: Journal) -> list[Agreement]:
+    """One entry per pair of models that answered the same films."""
+    models = sorted({model for model, _ in journal.counts()})
+    found = (_agreement(journal, first, second) for first, second in combinations(models, 2))
+    return [agreement for agreement in found if agreement.both]
+
+
+def _agreement(journal: Journal, first: str, second: str) -> Agreement:
+    query = (
+        "SELECT a.label, b.label, COUNT(*) FROM answers a JOIN answers b ON a.key = b.key AND a.id = b.id "
+        "WHERE a.model = ? AND b.model = ? GROUP BY 1, 2"
+    )
+    counts = {(row[0], row[1]): row[2] for row in journal.select(query, [first, second])}
+    labels = tuple(dict.fromkeys((*_labels(journal, first), *_labels(journal, second))))
+    both = sum(counts.values())
+    same = sum(count for (a, b), count in counts.items() if a == b)
+    return Agreement(first, second, both, same, kappa(counts), counts, labels)
+
+
+def kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
+    """Cohen's kappa of a table of counts; None where both always say one and the same, or nothing at all."""
+    total = sum(counts.values())
+    rows, columns = Counter[str](), Counter[str]()
+    for (a, b), count in counts.items():
+        rows[a] += count
+        columns[b] += count
+    chance = sum(rows[label] * columns[label] for label in rows)
+    if chance == total**2:
+        return None
+    same = sum(count for (a, b), count in counts.items() if a == b)
+    return (same * total - chance) / (total**2 - chance)
+
+
+def look_first(journal: Journal, limit: int) -> list[Record]:
+    """Films that a person should see first, one row each: referred ones, then by the last label's probability.
+
+    Each row has the columns of the model for which that is so, and `share` and `referred` beside them.
+    """
+    query = (
+        "SELECT *, IFNULL(zone = 'refer', 0) AS referred, MAX(2 * IFNULL(zone = 'refer', 0) + share) AS first "
+        "FROM answers GROUP BY key, id ORDER BY first DESC LIMIT ?"
+    )
+    return list(journal.select(query, [limit]))
+
+
+def divided(journal: Journal, limit: int) -> list[Record]:
+    """Films over which the members of an ensemble disagree most, with `share` as in `look_first`."""
+    query = (
+        "SELECT * FROM answers WHERE members_agreeing < members "
+        "ORDER BY 1.0 * members_agreeing / members, share DESC LIMIT ?"
+    )
+    return list(journal.select(query, [limit]))
+
+
+def errors(journal: Journal, limit: int) -> tuple[dict[str, int], list[Record]]:
+    """Rows without an answer: their number by code, and the first of them."""
+    counts = journal.select(
+        "SELECT error_code, COUNT(*) FROM rows WHERE error_code IS NOT NULL AND status != 'pending' "
+        "GROUP BY 1 ORDER BY 2 DESC"
+    )
+    listed = journal.select(
+        "SELECT * FROM rows WHERE error_code IS NOT NULL AND status != 'pending' ORDER BY error_code, key LIMIT ?",
+        [limit],
+    )
+    return {row[0]: row[1] for row in counts}, list(listed)

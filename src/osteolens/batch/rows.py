@@ -1,0 +1,169 @@
+"""What a result's row holds: the columns, named once for the journal, the tables and the README."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from osteolens.schema import Answer, Fused
+
+Kind = Literal["text", "real", "integer", "boolean"]
+Value = str | float | int | bool | None
+Row = dict[str, Value]
+
+Status = Literal["answered", "refused", "failed", "pending"]
+FINAL: tuple[Status, ...] = ("answered", "refused")
+"""What is not asked about again while the file stays as it is."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the results.
+
+    Attributes:
+        name: In the journal and in both tables.
+        kind: What its values are; any may be missing.
+        meaning: For people.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("file", "text", "the film as it was named: a path, or what the table's column `file` says"),
+    Column("path", "text", "the file that was opened, absolute"),
+    Column("id", "text", "the table's own name for the row"),
+    Column("sha256", "text", "of the file's bytes"),
+    Column("bytes", "integer", "the file's size"),
+    Column("model", "text", "the name that was asked"),
+    Column(
+        "status",
+        "text",
+        "`answered`; `refused`: the film or its facts cannot be used; `failed`: asked again by the next call",
+    ),
+    Column("label", "text", "the most likely one, from the film alone"),
+    Column("t_score", "real", "estimate, from the film alone"),
+    Column("t_score_low", "real", "lower end of its 90 % interval"),
+    Column("t_score_high", "real", "upper end"),
+    Column("triage", "text", "`refer`, `uncertain` or `low suspicion`"),
+    Column("fused_label", "text", "the most likely one, from the film and the patient's facts"),
+    Column("fused_t_score", "real", "estimate, likewise"),
+    Column("fused_t_score_low", "real", "lower end of its 90 % interval"),
+    Column("fused_t_score_high", "real", "upper end"),
+    Column("fused_triage", "text", "triage, likewise"),
+    Column("fused_inputs", "text", "the facts that were used, comma separated"),
+    Column("members", "integer", "models in the ensemble"),
+    Column("members_agreeing", "integer", "of them, those with the same label"),
+    Column("accepted", "boolean", "whether the picture looks like something the model can read"),
+    Column("warnings", "text", "on the film's quality, one a line"),
+    Column("unfamiliarity", "real", "how far the picture is from those the model knows"),
+    Column("width", "integer", "of the film as displayed, in pixels"),
+    Column("height", "integer", "likewise"),
+    Column("explanation", "text", "the heat map's method"),
+    Column("explanation_target", "text", "the class it is for"),
+    Column("explanation_peak", "real", "its maximum; 0 for an empty map"),
+    Column("overlay", "text", "picture of the film under its heat map, relative to the output folder"),
+    Column("error_code", "text", "why there is no answer, in one word"),
+    Column("error_message", "text", "the same for people, with a hint"),
+    Column("age", "text", "years, as sent"),
+    Column("sex", "text", "as sent"),
+    Column("weight_kg", "text", "as sent"),
+    Column("height_m", "text", "as sent"),
+    Column("model_name", "text", "as the model calls itself"),
+    Column("model_version", "text", "version on its card"),
+    Column("card_sha256", "text", "which card, exactly"),
+    Column("server", "text", "address that was asked"),
+    Column("request_id", "text", "the server's id of the request"),
+    Column("attempts", "integer", "requests until there was an answer; 0 for a copy of the same film's answer"),
+    Column("latency_ms", "real", "from sending to the last byte of the answer"),
+    Column("decode_ms", "real", "the server's time to decode the film"),
+    Column("model_ms", "real", "its share of the model's time"),
+    Column("explain_ms", "real", "the time for the heat map"),
+    Column("answered_at", "text", "when the row was written, UTC"),
+)
+
+SHARES, FUSED_SHARES = "probability", "fused_probability"
+"""Beside these there is a column per label: `probability_osteoporosis`, `fused_probability_osteoporosis`."""
+
+AGREEMENT = Column("models_agreeing", "integer", "how many of the asked models give this row's label, itself counted")
+
+
+def answer_columns(answer: Answer) -> tuple[Row, dict[str, float], dict[str, float]]:
+    """An answer as columns.
+
+    Returns:
+        The columns that an answer fills, the probabilities by label, and the fused ones (empty without any).
+    """
+    low, high = _interval(answer)
+    spread, quality, timing = answer.fold_spread, answer.quality, answer.timing_ms
+    row: Row = {
+        "status": "answered",
+        "label": answer.label,
+        "t_score": answer.t_score.estimate if answer.t_score else None,
+        "t_score_low": low,
+        "t_score_high": high,
+        "triage": answer.triage,
+        "members": spread.members if spread else None,
+        "members_agreeing": spread.agreeing if spread else None,
+        "accepted": quality.accepted,
+        "warnings": "\n".join(quality.warnings) or None,
+        "unfamiliarity": quality.unfamiliarity,
+        "width": answer.film.width,
+        "height": answer.film.height,
+        "model_name": answer.model.name,
+        "model_version": answer.model.version,
+        "card_sha256": answer.model.card_sha256,
+        "request_id": answer.id,
+        "decode_ms": timing.decode,
+        "model_ms": timing.model,
+        "explain_ms": timing.explain,
+        "answered_at": now(),
+    }
+    for explanation in answer.explanations[:1]:
+        row |= {
+            "explanation": explanation.method,
+            "explanation_target": explanation.target,
+            "explanation_peak": explanation.peak,
+        }
+    fused = answer.fused
+    if fused is None:
+        return row, answer.probabilities, {}
+    return row | _fused_columns(fused), answer.probabilities, fused.probabilities
+
+
+def failure_columns(status: Status, code: str, message: str) -> Row:
+    """The columns of a film without an answer."""
+    return {"status": status, "error_code": code, "error_message": message, "answered_at": now()}
+
+
+def now() -> str:
+    """The time in UTC, as ISO 8601 to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def as_text(name: str) -> str:
+    """A file name as valid text: its bytes that are not UTF-8 are written as a backslash, x and two digits."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _fused_columns(fused: Fused) -> Row:
+    low, high = _interval(fused)
+    return {
+        "fused_label": fused.label,
+        "fused_t_score": fused.t_score.estimate if fused.t_score else None,
+        "fused_t_score_low": low,
+        "fused_t_score_high": high,
+        "fused_triage": fused.triage,
+        "fused_inputs": ",".join(fused.inputs),
+    }
+
+
+def _interval(said: Answer | Fused) -> tuple[float | None, float | None]:
+    return (said.t_score and said.t_score.interval_90) or (None, None)
+
+
+def probability_columns(prefix: str, shares: Mapping[str, float], labels: tuple[str, ...]) -> Row:
+    """One column per label, in their order; labels that a model does not have are missing."""
+    return {f"{prefix}_{label}": shares.get(label) for label in labels}

@@ -1,0 +1,136 @@
+"""The database file of a batch: its tables, its lock, and what may go wrong with a disk."""
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from osteolens.batch.errors import BatchError, FolderInUse, OtherBatch
+from osteolens.batch.rows import COLUMNS
+
+DATABASE, LOCK = "progress.sqlite", "progress.lock"
+FORMAT = 1
+
+_TYPES = {"text": "TEXT", "real": "REAL", "integer": "INTEGER", "boolean": "INTEGER"}
+OWN = {
+    "key": "BLOB NOT NULL",  # the file's name as bytes: not every name is text
+    "mtime_ns": "INTEGER",
+    "facts": "TEXT NOT NULL",
+    "carried": "TEXT NOT NULL",
+    "shares": "TEXT",
+    "fused_shares": "TEXT",
+    "call": "INTEGER NOT NULL",
+}
+"""Columns of the journal alone, beside those of the results."""
+
+_COLUMNS = OWN | {column.name: _TYPES[column.kind] for column in COLUMNS}
+_TABLES = (
+    f"CREATE TABLE rows ({', '.join(map(' '.join, _COLUMNS.items()))}, PRIMARY KEY (key, id, model))",
+    "CREATE INDEX by_content ON rows (sha256, model)",
+    "CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE cards (model TEXT PRIMARY KEY, version TEXT NOT NULL, sha256 TEXT NOT NULL)",
+    "CREATE TABLE names (kind TEXT, name TEXT, PRIMARY KEY (kind, name))",
+    "CREATE TABLE calls "
+    "(number INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, status INTEGER, facts TEXT NOT NULL)",
+    # What the page asks of: `share` is the probability of the last label, as labels go from healthy to ill.
+    "CREATE VIEW answers AS SELECT *, COALESCE(fused_triage, triage) AS zone, "
+    "(SELECT each.value FROM json_each(shares) AS each ORDER BY each.id DESC LIMIT 1) AS share "
+    "FROM rows WHERE status = 'answered'",
+)
+
+
+def lock(folder: Path) -> IO[bytes]:
+    """Keep every other batch out of a folder until the file that is returned is closed.
+
+    Raises:
+        FolderInUse: Another batch is at work there.
+    """
+    held = (folder / LOCK).open("ab")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise FolderInUse(f"another batch writes to {folder}: wait for it, or give another --out") from None
+    return held
+
+
+def forget(folder: Path) -> None:
+    """Delete the database of a folder."""
+    for suffix in ("", "-wal", "-shm"):
+        (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+
+
+def connect(folder: Path, identity: Mapping[str, Any]) -> sqlite3.Connection:
+    """Open a folder's database, or make it.
+
+    Args:
+        folder: Where it is.
+        identity: What all its rows have in common.
+
+    Raises:
+        OtherBatch: Its rows have something else in common.
+        BatchError: It cannot be written, or is none.
+    """
+    with storing(folder):
+        # Isolation None: a statement is a transaction by itself, unless this package begins one.
+        database = sqlite3.connect(folder / DATABASE, isolation_level=None)
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA journal_mode = WAL")
+        # NORMAL: what was committed is with the operating system, so that it survives our being killed at any moment.
+        # Only when the machine itself goes down are the last commits lost (never the database): those films are asked
+        # about again. FULL would wait for the disk after every film, for nothing more than that.
+        database.execute("PRAGMA synchronous = NORMAL")
+        # Waits for the disk every 16 MB, not 4: nothing is asked meanwhile.
+        database.execute("PRAGMA wal_autocheckpoint = 4000")
+        wanted = {"format": FORMAT, **identity}
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'identity'").fetchone():
+            with transaction(database):
+                for table in _TABLES:
+                    database.execute(table)
+                facts = [(name, json.dumps(value)) for name, value in wanted.items()]
+                database.executemany("INSERT INTO identity VALUES (?, ?)", facts)
+        found = {row["name"]: json.loads(row["value"]) for row in database.execute("SELECT * FROM identity")}
+    _compare(folder, found, wanted)
+    return database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Several statements at once, all or none."""
+    database.execute("BEGIN")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Give SQLite's errors a message for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BatchError(
+            f"{folder / DATABASE} cannot be written: {error}; when that is mended (is the disk full?), the same "
+            "command goes on"
+        ) from error
+
+
+def _compare(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    names = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+    if names:
+        there, here = (", ".join(f"{name} {_told(given.get(name))}" for name in names) for given in (found, wanted))
+        raise OtherBatch(
+            f"{folder} holds a batch with {there}; this call says {here}. Give the same options to go on with it, "
+            "another --out, or --fresh to forget it"
+        )
+
+
+def _told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

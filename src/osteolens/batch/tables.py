@@ -1,0 +1,126 @@
+"""Writes the journal's rows as results.parquet and results.csv, some thousand at a time."""
+
+# mypy: disable-error-code="import-untyped"
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from sqlite3 import Row as Record
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from osteolens.batch.errors import BatchError
+from osteolens.batch.journal import Journal
+from osteolens.batch.rows import AGREEMENT, COLUMNS, FUSED_SHARES, SHARES, Column, Row, probability_columns
+
+PARQUET, CSV = "results.parquet", "results.csv"
+ROWS_AT_A_TIME = 5000
+_ARROW = {"text": pa.string(), "real": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of one batch's results.
+
+    Attributes:
+        labels: Of all models that answered.
+        fused_labels: Of those that gave an answer from the patient's facts too.
+        carried: The inputs' own columns, and what they are called here: `input_label` where `label` is taken.
+    """
+
+    labels: tuple[str, ...]
+    fused_labels: tuple[str, ...]
+    carried: dict[str, str]
+
+    @classmethod
+    def of(cls, journal: Journal) -> "Layout":
+        """The layout that all rows of a journal fit in."""
+        layout = cls(journal.names("label"), journal.names("fused_label"), {})
+        taken = {column.name for column in layout.columns}
+        for name in journal.names("carried"):
+            free = name
+            while free in taken:
+                free = f"input_{free}"
+            layout.carried[name] = free
+            taken.add(free)
+        return layout
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, in order."""
+        shares = [f"{SHARES}_{label}" for label in self.labels]
+        shares += [f"{FUSED_SHARES}_{label}" for label in self.fused_labels]
+        added = [Column(name, "real", "probability") for name in shares]
+        added += [Column(name, "text", "as in the input") for name in self.carried.values()]
+        return (*COLUMNS, AGREEMENT, *added)
+
+
+def write_tables(journal: Journal) -> int:
+    """Write both tables beside the journal, each whole or not at all.
+
+    Returns:
+        The number of rows. A film that waits for another version's answer has none yet.
+
+    Raises:
+        BatchError: They cannot be written (disk full).
+    """
+    layout = Layout.of(journal)
+    schema = pa.schema([(column.name, _ARROW[column.kind]) for column in layout.columns])
+    names = schema.names
+    rows, count = result_rows(journal, layout), 0
+    with _written(journal.folder, PARQUET, CSV) as (parquet_draft, csv_draft), ExitStack() as stack:
+        writer = stack.enter_context(parquet.ParquetWriter(parquet_draft, schema, compression="zstd"))
+        stream = stack.enter_context(csv_draft.open("w", newline="", encoding="utf-8"))
+        sheet = csv.writer(stream)
+        sheet.writerow(names)
+        while batch := list(islice(rows, ROWS_AT_A_TIME)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            sheet.writerows([row.get(name) for name in names] for row in batch)
+            count += len(batch)
+    return count
+
+
+def result_rows(journal: Journal, layout: Layout) -> Iterator[Row]:
+    """The rows of the results one by one, a film's together."""
+    found = journal.select("SELECT * FROM rows WHERE status != 'pending' ORDER BY key, id, model")
+    for _, records in groupby(found, key=lambda record: (record["key"], record["id"])):
+        of_film = list(records)
+        given = [record["label"] for record in of_film]
+        for record in of_film:
+            row = _columns(record)
+            row[AGREEMENT.name] = given.count(record["label"]) if record["label"] else None
+            row |= probability_columns(SHARES, json.loads(record["shares"] or "{}"), layout.labels)
+            row |= probability_columns(FUSED_SHARES, json.loads(record["fused_shares"] or "{}"), layout.fused_labels)
+            row |= {layout.carried[name]: text for name, text in json.loads(record["carried"]).items()}
+            yield row
+
+
+def _columns(record: Record) -> Row:
+    row: Row = {column.name: record[column.name] for column in COLUMNS}
+    row["id"] = row["id"] or None
+    for column in COLUMNS:
+        if column.kind == "boolean" and row[column.name] is not None:
+            row[column.name] = bool(row[column.name])
+    return row
+
+
+@contextmanager
+def _written(folder: Path, *names: str) -> Iterator[list[Path]]:
+    """Names of drafts; what was written there takes its place at the end, and goes if anything fails."""
+    drafts = [folder / f".{name}.draft" for name in names]
+    try:
+        yield drafts
+        for draft, name in zip(drafts, names, strict=True):
+            draft.replace(folder / name)
+    except OSError as error:  # pyarrow's errors of writing are OSError too
+        raise BatchError(
+            f"{' and '.join(names)} cannot be written to {folder}: {error.strerror or error}; when that is mended (is "
+            "the disk full?), the same command writes them"
+        ) from error
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""What is written at the end of a batch on Ray: results.csv and run.json."""
+
+# mypy: disable-error-code="import-untyped"
+import csv
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from osteolens import __version__
+from osteolens.batch.account import FILE, Totals
+from osteolens.batch.errors import BatchError
+from osteolens.batch.rows import now
+from osteolens.batch.tables import CSV
+from osteolens.scaling import manifest
+from osteolens.scaling.partitions import Partitions
+
+_PACKAGES = ("ray", "pyarrow", "onnxruntime", "fsspec")
+
+
+def write(
+    out: Path,
+    partitions: Partitions,
+    schema: pa.Schema,
+    call: Mapping[str, Any],
+    begun: str,
+    stopped: BaseException | None,
+) -> Totals:
+    """Write both files from what the partitions hold, and count it.
+
+    Args:
+        out: The output folder.
+        partitions: Those that fit an older schema are brought up to date.
+        schema: Of the results.
+        call: What was asked for.
+        begun: When, as `osteolens.batch.rows.now` says it.
+        stopped: What ended it early, if anything.
+
+    Raises:
+        BatchError: They cannot be written (disk full).
+    """
+    for number in partitions.numbers():
+        if partitions.columns(number) != schema.names:
+            partitions.write(number, [], schema)
+    statuses = Counter[str]()
+    with _written(out / CSV) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+        sheet = csv.writer(stream)
+        sheet.writerow(schema.names)
+        for rows in partitions.rows():
+            sheet.writerows(row.values() for row in rows.to_pylist())
+            statuses.update(rows["status"].to_pylist())
+    totals = Totals(**statuses)
+    _add_call(out, call, begun, totals, stopped)
+    return totals
+
+
+def _add_call(out: Path, call: Mapping[str, Any], begun: str, totals: Totals, stopped: BaseException | None) -> None:
+    path = out / FILE
+    earlier = json.loads(path.read_text())["calls"] if path.exists() else []
+    versions = {"osteolens": __version__, "python": platform.python_version()}
+    versions |= {package: version(package) for package in _PACKAGES}
+    reason = str(stopped) or type(stopped).__name__ if stopped else None
+    this = {
+        "started": begun,
+        "ended": now(),
+        "stopped": reason,
+        "call": {"engine": "ray", **call},
+        "versions": versions,
+    }
+    calls = [*earlier, this]
+    account = {
+        "started": calls[0]["started"],
+        "ended": this["ended"],
+        "totals": asdict(totals),
+        "models": manifest.read(out)["versions"],
+        "calls": calls,
+    }
+    with _written(path) as draft:
+        draft.write_text(json.dumps(account, indent=2) + "\n")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """A draft's name; what was written there takes its place at the end."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        yield draft
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise BatchError(
+            f"{path} cannot be written: {error.strerror or error}; when that is mended (is the disk full?), the same "
+            "command writes it"
+        ) from error
