@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors"}),
+    frozenset({"labels", "errors", "agreement"}),
     frozenset({"schema", "card", "sniff", "console"}),
     frozenset({"image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
     frozenset({"models"}),
