@@ -1,13 +1,15 @@
 """Cross-validate by group: python train/cross_validate.py --config CONFIG --data films.csv --out runs/knee."""
 
 import os
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from osteolens.console import one_line_errors
+from osteolens.errors import OsteoLensError
 from osteolens.training.config import load_configuration
 from osteolens.training.cross_run import run
 
@@ -37,6 +39,13 @@ def main(
         bool, typer.Option("--by-source", help="One fold per `source`: each place is tested by models new to it.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Folds trained at a time; they share the cores.")] = CORES,
+    engine: Annotated[
+        Literal["processes", "ray"],
+        typer.Option(
+            help="What trains the folds: processes of this machine, or the machines of a Ray cluster (RAY_ADDRESS says "
+            "which; they share --out), as many at a time as its cores allow, each with as many threads as by --jobs."
+        ),
+    ] = "processes",
     ensemble: Annotated[
         bool,
         typer.Option(
@@ -52,7 +61,16 @@ def main(
     run(
         load_configuration(config), data, out, name=name or out.name, folds=folds, repeats=repeats, table=fold_table,
         by_source=by_source, jobs=jobs, ensemble=ensemble, console=Console(),
+        executor=_ray_executor() if engine == "ray" else None,
     )  # fmt: skip
+
+
+def _ray_executor() -> Executor:
+    try:
+        from osteolens.scaling.folds import RayExecutor
+    except ModuleNotFoundError as error:
+        raise OsteoLensError(f"--engine ray needs {error.name}: pip install 'osteolens[scale]'") from error
+    return RayExecutor()
 
 
 if __name__ == "__main__":

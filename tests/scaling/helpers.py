@@ -43,7 +43,7 @@ def results(out: Path) -> list[dict[str, Any]]:
 def local_answers(films: pa.Table, job: Job) -> Iterator[pa.Table]:
     """What an actor does, in this process."""
     reader = FilmReader(job)
-    return (reader(batch) for batch in cut(films))
+    return (reader(batch) for batch in cut(films, 4))
 
 
 def check_answers(rows: list[dict[str, Any]], films: list[Path], models: Path) -> None:

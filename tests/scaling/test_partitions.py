@@ -8,7 +8,7 @@ from osteolens.batch.errors import BatchError
 from osteolens.scaling import planning
 from osteolens.scaling.films import SCHEMA
 from osteolens.scaling.partitions import Known, Partitions
-from osteolens.scaling.spread import BATCH_FILMS, cut
+from osteolens.scaling.spread import cut
 
 RESULTS = pa.schema({"path": pa.string(), "id": pa.string(), "model": pa.string(), "status": pa.string()})
 
@@ -46,8 +46,8 @@ def test_only_changed_and_failed_films_are_done_again_in_their_own_partition():
 
 def test_batches_keep_to_their_partition():
     films = planning.plan(pa.Table.from_pylist([film(f"{number:04}") for number in range(520)], SCHEMA), {})
-    sizes = [(batch["partition"][0].as_py(), len(batch)) for batch in cut(films)]
-    assert sizes == [(0, BATCH_FILMS)] * 16 + [(1, 8)]
+    sizes = [(batch["partition"][0].as_py(), len(batch)) for batch in cut(films, 200)]
+    assert sizes == [(0, 200), (0, 200), (0, 112), (1, 8)]
 
 
 def rows(*names: str, state: str = "s", status: str = "answered") -> pa.Table:

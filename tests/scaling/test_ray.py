@@ -22,7 +22,9 @@ pytestmark = pytest.mark.slow
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """Two machines of one core each."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    running = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200, "health_check_failure_threshold": 3}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
+    running = Cluster(initialize_head=True, head_node_args=head)
     try:
         running.add_node(num_cpus=1)
         ray.init(running.address, log_to_driver=False)

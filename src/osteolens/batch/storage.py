@@ -12,6 +12,8 @@ from osteolens.batch.errors import BatchError, FolderInUse, OtherBatch
 from osteolens.batch.rows import COLUMNS
 
 DATABASE, LOCK = "progress.sqlite", "progress.lock"
+RAY_BATCH = "ray.json"
+"""Stands in the folder of a batch on Ray, which keeps what is known elsewhere."""
 FORMAT = 1
 
 _TYPES = {"text": "TEXT", "real": "REAL", "integer": "INTEGER", "boolean": "INTEGER"}
@@ -71,9 +73,11 @@ def connect(folder: Path, identity: Mapping[str, Any]) -> sqlite3.Connection:
         identity: What all its rows have in common.
 
     Raises:
-        OtherBatch: Its rows have something else in common.
+        OtherBatch: Its rows have something else in common, or the folder holds a batch on Ray.
         BatchError: It cannot be written, or is none.
     """
+    if (folder / RAY_BATCH).exists():
+        raise OtherBatch(f"{folder} holds a batch on Ray; give another --out, or go on with it by --engine ray")
     with storing(folder):
         # Isolation None: a statement is a transaction by itself, unless this package begins one.
         database = sqlite3.connect(folder / DATABASE, isolation_level=None)

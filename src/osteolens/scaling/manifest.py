@@ -9,12 +9,11 @@ from typing import Any
 
 from osteolens.batch import account
 from osteolens.batch.errors import BatchError, ModelChanged, OtherBatch
-from osteolens.batch.storage import DATABASE, lock
+from osteolens.batch.storage import DATABASE, RAY_BATCH, lock
 from osteolens.batch.tables import CSV
 from osteolens.scaling.archive import Model
 from osteolens.scaling.partitions import FOLDER
 
-FILE = "ray.json"
 FORMAT = 1
 
 
@@ -69,7 +68,7 @@ def settle(
             found = {}
     carried = list(dict.fromkeys([*found.get("carried", []), *carried]))
     facts = facts or found.get("facts", False)
-    _write(out / FILE, wanted | {"versions": versions, "carried": carried, "facts": facts})
+    _write(out / RAY_BATCH, wanted | {"versions": versions, "carried": carried, "facts": facts})
     return carried, facts
 
 
@@ -79,7 +78,7 @@ def read(out: Path) -> dict[str, Any]:
     Raises:
         BatchError: It is none.
     """
-    path = out / FILE
+    path = out / RAY_BATCH
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -93,7 +92,7 @@ def forget(out: Path) -> None:
     """Delete what earlier calls did in a folder: the answers first, so that none is left without its manifest."""
     if (out / FOLDER).is_dir():
         shutil.rmtree(out / FOLDER)
-    for name in (FILE, CSV, account.FILE):
+    for name in (RAY_BATCH, CSV, account.FILE):
         (out / name).unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from concurrent.futures import Executor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,8 +39,11 @@ def run(
     jobs: int,
     ensemble: bool,
     console: Console,
+    executor: Executor | None = None,
 ) -> Card:
     """Cross-validate, evaluate, and make the model that is shipped; see `train/cross_validate.py`.
+
+    `executor` trains the folds; default: processes of this machine.
 
     Raises:
         DataError: Configuration, data set or fold table are wrong, or `out` holds a different run.
@@ -48,7 +52,7 @@ def run(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
     dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source)
-    cross_validate(config, dealt, out, jobs=jobs, console=console)
+    cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor)
     predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated
     with console.status("computing figures"):
         evidence = evaluate(predictions)

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
@@ -82,7 +82,9 @@ def plan(config: Configuration, source: Path, *, folds: int, repeats: int, table
     return Plan(films, labels, np.stack([assign_folds(names, groups, folds, seed) for seed in seeds]))
 
 
-def cross_validate(config: Configuration, plan: Plan, out: Path, *, jobs: int, console: Console) -> Predictions:
+def cross_validate(
+    config: Configuration, plan: Plan, out: Path, *, jobs: int, console: Console, executor: Executor | None = None
+) -> Predictions:
     """Train what is left to train and put all answers into one table, `predictions.csv`.
 
     Args:
@@ -91,6 +93,7 @@ def cross_validate(config: Configuration, plan: Plan, out: Path, *, jobs: int, c
         out: The run's folder.
         jobs: Folds trained at a time, each in a process with its share of the processor's cores.
         console: Where progress goes; each fold writes its own to `train.txt` in its folder.
+        executor: Trains the folds, each with as many threads; default: `jobs` processes of this machine.
 
     Raises:
         DataError: Pictures are wrong, or `out` holds a different run.
@@ -105,7 +108,8 @@ def cross_validate(config: Configuration, plan: Plan, out: Path, *, jobs: int, c
         for fold in np.unique(row)
     ]
     cohorts = [_cohort(config, plan, pictures, member) for member in members]
-    _train_all(config, members, cohorts, jobs, console)
+    executor = executor or ProcessPoolExecutor(jobs, get_context("spawn"), _end_with_parent)
+    _train_all(config, members, cohorts, max(1, torch.get_num_threads() // jobs), executor, console)
     table = _gather(plan, members)
     table.write(out / PREDICTIONS_FILE)
     return table
@@ -132,13 +136,17 @@ def _cohort(config: Configuration, plan: Plan, pictures: NDArray[np.uint8], memb
 
 
 def _train_all(
-    config: Configuration, members: Sequence[Member], cohorts: Sequence[Cohort], jobs: int, console: Console
+    config: Configuration,
+    members: Sequence[Member],
+    cohorts: Sequence[Cohort],
+    threads: int,
+    executor: Executor,
+    console: Console,
 ) -> None:
     """Train every member that has no answers yet; the first failure stops the others, finished ones are kept."""
-    threads = max(1, torch.get_num_threads() // jobs)
     epochs = config.optimisation.epochs
     with (
-        ProcessPoolExecutor(jobs, get_context("spawn"), _end_with_parent) as pool,
+        executor as pool,
         ProgressBar(*ProgressBar.get_default_columns()[:2], TextColumn("{task.completed}/{task.total} epochs"),
                     TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar,
     ):  # fmt: skip

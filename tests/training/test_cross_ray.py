@@ -1,0 +1,35 @@
+"""A cross-validation whose folds are trained on Ray."""
+
+import numpy as np
+import pytest
+
+from osteolens.errors import DataError
+from osteolens.scaling.folds import RayExecutor
+from osteolens.scaling.session import ray_session
+from osteolens.training.config import load_configuration
+from osteolens.training.cross_validation import cross_validate, plan
+
+from .helpers import TINY
+
+pytestmark = pytest.mark.slow
+
+
+def test_folds_on_ray_give_the_table_that_processes_give_and_a_fault_is_told_as_it_is(
+    settings_file, table, tmp_path, quiet
+):
+    settings_file.write_text(TINY.format(epochs=1).replace("validation = 0.2", "validation = 0.0"))
+    config = load_configuration(settings_file)
+    dealt = plan(config, table, folds=2, repeats=1, table=None, by_source=False)
+    here = cross_validate(config, dealt, tmp_path / "processes", jobs=2, console=quiet)
+    with ray_session():  # one for both runs
+        there = cross_validate(config, dealt, tmp_path / "ray", jobs=2, console=quiet, executor=RayExecutor())
+        assert np.isfinite(there.logits).all()
+        np.testing.assert_array_equal(there.logits, here.logits)
+        tables = [(tmp_path / run / "predictions.csv").read_bytes() for run in ("processes", "ray")]
+        assert tables[0] == tables[1]
+
+        (tmp_path / "ray" / "r0f1" / "answers.json").unlink()
+        (tmp_path / "ray" / "r0f1" / "checkpoint.safetensors").write_bytes(b"torn")
+        with pytest.raises(DataError, match=r"r0f1.*cannot be read") as caught:
+            cross_validate(config, dealt, tmp_path / "ray", jobs=2, console=quiet, executor=RayExecutor())
+        assert "Traceback" not in str(caught.value)
