@@ -1,6 +1,6 @@
 # Two commands do everything: `make serve` and `make test`. Both make .venv and install what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install serve archives test lint format clean
+.PHONY: help install serve archives test lint lint-js format clean
 .SECONDARY:
 
 VENV := .venv
@@ -11,10 +11,11 @@ MODELS ?= $(filter-out knee_oa,$(patsubst weights/%/card.json,%,$(wildcard weigh
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt
 
 help:
-	@echo "make serve     install, build the archives and start TorchServe (Ctrl-C stops it)"
+	@echo "make serve     install, build the archives, start TorchServe and the web app (Ctrl-C stops both)"
 	@echo "make install   install everything, for training and exporting too"
 	@echo "make test      install what the tests need and run them all"
 	@echo "make lint      ruff and mypy --strict"
+	@echo "make lint-js   eslint and tsc on the web app's JavaScript (needs Node)"
 	@echo "make archives  build model_store/*.mar from weights/"
 	@echo "make format    let ruff format the code"
 	@echo "make clean     delete everything that was built, .venv too"
@@ -29,7 +30,7 @@ $(VENV)/bin/python:
 # A stamp per set of extras: a second run installs nothing, a change of what is needed installs again.
 $(VENV)/.serve: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing what serving needs (PyTorch is large: this takes a few minutes, once)"
-	$(PIP_INSTALL) -e '.[serve]'
+	$(PIP_INSTALL) -e '.[serve,web]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
@@ -53,7 +54,7 @@ $(MODELS:%=archive-%): archive-%: build/%/model.torchscript.pt build/%/model.onn
 archives: $(MODELS:%=archive-%)
 
 serve: archives
-	@$(BIN)/osteolens serve
+	@OSTEOLENS_WEB="$${OSTEOLENS_WEB:-127.0.0.1:8000}" $(BIN)/osteolens serve
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -62,6 +63,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lint-js:
+	cd web && npm install --no-package-lock --no-fund --no-audit --silent && npm run check
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"exporting", "reader"}),
     frozenset({"training"}),
     frozenset({"predicting", "serving", "bench"}),
-    frozenset({"batch"}),
+    frozenset({"batch", "hosting"}),
     frozenset({"scaling"}),
     frozenset({"batching"}),
     frozenset({"cli"}),

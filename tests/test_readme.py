@@ -67,7 +67,7 @@ def port(checkout: Path) -> Iterator[int]:
     process = subprocess.Popen(
         ["make", "serve"],
         cwd=checkout,
-        env=os.environ | {"OSTEOLENS_PORT": str(port)},
+        env=os.environ | {"OSTEOLENS_PORT": str(port), "OSTEOLENS_WEB": "127.0.0.1:0"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -76,16 +76,19 @@ def port(checkout: Path) -> Iterator[int]:
     printed = []
     for line in process.stdout:
         printed.append(line)
-        if line.startswith("Key: "):
+        if line.startswith("The app: "):
             break
     else:
         pytest.fail(f"make serve ended:\n{''.join(printed)}")
+    app = printed[-1].split()[-1]
+    assert httpx.get(f"{app}accounts/login").is_success
     yield port
     os.killpg(process.pid, signal.SIGINT)
     process.wait(timeout=60)
     assert not (checkout / "key_file.json").exists()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{port}/ping")
+    for address in (f"http://127.0.0.1:{port}/ping", app):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address)
 
 
 @pytest.mark.slow
@@ -140,6 +143,7 @@ def test_every_command_of_the_readme_is_known_here() -> None:
         "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py", "export/quantise.py",
         "osteolens batch",  # tests/e2e/test_batch.py
         "osteolens bench",  # tests/bench
+        "web/manage.py add_account",  # tests/web/test_accounts.py
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
     )  # fmt: skip
     assert [command for command in COMMANDS if not any(word in command for word in tested)] == []

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import ts
 
-from osteolens import image, serving
+from osteolens import hosting, image, serving
 from osteolens.archives import verify_archives
 from osteolens.card import file_sha256
 from osteolens.errors import ServerError
@@ -186,7 +186,7 @@ def test_it_is_not_ready_while_nothing_listens() -> None:
 def test_without_tokens_the_three_lines_name_no_key() -> None:
     server = without_tokens()
     assert (server.key_file, server.inference_key) == (None, None)
-    listens, send, key = serving.usage(server)
+    listens, send, key = hosting.usage(server)
     assert server.url in listens
     assert send == f"Send a film: curl -T film.jpg {server.url}/predictions/efficientnet"
     assert "No key" in key

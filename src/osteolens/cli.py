@@ -101,11 +101,17 @@ def serve(
     ] = None,
     config: Annotated[Path, typer.Option(help="TorchServe configuration.")] = Path("config.properties"),
     model_store: Annotated[Path | None, typer.Option(help="Archives; default: as configured.")] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OSTEOLENS_WEB", help="Also run the web app, at this address, such as 127.0.0.1:8000 (port 0: any)."
+        ),
+    ] = None,
 ) -> None:
     """Verify the archives, start TorchServe, say how to use it, and stop it all on Ctrl-C."""
-    from osteolens import serving
+    from osteolens import hosting, serving
 
-    serving.run(serving.Server(config, port=port, model_store=model_store, folder=Path.cwd()))
+    hosting.run(serving.Server(config, port=port, model_store=model_store, folder=Path.cwd()), web)
 
 
 @app.command()

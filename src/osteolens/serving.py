@@ -117,15 +117,16 @@ class Server:
             self.stop()
             raise
 
-    def wait(self) -> None:
-        """Return only if TorchServe ends by itself.
+    def wait(self, timeout: float | None = None) -> None:
+        """Return after a time-out in seconds, or never.
 
         Raises:
-            ServerError: With the last lines of the logs.
+            ServerError: TorchServe ended by itself; with the last lines of the logs.
         """
         if self._process:
-            self._process.wait()
-            raise self._failure("TorchServe ended")
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
+                raise self._failure("TorchServe ended")
 
     def stop(self) -> None:
         """End everything that `start` started: both halves of TorchServe and the workers."""
@@ -197,39 +198,6 @@ class Server:
     def _failure(self, what: str) -> ServerError:
         lines = [line for log in self._logs for line in log.text().splitlines()[-LOG_LINES:]]
         return ServerError("\n".join([f"{what}; the logs in {self.folder}/logs end with:", *lines]))
-
-
-def run(server: Server) -> None:
-    """Start a server, say in three lines how to use it, and wait until Ctrl-C, SIGTERM or SIGHUP.
-
-    Raises:
-        ServerError: It cannot start, or ended by itself.
-    """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        with server:
-            print(*usage(server), sep="\n", flush=True)
-            server.wait()
-    except KeyboardInterrupt:
-        print("stopped", flush=True)
-
-
-def usage(server: Server) -> list[str]:
-    """Three lines: where a running server listens, how to send a film, where the key is."""
-    listens = f"Listening on {server.url} for {', '.join(server.models)}; Ctrl-C stops it."
-    address = f"{server.url}/predictions/{server.models[0]}"
-    if server.key_file is None:
-        return [listens, f"Send a film: curl -T film.jpg {address}", "No key is needed: tokens are turned off."]
-    path = server.key_file
-    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    key = f'$(python3 -c \'import json; print(json.load(open("{path}"))["inference"]["key"])\')'
-    until = read_keys(server.key_file)["inference"]["expiration time"][:16].replace("T", " ")
-    return [
-        listens,
-        f'Send a film: curl -T film.jpg -H "Authorization: Bearer {key}" {address}',
-        f"Key: {path}, readable by you alone, valid until {until} UTC or the next start.",
-    ]
 
 
 def read_properties(path: Path) -> dict[str, str]:

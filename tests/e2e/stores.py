@@ -22,16 +22,16 @@ def build_archive(model: Path, exports: Path, store: Path) -> Path:
 
 def add_patient_twin(archive: Path) -> None:
     """The same model as `patient`: one worker that waits two seconds for eight requests before it answers."""
-    _add_twin(archive, "patient", {"batchSize": "8", "maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
+    add_twin(archive, "patient", {"batchSize": "8", "maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
 
 
 def add_backend_twins(archive: Path) -> None:
     """The same model as `torchscript` and as `eager`, one worker each, answered by that backend."""
     for backend in ("torchscript", "eager"):
-        _add_twin(archive, backend, {"  backend": backend, "minWorkers": "1", "maxWorkers": "1"})
+        add_twin(archive, backend, {"  backend": backend, "minWorkers": "1", "maxWorkers": "1"})
 
 
-def _add_twin(archive: Path, name: str, settings: dict[str, str]) -> None:
+def add_twin(archive: Path, name: str, settings: dict[str, str]) -> None:
     """The same archive under another name, with other settings in its model-config."""
     twin = archive.with_name(f"{name}.mar")
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(twin, "w") as target:

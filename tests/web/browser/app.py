@@ -1,0 +1,100 @@
+"""The app as `make serve` runs it, in processes of its own, and films for it."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import APIResponse, BrowserContext, Page
+
+from osteolens.serving import Server
+
+ROOT = Path(__file__).parents[3]
+MANAGE = [sys.executable, str(ROOT / "web" / "manage.py")]
+OWNER, OTHER, PASSWORD = "admin", "colleague", "a knee in the light 7"
+MODELS = ("efficientnet", "second")
+
+
+class App:
+    """`manage.py serve_web` on a free port, with two accounts."""
+
+    def __init__(self, data: Path, server: Server) -> None:
+        self.environment = os.environ | {
+            "OSTEOLENS_DATA": str(data), "OSTEOLENS_ADMIN_PASSWORD": PASSWORD, "OSTEOLENS_MODELS": ",".join(MODELS),
+            "OSTEOLENS_URL": server.url, "OSTEOLENS_KEY": server.inference_key or "",
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+        }  # fmt: skip
+        for name in ("DATABASE_URL", "OSTEOLENS_KEY_FILE"):
+            self.environment.pop(name, None)
+        self.log = data.with_suffix(".log")
+
+    def __enter__(self) -> "App":
+        with self.log.open("w") as log:
+            command = [*MANAGE, "serve_web", "--bind", "127.0.0.1:0"]
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.log.parent
+            )
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if found := re.search(r"http://[\d.]+:\d+", line):
+                self.url = found.group()
+                break
+        else:
+            raise AssertionError(self.log.read_text())
+        account = [*MANAGE, "add_account", OTHER, "--password", PASSWORD]
+        subprocess.run(account, env=self.environment, check=True, capture_output=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+
+
+def log_in(page: Page, name: str = OWNER, password: str = PASSWORD) -> None:
+    page.goto("/accounts/login")
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", password)
+    page.click("main button")
+
+
+def send(context: BrowserContext, pixels: NDArray[np.uint8], name: str, **facts: str) -> str:
+    """Upload a film as the page does, without the page; returns its address."""
+    token = context.request.get("/session").json()["csrf"]
+    form = facts | {"file": {"name": name, "mimeType": "image/png", "buffer": png(pixels)}}
+    answer: APIResponse = context.request.post("/upload", multipart=form, headers={"X-CSRFToken": token})
+    assert answer.ok, answer.text()
+    assert answer.json()["state"] == "answered"
+    return str(answer.json()["url"])
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def fetched(context: BrowserContext, url: str) -> NDArray[np.uint8]:
+    """A grey picture of the app's: uint8 [H, W]."""
+    answer = context.request.get(url)
+    assert answer.ok, url
+    with Image.open(io.BytesIO(answer.body())) as image:
+        assert image.mode == "L"
+        return np.asarray(image)
+
+
+def hill(height: int, width: int, row: float, column: float, spread: float) -> NDArray[np.float64]:
+    """A smooth spot: 1 at (row, column), which are shares of height and width."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    down, right = rows + 0.5 - row * height, columns + 0.5 - column * width
+    return np.exp(-(down**2 + right**2) / (spread * max(height, width)) ** 2)
+
+
+def shot(page: Page, selector: str = "#stage") -> NDArray[np.float64]:
+    """What is on the screen there: float [H, W, 3], 0 to 255."""
+    with Image.open(io.BytesIO(page.locator(selector).screenshot())) as image:
+        return np.asarray(image.convert("RGB")).astype(np.float64)

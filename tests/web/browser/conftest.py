@@ -1,0 +1,96 @@
+"""A real TorchServe, the app before it, Chromium before that. One of each for all files of this folder."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from stores import CONFIG, add_twin, build_archive
+
+from osteolens.serving import Server
+
+from .app import MODELS, OTHER, App, hill, log_in, send
+
+CHROMIUM = (
+    "chromium", "google-chrome", "chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)  # fmt: skip
+DESK = {"width": 1440, "height": 900}
+
+
+@pytest.fixture(scope="package")
+def app(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    store = tmp_path_factory.mktemp("web_store")
+    add_twin(build_archive(model_folder, exports, store), MODELS[1], {"minWorkers": "1", "maxWorkers": "1"})
+    with Server(CONFIG, port=0, model_store=store) as server, App(tmp_path_factory.mktemp("web"), server) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def browser(app: App) -> Iterator[Browser]:
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop("needs Chromium; on Debian: apt-get install chromium")
+    # Without the limit of 60 frames a second the time between two frames is what a frame costs.
+    options = ["--no-sandbox", "--disable-frame-rate-limit", "--disable-gpu-vsync"]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="package")
+def cookies(app: App, browser: Browser) -> dict[str, object]:
+    """Of the owner, so that not every test logs in."""
+    context = browser.new_context(base_url=app.url, service_workers="block")
+    log_in(context.new_page())
+    state: dict[str, object] = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def context(app: App, browser: Browser, cookies: dict[str, object]) -> Iterator[BrowserContext]:
+    opened = browser.new_context(
+        base_url=app.url, storage_state=cookies, viewport=DESK, service_workers="block", accept_downloads=True
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stranger(app: App, browser: Browser) -> Iterator[Page]:
+    """A page of the other account."""
+    opened = browser.new_context(base_url=app.url, viewport=DESK, service_workers="block")
+    page = opened.new_page()
+    log_in(page, OTHER)
+    yield page
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of the owner's; nothing may go wrong in it, and nothing may break the content security policy."""
+    opened, wrong = context.new_page(), []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            wrong.append(message.text)
+
+    opened.on("console", listen)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    yield opened
+    assert not wrong
+
+
+@pytest.fixture(scope="package")
+def film(app: App, browser: Browser, cookies: dict[str, object]) -> str:
+    """The address of a smooth film of 256 x 256: its map has a pixel for each of the film's."""
+    context = browser.new_context(base_url=app.url, storage_state=cookies)
+    pixels = np.rint(30 + 170 * hill(256, 256, 0.4, 0.6, 0.35)).astype(np.uint8)
+    address = send(context, pixels, "smooth.png", label_text="Smooth hill")
+    context.close()
+    return address

@@ -1,0 +1,142 @@
+"""Every page: accessible in both themes and at both sizes, light, safe, and limited where it must be."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+
+from .app import OTHER, App, log_in
+
+pytestmark = pytest.mark.slow
+
+PHONE = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
+LIMIT = 150_000
+"""Bytes of a page without its films and maps, uncompressed."""
+
+
+def addresses(film: str) -> list[str]:
+    ids = film.split("/")[2]
+    return ["/", "/films/", film, f"/compare?films={ids}&films={ids}", "/accounts/password", "/staff/", "/films/none/"]
+
+
+def faults(page: Page, theme: str) -> list[str]:
+    """Serious and critical findings of axe, WCAG 2.2 A and AA; the themes differ in nothing but colours."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    rules = {"type": "tag", "values": tags} if theme == "light" else {"type": "rule", "values": ["color-contrast"]}
+    found = Axe().run(page, options={"runOnly": rules}).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:160]}"
+        for one in found
+        for node in one["nodes"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_a_serious_fault_of_access(
+    app: App, browser: Browser, cookies: dict[str, object], film: str, theme: str
+) -> None:
+    context = browser.new_context(
+        base_url=app.url, storage_state=cookies, color_scheme=theme, service_workers="block", reduced_motion="reduce"
+    )
+    page = context.new_page()
+    for address in [*addresses(film), "/offline"]:
+        page.goto(address)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        assert faults(page, theme) == [], address
+    context.clear_cookies()
+    page.goto("/accounts/login")
+    assert faults(page, theme) == []
+    context.close()
+
+
+def test_on_a_phone_nothing_overflows_and_fingers_pinch(
+    app: App, browser: Browser, cookies: dict[str, object], film: str
+) -> None:
+    context = browser.new_context(base_url=app.url, storage_state=cookies, service_workers="block", **PHONE)
+    page = context.new_page()
+    for address in addresses(film):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+    page.goto("/")
+    expect(page.locator("input[capture=environment]")).to_be_attached()
+    expect(page.get_by_text("Take a photo")).to_be_visible()
+    page.goto(film)
+    page.wait_for_load_state("networkidle")
+    assert page.locator("#stage").bounding_box()["height"] > 780 / 2  # type: ignore[index]
+    before = scale(page)
+    session = context.new_cdp_session(page)
+
+    def touch(kind: str, *x: int) -> None:
+        points = [{"x": one, "y": 250, "id": number} for number, one in enumerate(x)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 150, 210)
+    for step in range(1, 5):
+        touch("touchMove", 150 - 10 * step, 210 + 10 * step)
+    touch("touchEnd")
+    assert scale(page) / before == pytest.approx(140 / 60, rel=0.35)
+    context.close()
+
+
+def scale(page: Page) -> float:
+    transform = page.locator(".layers").first.evaluate("one => one.style.transform")
+    return float(re.search(r"scale\(([\d.]+)\)", transform).group(1))  # type: ignore[union-attr]
+
+
+def test_the_theme_follows_the_system_and_the_switch(context: BrowserContext, page: Page) -> None:
+    def ground() -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+    page.emulate_media(color_scheme="light")
+    page.goto("/films/")
+    assert ground() > 600
+    page.emulate_media(color_scheme="dark")
+    assert ground() < 150
+    page.get_by_role("button", name="Light or dark").click()
+    assert ground() > 600
+    page.reload()
+    assert ground() > 600
+
+
+def test_pages_weigh_less_than_150_kilobytes_without_films_and_maps(
+    app: App, browser: Browser, cookies: dict[str, object], film: str
+) -> None:
+    for address in addresses(film):
+        context = browser.new_context(base_url=app.url, storage_state=cookies, service_workers="block")
+        page = context.new_page()
+        responses: list[Response] = []
+        page.on("response", lambda response, responses=responses: responses.append(response))
+        page.goto(address)
+        shell = [one for one in responses if not re.search(r"/(picture\.png|thumb\.jpg|maps/.*)$", one.url)]
+        weights = {one.url: len(one.body()) for one in shell}
+        assert any(url.endswith("osteolens.css") and weight > 20_000 for url, weight in weights.items())
+        rows = page.locator(".films tbody tr").evaluate_all("all => all.map((row) => row.outerHTML.length)")
+        missing = (50 - len(rows)) * max(rows) if rows else 0  # as if the history had a full page of films
+        assert sum(weights.values()) + missing < LIMIT, (address, missing, weights)
+        context.close()
+
+
+def test_scripts_in_names_and_labels_stay_text(page: Page, context: BrowserContext) -> None:
+    page.goto("/films/?q=<script>alert(1)</script>")
+    expect(page.get_by_label("Search")).to_have_value("<script>alert(1)</script>")
+    policy = context.request.get("/").headers["content-security-policy"]
+    assert "unsafe-inline" not in policy
+    assert "default-src 'self'" in policy
+
+
+def test_too_many_wrong_passwords_are_stopped_and_say_so(app: App, browser: Browser) -> None:
+    context = browser.new_context(base_url=app.url, service_workers="block")
+    page = context.new_page()
+    for _ in range(20):
+        log_in(page, "nobody", "a wrong password")
+        if page.get_by_text("Too many").count():
+            break
+        expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Too many attempts")
+    expect(page.locator("main")).to_contain_text("seconds")
+    log_in(page, OTHER)
+    expect(page.locator("#drop")).to_be_visible()
+    context.close()

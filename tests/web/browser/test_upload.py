@@ -1,0 +1,96 @@
+"""Upload by the page: several films, a bad one, a known one, none without a network."""
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from .app import App, hill, log_in, png
+
+pytestmark = pytest.mark.slow
+
+
+def film(name: str, row: float) -> FilePayload:
+    pixels = np.rint(20 + 200 * hill(200, 160, row, 0.5, 0.2)).astype(np.uint8)
+    return {"name": name, "mimeType": "image/png", "buffer": png(pixels)}
+
+
+def test_of_three_films_the_bad_one_says_why_and_the_others_are_answered(page: Page) -> None:
+    page.goto("/")
+    bad: FilePayload = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7 a letter"}
+    page.locator("details.card summary").click()
+    page.fill("[name=label_text]", "three at once")
+    page.set_input_files("input[name=file]", [film("one.png", 0.31), bad, film("two.png", 0.32)])
+    for name in ("one.png", "two.png"):
+        done = page.locator(".upload-row[data-state=done]", has_text=name)
+        expect(done).to_contain_text(re.compile("normal|osteopenia|osteoporosis"))
+        expect(done.locator("img")).to_have_js_property("naturalHeight", 200)
+    refused = page.locator(".upload-row[data-state=bad]")
+    expect(refused).to_contain_text("letter.pdf")
+    expect(refused).to_contain_text("PDF")
+    page.set_input_files("input[name=file]", [film("again.png", 0.31)])
+    known = page.locator(".upload-row[data-state=known]")
+    expect(known).to_contain_text("already")
+    known.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("three at once")
+    expect(page.get_by_text("one.png")).to_be_visible()
+
+
+def test_films_come_by_drop_and_by_paste(page: Page) -> None:
+    page.goto("/")
+    for number, (kind, property_name) in enumerate({"drop": "dataTransfer", "paste": "clipboardData"}.items()):
+        page.evaluate(
+            """([bytes, name, kind, property]) => {
+              const transfer = new DataTransfer();
+              transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+              const event = new Event(kind, { bubbles: true, cancelable: true });
+              Object.defineProperty(event, property, { value: transfer });
+              document.getElementById("drop").dispatchEvent(event);
+            }""",
+            [list(film("", 0.4 + number / 10)["buffer"]), f"by_{kind}.png", kind, property_name],
+        )
+        expect(page.locator(".upload-row[data-state=done]", has_text=f"by_{kind}.png")).to_be_visible()
+
+
+def test_a_film_added_without_a_network_is_sent_when_it_is_back(
+    app: App, browser: Browser, cookies: dict[str, object]
+) -> None:
+    context = browser.new_context(base_url=app.url, storage_state=cookies)  # with its service worker
+    page = context.new_page()
+    page.goto("/")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    context.set_offline(True)
+    page.goto("/films/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are offline")
+    page.set_input_files("input[name=file]", [film("on_the_train.png", 0.7)])
+    expect(page.locator(".upload-row[data-state=waiting]")).to_contain_text("on_the_train.png")
+    page.reload()
+    expect(page.locator(".upload-row[data-state=waiting]")).to_contain_text("on_the_train.png")
+    context.set_offline(False)
+    expect(page.locator(".films")).to_contain_text("on_the_train.png", timeout=10_000)
+    context.close()
+
+
+def test_log_out_asks_about_waiting_films_and_forgets_them(app: App, browser: Browser) -> None:
+    context = browser.new_context(base_url=app.url)
+    page = context.new_page()
+    log_in(page)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    context.set_offline(True)
+    page.set_input_files("input[name=file]", [film("never_sent.png", 0.8)])
+    expect(page.locator(".badge")).to_have_text("1 waiting")
+    questions: list[str] = []
+    page.on("dialog", lambda dialog: (questions.append(dialog.message), dialog.accept()))
+    # The server is reached again, but the outbox is busy elsewhere: the film still waits.
+    page.evaluate("navigator.locks.request('outbox', () => new Promise(() => {})), true")
+    context.set_offline(False)
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+    assert questions == ["1 of your films wait to be sent. Log out and forget them?"]
+    log_in(page)
+    expect(page.locator("#drop")).to_be_visible()
+    expect(page.locator(".upload-row")).to_have_count(0)
+    context.close()

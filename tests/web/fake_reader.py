@@ -1,0 +1,120 @@
+"""A server of answers without models: in the test's own process, or listening on a port."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import numpy as np
+
+from osteolens.image import read
+from osteolens.overlay import encode_map
+
+LABELS = ("normal", "osteopenia", "osteoporosis")
+SHARES = {"normal": 0.2, "osteopenia": 0.5, "osteoporosis": 0.3}
+
+
+def answer(model: str, film: bytes, facts: dict[str, str], version: str = "1.0") -> dict[str, Any]:
+    """An answer of the HTTP contract; the map of the n-th label is bright in the n-th third of the film's width."""
+    height, width = read(film).pixels.shape
+    explanations = []
+    for index, label in enumerate(LABELS):
+        levels = np.zeros((round(256 * height / max(height, width)), round(256 * width / max(height, width))), np.uint8)
+        third = levels.shape[1] // 3
+        levels[:, index * third : (index + 1) * third] = 255
+        explanations.append({"method": "gradcam", "target": label, "map_png": encode_map(levels), "peak": 0.5 + index})
+    fused = {
+        "inputs": ["age", "sex"], "label": "normal", "t_score": None, "triage": "low suspicion",
+        "probabilities": {"normal": 0.9, "osteopenia": 0.06, "osteoporosis": 0.04},
+    }  # fmt: skip
+    spread = {"members": 5, "agreeing": 4, "low": dict.fromkeys(LABELS, 0.1), "high": dict.fromkeys(LABELS, 0.6)}
+    return {
+        "schema": 1, "id": "x", "label": "osteopenia", "probabilities": SHARES,
+        "t_score": {"estimate": -1.8, "interval_90": [-3.0, -0.6]}, "triage": "uncertain",
+        "fused": fused if {"age", "sex"} <= facts.keys() else None,
+        "fold_spread": spread if model == "knee" else None,
+        "quality": {"accepted": True, "warnings": ["unlike the training films"], "unfamiliarity": 0.9},
+        "film": {"width": width, "height": height}, "explanations": explanations,
+        "model": {"name": model, "version": version, "card_sha256": "ab" * 32},
+        "timing_ms": {"decode": 1.0, "model": 1.0, "explain": 0.1},
+    }  # fmt: skip
+
+
+@dataclass
+class FakeReader:
+    """Answers every film, unless told otherwise.
+
+    Attributes:
+        asked: Model and facts of each question, in order.
+        version: Of the model in the answers.
+        faults: What happens instead of answers, by model: called with the request, it may raise or answer.
+    """
+
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    version: str = "1.0"
+    faults: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
+
+    def respond(self, request: httpx.Request) -> httpx.Response:
+        """As a transport of httpx."""
+        model = request.url.path.rpartition("/")[2]
+        names = ("age", "sex", "weight_kg", "height_m")
+        sent = {name: request.headers.get(f"X-OsteoLens-{name.replace('_', '-')}") for name in names}
+        facts = {name: text for name, text in sent.items() if text is not None}
+        self.asked.append((model, facts))
+        assert request.headers["X-OsteoLens-Target"] == "all"
+        fault = self.faults.get(model) or self.faults.get("all")
+        if fault:
+            return fault(request)
+        return httpx.Response(200, json=answer(model, request.content, facts, self.version))
+
+    def go_away(self) -> None:
+        """From now on nobody listens."""
+
+        def refuse(request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("connection refused", request=request)
+
+        self.faults["all"] = refuse
+
+    def come_back(self) -> None:
+        """As at the beginning."""
+        self.faults.clear()
+
+
+def refusal(status: int, code: str, message: str) -> Callable[[httpx.Request], httpx.Response]:
+    """An error answer of the HTTP contract."""
+    body = {"schema": 1, "error": {"code": code, "message": message, "hint": ""}}
+    return lambda _request: httpx.Response(status, json=body)
+
+
+@contextmanager
+def listening(reader: FakeReader, port: int = 0) -> Iterator[int]:
+    """The reader on a port of loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            film = self.rfile.read(int(self.headers["Content-Length"]))
+            url = f"http://127.0.0.1{self.path}"
+            response = reader.respond(httpx.Request("POST", url, headers=dict(self.headers), content=film))
+            self.send_response(response.status_code)
+            self.send_header("Content-Length", str(len(response.content)))
+            self.end_headers()
+            self.wfile.write(response.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def as_json(body: bytes) -> Any:
+    """For assertions."""
+    return json.loads(body)

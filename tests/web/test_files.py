@@ -1,0 +1,168 @@
+"""Pictures and downloads of a film."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from accounts.models import AuditEntry
+from django.test import Client
+from fake_reader import FakeReader
+from PIL import Image
+from refusals import check_refusals
+from web_films import film_bytes
+from xrays import storage
+from xrays.colours import TABLES
+from xrays.models import Film
+
+from osteolens.schema import Answer
+
+
+def opened(response: Any) -> Image.Image:
+    content = response.getvalue() if response.streaming else response.content
+    return Image.open(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("name", ["picture.png", "thumb.jpg", "overlay.png", "answer.json", "report.pdf", "original"])
+def test_refusals(client: Client, stranger: Client, film: Film, name: str) -> None:
+    check_refusals(client, stranger, lambda film_id: f"/films/{film_id}/{name}", "GET", film)
+
+
+def test_the_picture_is_encoded_anew(client: Client, send: Callable[..., Any]) -> None:
+    """Turned as its EXIF says, and without the EXIF."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter, clockwise
+    exif[0x010E] = "a secret name"
+    data = film_bytes(kind="JPEG", exif=exif)
+    assert b"a secret name" in data
+    film_id = send(data).json()["id"]
+    response = client.get(f"/films/{film_id}/picture.png")
+    content = response.getvalue()
+    assert b"a secret name" not in content
+    picture = Image.open(io.BytesIO(content))
+    assert (picture.format, picture.mode, picture.size, picture.info) == ("PNG", "L", (160, 120), {})
+    turned = np.asarray(Image.open(io.BytesIO(data)).convert("L").rotate(-90, expand=True))
+    assert np.array_equal(np.asarray(picture), turned)
+    assert response["Content-Type"] == "image/png"
+    assert response["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_browser_keeps_pictures_but_asks(client: Client, stranger: Client, film: Film) -> None:
+    url = f"/films/{film.id}/picture.png"
+    first = client.get(url)
+    assert first["Cache-Control"] == "private, no-cache"
+    seen = {"If-None-Match": first["ETag"]}
+    assert client.get(url, headers=seen).status_code == 304
+    assert stranger.get(url, headers=seen).status_code == 404
+
+
+def test_the_thumbnail_is_small(client: Client, send: Callable[..., Any]) -> None:
+    film_id = send(film_bytes(size=(400, 1000))).json()["id"]
+    assert opened(client.get(f"/films/{film_id}/thumb.jpg")).size == (128, 320)
+
+
+def test_a_map_covers_the_film(client: Client, stranger: Client, film: Film) -> None:
+    reading = film.readings.get(model="knee")
+    url = f"/films/{film.id}/maps/{reading.pk}"
+    picture = opened(client.get(f"{url}/osteopenia.png"))
+    assert (picture.mode, picture.size) == ("L", (192, 256))
+    columns = np.asarray(picture)[0]
+    assert (columns[:64].max(), columns[64:128].min(), columns[128:].max()) == (0, 255, 0)
+    for name in ("unknown", "..%2f..%2foriginal", "../0", "0"):
+        assert client.get(f"{url}/{name}.png").status_code == 404
+    assert client.get(f"/films/{film.id}/maps/{reading.pk + 1000}/osteopenia.png").status_code == 404
+    assert client.get(f"/films/{film.id}/maps/{10**30}/osteopenia.png").status_code == 404
+    assert stranger.get(f"{url}/osteopenia.png").status_code == 404
+    assert client.post(f"{url}/osteopenia.png").status_code == 405
+    assert Client().get(f"{url}/osteopenia.png").status_code == 302
+
+
+def test_a_map_of_another_film_is_not_reached_through_ones_own(
+    client: Client, film: Film, send: Callable[..., Any]
+) -> None:
+    other = Film.objects.get(pk=send(film_bytes(1)).json()["id"])
+    reading = other.readings.get(model="knee")
+    assert client.get(f"/films/{film.id}/maps/{reading.pk}/normal.png").status_code == 404
+
+
+def test_the_original_comes_as_it_was_given(client: Client, send: Callable[..., Any]) -> None:
+    data = film_bytes(kind="TIFF")
+    film_id = send(data, 'knee"\r\nX-Evil: 1.html').json()["id"]
+    response = client.get(f"/films/{film_id}/original")
+    assert response.content == data
+    assert response["Content-Disposition"].startswith("attachment")
+    assert response["Content-Type"] == "application/octet-stream"
+    assert "X-Evil" not in response
+    assert AuditEntry.objects.filter(action="download", detail="original").count() == 1
+
+
+def test_the_overlay_is_the_film_under_the_map(client: Client, film: Film) -> None:
+    query = "model=knee&label=normal&opacity=0.5&map=viridis&threshold=0.9"
+    response = client.get(f"/films/{film.id}/overlay.png?{query}")
+    assert response["Content-Disposition"] == f'attachment; filename="{film.id}-knee-overlay.png"'
+    picture = np.asarray(opened(response))[:160].astype(int)
+    grey = np.asarray(opened(client.get(f"/films/{film.id}/picture.png"))).astype(int)
+    assert np.array_equal(picture[:, 60:], np.repeat(grey[:, 60:, None], 3, axis=2))  # no map in the other two thirds
+    under = np.abs(picture[:, :36] - np.rint(0.5 * grey[:, :36, None] + 0.5 * TABLES["viridis"][255])).max()
+    assert under <= 1
+
+
+def test_the_overlay_by_default(client: Client, film: Film) -> None:
+    picture = np.asarray(opened(client.get(f"/films/{film.id}/overlay.png")))[:160].astype(int)
+    grey = np.asarray(opened(client.get(f"/films/{film.id}/picture.png"))).astype(int)
+    middle = slice(44, 76)
+    expected = np.rint(0.4 * grey[:, middle, None] + 0.6 * TABLES["inferno"][255])
+    assert np.abs(picture[:, middle] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("query", ["opacity=2", "opacity=nan", "threshold=x", "map=jet", "label=%00"])
+def test_a_bad_overlay_is_named(client: Client, film: Film, query: str) -> None:
+    response = client.get(f"/films/{film.id}/overlay.png?{query}")
+    assert response.status_code == 400
+    assert query.split("=")[0] in response.content.decode()
+
+
+def test_what_was_not_answered_cannot_be_had(client: Client, send: Callable[..., Any], reader: FakeReader) -> None:
+    reader.go_away()
+    film_id = send(film_bytes()).json()["id"]
+    for name in ("overlay.png", "answer.json", "report.pdf"):
+        assert client.get(f"/films/{film_id}/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["model=x", "label=x"])
+def test_unknown_models_and_labels(client: Client, film: Film, query: str) -> None:
+    assert client.get(f"/films/{film.id}/overlay.png?{query}").status_code == 404
+    assert client.get(f"/films/{film.id}/report.pdf?{query}").status_code == 404
+
+
+def test_the_answer_follows_the_schema(client: Client, film: Film) -> None:
+    whole = json.loads(client.get(f"/films/{film.id}/answer.json").content)
+    answers = [Answer.model_validate(row) for row in whole["answers"]]
+    assert [answer.model.name for answer in answers] == ["knee", "efficientnet", "yolov5"]
+    picture = Image.open(io.BytesIO(base64.b64decode(answers[0].explanations[1].map_png)))
+    assert picture.size == (192, 256)
+    assert whole["film"]["sha256"] == film.sha256
+    one = json.loads(client.get(f"/films/{film.id}/answer.json?model=yolov5").content)
+    assert [row["model"]["name"] for row in one["answers"]] == ["yolov5"]
+    assert client.get(f"/films/{film.id}/answer.json?model=x").status_code == 404
+
+
+def test_the_report_is_one_page(client: Client, send: Callable[..., Any]) -> None:
+    facts = {"age": "63", "sex": "female", "label_text": "<b>left & \u819d</b>"}
+    film_id = send(film_bytes(), "k" * 200 + ".png", **facts).json()["id"]
+    response = client.get(f"/films/{film_id}/report.pdf?model=efficientnet&label=normal")
+    assert response["Content-Type"] == "application/pdf"
+    assert response.content.startswith(b"%PDF-")
+    assert response.content.count(b"/Type /Page\n") == 1
+    assert response.content.count(b"/Subtype /Image") == 2
+
+
+def test_a_file_that_is_gone_is_not_found(client: Client, film: Film) -> None:
+    storage.remove(film.id)
+    reading = film.readings.get(model="knee")
+    for name in ("picture.png", "thumb.jpg", "original", "overlay.png", "answer.json", "report.pdf",
+                 f"maps/{reading.pk}/normal.png"):  # fmt: skip
+        assert client.get(f"/films/{film.id}/{name}").status_code == 404, name

@@ -1,0 +1,109 @@
+"""GET /films/<id>/ and .../state."""
+
+from collections.abc import Callable
+from typing import Any
+
+from accounts.models import AuditEntry
+from django.test import Client
+from fake_reader import SHARES, FakeReader, refusal
+from refusals import check_refusals
+from web_films import film_bytes
+from xrays import wording
+from xrays.models import Film, Reading
+
+from osteolens.card import load_card
+
+Send = Callable[..., Any]
+
+
+def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) -> None:
+    response = client.get(f"/films/{film.id}/")
+    assert response.status_code == 200
+    data = response.context["viewer_data"]
+    assert data["film"] == {
+        "id": str(film.id), "title": "knee.png", "url": f"/films/{film.id}/picture.png", "width": 120, "height": 160,
+    }  # fmt: skip
+    assert [model["model"] for model in data["models"]] == ["knee", "efficientnet", "yolov5"]
+    knee = data["models"][0]
+    reading = film.readings.get(model="knee")
+    assert {one["label"]: one["probability"] for one in knee["classes"]} == SHARES
+    url = f"/films/{film.id}/maps/{reading.pk}/osteoporosis.png"
+    assert knee["classes"][2]["map"] == {"url": url, "peak": 2.5}
+    assert (knee["classes"][2]["low"], knee["classes"][2]["high"]) == (0.1, 0.6)
+    assert knee["tScore"] | {"words": ""} == {
+        "estimate": -1.8, "low": -3.0, "high": -0.6, "zone": "osteopenia", "words": "",
+    }  # fmt: skip
+    assert knee["fused"] is None
+    assert knee["operatingPoints"] is None  # the card of this made-up answer is not at hand
+    assert knee["spreadWords"].startswith("4 of 5 models")
+    assert (data["state"], data["waiting"]) == ("answered", 0)
+    assert {name: len(table) for name, table in data["colourMaps"].items()} == {
+        "inferno": 256, "viridis": 256, "grey": 256,
+    }  # fmt: skip
+    assert AuditEntry.objects.filter(action="view", film_id=film.id).count() == 1
+
+
+def test_operating_points_come_from_the_card_that_answered(client: Client, film: Film, settings: Any) -> None:
+    card = load_card(settings.CARDS_FOLDER / "knee", check_weights=False)
+    film.readings.filter(model="knee").update(card_sha256=card.sha256)
+    main = client.get(f"/films/{film.id}/").context["main"]
+    assert main.operating_points["refer"] == card.operating_points.high_specificity.threshold
+    assert main.operating_points["low_suspicion"] == card.operating_points.high_sensitivity.threshold
+
+
+def test_other_pages_of_a_film_refuse(client: Client, stranger: Client, film: Film) -> None:
+    check_refusals(client, stranger, lambda film_id: f"/films/{film_id}/", "GET", film)
+    check_refusals(client, stranger, lambda film_id: f"/films/{film_id}/state", "GET", film)
+
+
+def test_scripts_in_texts_are_text(client: Client, send: Send) -> None:
+    evil = "</script><script>alert(1)</script>"
+    film_id = send(film_bytes(), "<img src=x onerror=alert(1)>.png", label_text=evil, note=evil).json()["id"]
+    for url in (f"/films/{film_id}/", "/films/", "/", f"/compare?films={film_id}&films={film_id}"):
+        page = client.get(url).content.decode()
+        assert "<script>alert" not in page, url
+        assert "<img src=x" not in page, url
+    policy = client.get("/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+def test_a_waiting_film_says_so(client: Client, send: Send, reader: FakeReader) -> None:
+    reader.go_away()
+    film_id = send(film_bytes()).json()["id"]
+    context = client.get(f"/films/{film_id}/").context
+    assert context["main"] is None
+    assert [one["message"] for one in context["waiting"]] == [wording.WAITING] * 3
+    state = client.get(f"/films/{film_id}/state").json()
+    assert (state["state"], state["answered"], state["waiting"]) == ("waiting", 0, 3)
+    assert {one["error"] for one in state["readings"]} == {wording.WAITING}  # not the server's address
+
+
+def test_a_refused_film_says_why(client: Client, send: Send, reader: FakeReader) -> None:
+    reader.faults["all"] = refusal(422, "unusable_image", "the picture is blank")
+    film_id = send(film_bytes()).json()["id"]
+    response = client.get(f"/films/{film_id}/")
+    assert response.context["film"].state == "refused"
+    assert [one["message"] for one in response.context["refused"]] == ["the picture is blank"] * 3
+
+
+def test_one_model_that_is_not_served_hides_nothing(client: Client, send: Send, reader: FakeReader) -> None:
+    reader.faults["knee"] = refusal(422, "unusable_image", "no")
+    film_id = send(film_bytes()).json()["id"]
+    context = client.get(f"/films/{film_id}/").context
+    assert (context["film"].state, context["film"].model) == ("answered", "efficientnet")
+    assert [one.model for one in context["readings"]] == ["efficientnet", "yolov5"]
+    assert Reading.objects.get(model="knee").error_code == "unusable_image"
+
+
+def test_the_page_asks_the_database_as_often_with_one_answer_as_with_many(
+    client: Client, film: Film, django_assert_num_queries: Any
+) -> None:
+    """Session, user, film, readings, audit line."""
+    with django_assert_num_queries(5):
+        client.get(f"/films/{film.id}/")
+    for _ in range(3):
+        client.post(f"/films/{film.id}/reread")
+    assert film.readings.count() == 12
+    with django_assert_num_queries(5):
+        client.get(f"/films/{film.id}/")

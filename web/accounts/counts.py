@@ -1,0 +1,34 @@
+"""What staff may know: numbers, never films."""
+
+from typing import Any
+
+from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models.functions import Coalesce
+from xrays.models import Film, Reading
+
+from accounts.models import User
+
+
+def people() -> list[Any]:
+    """Per account: username, is_active, last_login, films, bytes, last_upload."""
+    return list(
+        User.objects.values("username", "is_active", "last_login")
+        .annotate(films=Count("film"), bytes=Coalesce(Sum("film__bytes"), 0), last_upload=Max("film__uploaded_at"))
+        .order_by("username")
+    )
+
+
+def queue() -> dict[str, Any]:
+    """Films waiting, answered and refused, and since when the oldest question waits."""
+    states = Film.State
+    found = Film.objects.aggregate(**{state: Count("pk", filter=Q(state=state)) for state in states.values})
+    waiting = Reading.objects.filter(state=Reading.State.QUEUED)
+    return found | {"readings": waiting.count(), "oldest_waiting": waiting.aggregate(at=Min("asked_at"))["at"]}
+
+
+def models() -> list[Any]:
+    """Per model and version: how many answers."""
+    answered = Reading.objects.filter(state=Reading.State.ANSWERED)
+    return list(
+        answered.values("model", "model_version").annotate(answered=Count("pk")).order_by("model", "model_version")
+    )

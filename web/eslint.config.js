@@ -1,0 +1,19 @@
+import js from "@eslint/js";
+import globals from "globals";
+
+export default [
+  js.configs.recommended,
+  {
+    languageOptions: { ecmaVersion: 2024, sourceType: "module", globals: globals.browser },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      curly: ["error", "multi-line"],
+      eqeqeq: "error",
+      "max-lines": ["error", 260],
+      "no-eval": "error",
+      "no-var": "error",
+      "no-warning-comments": "error",
+      "prefer-const": "error",
+    },
+  },
+];

@@ -1,0 +1,13 @@
+"""What every template knows."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from osteolens import __version__
+
+RESEARCH_ONLY = "Research use only; not a medical device."
+
+
+def facts(_request: HttpRequest) -> dict[str, object]:
+    """Names that base.html and the upload page show."""
+    return {"RESEARCH_ONLY": RESEARCH_ONLY, "MAX_UPLOAD_MB": settings.MAX_UPLOAD_MB, "VERSION": __version__}

@@ -1,0 +1,81 @@
+"""What every request passes: its size, whose it is, and that nobody else's cache keeps the answer."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.deprecation import MiddlewareMixin
+
+from project.errors import error_json, refuse, wants_json
+
+View = Callable[..., HttpResponseBase]
+Respond = Callable[[HttpRequest], HttpResponseBase]
+DRAINED_BYTES = 256 * 1024**2
+_CHUNK = 1024**2
+
+
+def limit_body(get_response: Respond) -> Respond:
+    """Answer 413 to a body that is too large before anything parses it.
+
+    It is read to its end where that is in reach: a client that is cut off while it sends sees a broken connection
+    instead of the answer.
+    """
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        size = int(length) if length.isascii() and length.isdigit() else 0
+        if size <= settings.MAX_UPLOAD_BYTES + settings.FORM_BYTES:
+            return get_response(request)
+        if size <= DRAINED_BYTES:
+            while request.read(_CHUNK):
+                pass
+        hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
+        response = refuse(request, 413, "too_large", f"the request has {size / 1e6:.0f} MB", hint)
+        response["Connection"] = "close"
+        return response
+
+    return respond
+
+
+def keep_private(get_response: Respond) -> Respond:
+    """No cache keeps an answer unless its view says how."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return respond
+
+
+class LogInRequired(LoginRequiredMiddleware):
+    """Every view needs a log-in unless it says otherwise; the API has tokens of its own."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: View, view_args: tuple[object, ...], view_kwargs: dict[str, object]
+    ) -> HttpResponseBase | None:
+        """None to go on, or the way to the log-in page."""
+        if request.path.startswith("/api/"):
+            return None
+        answer: HttpResponseBase | None = super().process_view(request, view_func, view_args, view_kwargs)
+        if answer is not None and wants_json(request):
+            return error_json(401, "not_logged_in", "you are not logged in", "log in and send it again")
+        return answer
+
+
+class PasswordFirst(MiddlewareMixin):
+    """Who has a one-time password changes it before anything else."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: View, _args: tuple[object, ...], _kwargs: dict[str, object]
+    ) -> HttpResponse | None:
+        """None to go on, or the way to the page where the password is changed."""
+        if not getattr(view_func, "login_required", True) or request.path.startswith(("/api/", "/accounts/")):
+            return None
+        if not getattr(request.user, "must_change_password", False):
+            return None
+        if wants_json(request):
+            return error_json(403, "password_must_change", "your password is for one time", "change it and try again")
+        return redirect("accounts:password")

@@ -1,0 +1,32 @@
+"""Child processes that end together."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+
+_LOOK_SECONDS = 1.0
+
+
+def end_with_parent() -> None:
+    """End this process by SIGTERM once its parent is gone, however that died."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask a child, the leader of its own group, to end; after a while, end the whole group."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,165 @@
+"""Django's settings. The table of environment variables is in the README; `project.environment` checks them."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+
+from osteolens.image import MAX_BYTES
+from project.environment import Environment, MalformedSetting
+
+WEB = Path(__file__).parents[1]
+MEGABYTE = 1024**2
+LOOPBACK = "localhost,127.0.0.1,[::1]"
+
+_environment = Environment()
+try:
+    DEBUG = _environment.flag("OSTEOLENS_DEBUG")
+    DATA_FOLDER = _environment.folder("OSTEOLENS_DATA", "web_data")
+    DATABASES = {"default": _environment.database("DATABASE_URL", DATA_FOLDER / "osteolens.sqlite3")}
+    SECRET_KEY = _environment.secret_key("OSTEOLENS_SECRET_KEY", DATA_FOLDER / "secret_key")
+    ALLOWED_HOSTS = _environment.names("OSTEOLENS_ALLOWED_HOSTS", LOOPBACK, ".-:[]*")
+    BEHIND_TLS = _environment.flag("OSTEOLENS_BEHIND_TLS")
+    ADMIN_PASSWORD = _environment.text("OSTEOLENS_ADMIN_PASSWORD")
+    MODELS = _environment.names("OSTEOLENS_MODELS", "knee,efficientnet,yolov5", "_-.")
+    RETENTION_DAYS = _environment.number("OSTEOLENS_RETENTION_DAYS", 0, 0, 36500)
+    UPLOADS_PER_MINUTE = _environment.number("OSTEOLENS_UPLOADS_PER_MINUTE", 120, 1, 100_000)
+    MAX_UPLOAD_MB = _environment.number("OSTEOLENS_MAX_UPLOAD_MB", 64, 1, MAX_BYTES // MEGABYTE)
+    SERVER_URL = _environment.url("OSTEOLENS_URL")
+    SERVER_KEY = _environment.text("OSTEOLENS_KEY")
+    SERVER_KEY_FILE = _environment.file("OSTEOLENS_KEY_FILE")
+except MalformedSetting as error:
+    raise SystemExit(f"error: {error}") from None
+
+CARDS_FOLDER = WEB.parent / "weights"
+"""Model cards, for the operating points beside an answer; an answer whose card is not here goes without."""
+
+MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * MEGABYTE
+FORM_BYTES = MEGABYTE
+"""What a request may hold around its film."""
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "ninja",
+    "axes",
+    "accounts",
+    "xrays",
+    "reviews",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "project.middleware.keep_private",
+    "project.middleware.limit_body",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "project.middleware.LogInRequired",
+    "project.middleware.PasswordFirst",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [WEB / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "project.context.facts",
+            ],
+        },
+    },
+]
+
+# -- Accounts
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "xrays:upload"
+LOGOUT_REDIRECT_URL = "accounts:login"
+SESSION_COOKIE_AGE = timedelta(days=7) // timedelta(seconds=1)
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "project.errors.csrf_failure"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_CALLABLE = "accounts.lockout.answer"
+AXES_CLIENT_IP_CALLABLE = "accounts.audit.address"
+AXES_VERBOSE = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
+
+# -- Transport
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_HSTS_SECONDS = timedelta(days=365) // timedelta(seconds=1) if BEHIND_TLS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "blob:", "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = FORM_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
+
+# -- Static files: served as they lie in the source folders, so that nothing has to be collected or built
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [WEB / "static"] if (WEB / "static").is_dir() else []
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# -- The rest
+LANGUAGE_CODE = "en-gb"
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        # A refused request is the client's matter and would fill the log.
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "CRITICAL"},
+        "axes": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},
+    },
+}

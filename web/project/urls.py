@@ -1,0 +1,24 @@
+"""All addresses."""
+
+from accounts.views import staff
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from xrays.api import api
+
+from project import pages
+
+handler400 = "project.errors.bad_request"
+handler403 = "project.errors.forbidden"
+handler404 = "project.errors.not_found"
+
+urlpatterns = [
+    path("", include("xrays.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("reviews/", include("reviews.urls")),
+    path("staff/", staff, name="staff"),
+    path("api/", api.urls),
+    path("healthz", login_not_required(pages.health), name="healthz"),
+    path("manifest.webmanifest", login_not_required(pages.manifest), name="manifest"),
+    path("sw.js", login_not_required(pages.service_worker), name="service_worker"),
+    path("offline", login_not_required(pages.offline), name="offline"),
+]

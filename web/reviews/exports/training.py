@@ -1,0 +1,112 @@
+"""Films with the labels that reviewers gave them, as an archive that `train/` reads as it is."""
+
+import csv
+import io
+import statistics
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xrays import storage
+from xrays.models import Film
+
+from osteolens.labels import LABELS, label_from_t_score
+from reviews.exports.coco import file_name
+from reviews.models import Review
+
+TABLE, LEFT_OUT = "films.csv", "left_out.csv"
+COLUMNS = ("file", "label", "group", "t_score", "age", "sex", "weight_kg", "height_m", "format_family")
+_FACTS = ("age", "sex", "weight_kg", "height_m")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What reviewers say together of one film.
+
+    Attributes:
+        label: Empty where they do not say.
+        t_score: The measured one, or None.
+        problem: Why there is no label; empty where there is one.
+    """
+
+    label: str
+    t_score: float | None
+    problem: str = ""
+
+
+def truth_of(reviews: Sequence[Review]) -> Truth:
+    """The label of the median measured T-score where there is one, else the label that most reviewers say.
+
+    Args:
+        reviews: Of one film.
+    """
+    measured = [one.dxa_t_score for one in reviews if one.dxa_t_score is not None]
+    said = Counter(one.label_said for one in reviews if one.label_said)
+    if measured and set(said) <= set(LABELS):
+        score = statistics.median(measured)
+        return Truth(label_from_t_score(score), score)
+    first = said.most_common(2)
+    if not first:
+        return Truth("", None, "no review says a label")
+    if len(first) == 2 and first[0][1] == first[1][1]:
+        return Truth("", None, f"as many reviews say {first[0][0]} as {first[1][0]}")
+    return Truth(first[0][0], None)
+
+
+def archive(films: Iterable[tuple[Film, Truth]], *, group_by_label: bool) -> Iterator[bytes]:
+    """A zip file in parts: the films as 8-bit grey PNG, `films.csv`, and `left_out.csv` with films without a label.
+
+    Args:
+        films: Each once.
+        group_by_label: Films with the same free label are of one patient, and stay on one side of every split; else
+            each film is its own group.
+    """
+    stream = _Stream()
+    groups: dict[str, str] = {}
+    rows: list[list[Any]] = [list(COLUMNS)]
+    left_out: list[list[Any]] = [["film", "reason"]]
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as packed:
+        for film, truth in films:
+            try:
+                picture = None if truth.problem else storage.read(storage.folder(film.id) / storage.DISPLAY)
+            except storage.Gone:
+                continue  # deleted meanwhile
+            if picture is None:
+                left_out.append([film.id, truth.problem])
+                continue
+            packed.writestr(file_name(film), picture)
+            yield stream.take()
+            own = film.label_text if group_by_label and film.label_text else str(film.id)
+            group = groups.setdefault(own, f"patient-{len(groups) + 1}")
+            facts = [getattr(film, name) for name in _FACTS]
+            rows.append([file_name(film), truth.label, group, truth.t_score, *facts, film.format.lower()])
+        packed.writestr(TABLE, _csv(rows))
+        packed.writestr(LEFT_OUT, _csv(left_out))
+    yield stream.take()
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+class _Stream(io.RawIOBase):
+    """What a zip file is written to; it keeps nothing that was taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._parts.append(bytes(content))
+        return len(content)
+
+    def take(self) -> bytes:
+        """Everything since the last call."""
+        taken, self._parts = b"".join(self._parts), []
+        return taken

@@ -1,0 +1,135 @@
+"""The form of a review: blind, it asks for the reviewer's own label; with the answer in view, for a verdict on it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from xrays.forms import Text
+from xrays.models import Film, Reading
+
+from osteolens.labels import LABELS, label_from_t_score
+from reviews import regions
+from reviews.models import Review
+from reviews.regions import Mask
+
+CANNOT_TELL = "?"
+CLEARED = "none"
+LOWEST_T, HIGHEST_T = -10.0, 10.0
+_OPINIONS = ("true_label", "region")
+
+
+class ReviewForm(forms.Form):
+    """One form for both stages.
+
+    Attributes:
+        hidden: Whether the answer is hidden (or there is none): no verdict and no map can be asked for.
+        labels: What can be chosen.
+        mask: The drawn region, bool [H, W]; None where nothing was drawn or the region was cleared.
+    """
+
+    verdict = forms.ChoiceField(choices=Review.Verdict.choices, widget=forms.RadioSelect, label="The answer is")
+    true_label = forms.ChoiceField(required=False, label="True label, if known")
+    dxa_t_score = forms.FloatField(
+        required=False, min_value=LOWEST_T, max_value=HIGHEST_T, label="T-score from DXA, if known"
+    )
+    map_rating = forms.ChoiceField(
+        required=False, choices=Review.MapRating.choices, widget=forms.RadioSelect, label="The heat map is"
+    )
+    remark = Text(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    region = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None,
+        *,
+        film: Film,
+        reading: Reading | None,
+        hidden: bool,
+        review: Review | None,
+    ) -> None:
+        super().__init__(data, initial=_initial(review))
+        self.film, self.reading, self.hidden, self.review = film, reading, hidden, review
+        self.labels = labels_of(reading)
+        self.mask: Mask | None = None
+        labels = [(label, label) for label in self.labels]
+        field = self.fields["true_label"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101  # for the type
+        if hidden:
+            del self.fields["verdict"], self.fields["map_rating"]
+            field.label, field.required, field.widget = "What you see", True, forms.RadioSelect()
+            field.choices = [*labels, (CANNOT_TELL, "cannot tell")]
+        else:
+            field.choices = [("", "not known"), *labels]
+        self.fields["dxa_t_score"].widget.attrs["step"] = "0.1"
+
+    def clean_region(self) -> str:
+        """The text; the mask goes to `mask`."""
+        text = str(self.cleaned_data["region"])
+        if text and text != CLEARED:
+            try:
+                mask = regions.from_data_url(text, regions.size_of(self.film))
+            except ValueError as error:
+                raise ValidationError(str(error)) from None
+            self.mask = mask if mask.any() else None
+        return text
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what contradicts itself: figures and training tables are made from it."""
+        found = self.cleaned_data
+        score, label = found.get("dxa_t_score"), found.get("true_label", "")
+        measured = self._measured(score)
+        if measured and label not in ("", CANNOT_TELL, measured):
+            self.add_error(
+                "dxa_t_score", f"A T-score of {score:g} is {measured} by the WHO's limits, and you say {label}."
+            )
+        verdict, said = found.get("verdict"), self.said()
+        answer = self.reading.label if self.reading else ""
+        if verdict == Review.Verdict.RIGHT and said != answer:
+            self.add_error("verdict", f"You say that the answer, {answer}, is right, and that the film shows {said}.")
+        if verdict == Review.Verdict.WRONG and said == answer:
+            self.add_error("verdict", f"You say that the answer is wrong, and like it that the film shows {said}.")
+        return found
+
+    def said(self) -> str:
+        """The label that the review stands for: the given one, the T-score's, or the answer's where it is right."""
+        found = self.cleaned_data
+        label = found.get("true_label", "")
+        if label and label != CANNOT_TELL:
+            return str(label)
+        measured = self._measured(found.get("dxa_t_score"))
+        if measured or found.get("verdict") != Review.Verdict.RIGHT:
+            return measured
+        return self.reading.label if self.reading else ""
+
+    def given_verdict(self) -> str:
+        """As given; blind, it follows from the label."""
+        if not self.hidden:
+            return str(self.cleaned_data["verdict"])
+        said = self.said()
+        if not said:
+            return Review.Verdict.UNSURE
+        if self.reading is None:
+            return ""
+        return Review.Verdict.RIGHT if said == self.reading.label else Review.Verdict.WRONG
+
+    @property
+    def changes_opinion(self) -> bool:
+        """Whether label or region are not what they were."""
+        return any(name in self.changed_data for name in _OPINIONS)
+
+    def _measured(self, score: float | None) -> str:
+        label = label_from_t_score(score) if score is not None else ""
+        return label if label in self.labels else ""
+
+
+def labels_of(reading: Reading | None) -> Sequence[str]:
+    """The classes that a reviewer chooses from: the model's, in its order."""
+    return tuple(reading.row["probabilities"]) if reading else LABELS
+
+
+def _initial(review: Review | None) -> dict[str, Any]:
+    if review is None:
+        return {}
+    names = ("verdict", "true_label", "dxa_t_score", "map_rating", "remark")
+    return {name: getattr(review, name) for name in names}

@@ -1,0 +1,91 @@
+"""Films for reviewers: without name, label and note, and without the answer as long as it is hidden."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import User
+from django.urls import reverse
+from xrays import colours
+from xrays.models import Film, Reading
+from xrays.presenting import ReadingView, reading_view
+from xrays.readings import readings_of
+
+from reviews.access import has_seen
+from reviews.models import Review
+from reviews.regions import size_of
+
+
+@dataclass(frozen=True)
+class Case:
+    """A film as one reviewer meets it.
+
+    Attributes:
+        film: The film.
+        reading: The main answer; None while there is none.
+        review: What this reviewer said already.
+        shown: Whether the answer may be shown: after the own review, or when it was seen anyway.
+        seen: Whether it was seen before the own review.
+    """
+
+    film: Film
+    reading: Reading | None
+    review: Review | None
+    shown: bool
+    seen: bool
+
+
+def case_of(user: User, film: Film) -> Case:
+    """What this person may see of this film now."""
+    review = film.reviews.filter(reviewer=user).first()
+    reading = readings_of(film).main
+    seen = has_seen(user, film)
+    return Case(film, reading, review, reading is not None and (review is not None or seen), seen)
+
+
+def code_of(film: Film) -> str:
+    """What a film is called where its name must not be."""
+    return f"Film {str(film.id)[:8].upper()}"
+
+
+def answer_of(case: Case) -> ReadingView | None:
+    """The main answer, where it may be shown."""
+    return reading_view(case.film, case.reading) if case.reading and case.shown else None
+
+
+def others_of(case: Case, user: User) -> list[Review]:
+    """What others said, where it cannot influence this reviewer any more."""
+    may_see = case.review is not None or (case.film.owner_id == user.pk and case.seen)
+    return list(case.film.reviews.exclude(reviewer=user).select_related("reviewer").order_by("pk")) if may_see else []
+
+
+def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
+    """As `xrays.presenting.viewer_data`, with the main answer alone and addresses that reviewers may use."""
+    film = case.film
+    return {
+        "film": {
+            "title": code_of(film),
+            "url": reverse("reviews:picture", args=[film.id]),
+            "width": film.width,
+            "height": film.height,
+        },
+        "colourMaps": colours.AS_LISTS,
+        "models": [_viewer_model(film, answer)] if answer else [],
+    }
+
+
+def _viewer_model(film: Film, answer: ReadingView) -> dict[str, Any]:
+    classes = [
+        one | {"map": one["map"] | {"url": reverse("reviews:map", args=[film.id, answer.reading, one["label"]])}}
+        if one["map"]
+        else one
+        for one in answer.classes
+    ]
+    return {"model": answer.model, "version": answer.model_version, "label": answer.label, "classes": classes}
+
+
+def region_data(case: Case) -> dict[str, Any]:
+    """What the drawing page needs: the mask's size in pixels, and where the one drawn before is."""
+    width, height = size_of(case.film)
+    drawn = case.review is not None and case.review.region is not None
+    url = reverse("reviews:region", args=[case.film.id, case.review.pk]) if case.review and drawn else None
+    return {"width": width, "height": height, "url": url}

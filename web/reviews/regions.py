@@ -1,0 +1,65 @@
+"""Drawn regions: from the browser to a 1-bit PNG and back."""
+
+import base64
+import binascii
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from xrays.models import Film
+
+Mask = NDArray[np.bool_]
+LONGEST_SIDE = 1024
+PREFIX = "data:image/png;base64,"
+
+
+def size_of(film: Film) -> tuple[int, int]:
+    """Width and height of a film's region: its aspect ratio, at most `LONGEST_SIDE`."""
+    scale = min(1.0, LONGEST_SIDE / max(film.width, film.height))
+    return max(1, round(film.width * scale)), max(1, round(film.height * scale))
+
+
+def from_data_url(text: str, size: tuple[int, int]) -> Mask:
+    """What the drawing page sends: a PNG, white inside the region.
+
+    Args:
+        text: `data:image/png;base64,...`.
+        size: Width and height that it must have.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        ValueError: It is something else; the message says what.
+    """
+    if not text.startswith(PREFIX):
+        raise ValueError(f"The region is not a PNG: it starts with {text[:30]!r}, expected {PREFIX!r}.")
+    try:
+        content = base64.b64decode(text[len(PREFIX) :].encode("ascii", "replace"), validate=True)
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            if picture.size != size:
+                found = f"{picture.width} x {picture.height}"
+                raise ValueError(f"The region has {found} pixels, expected {size[0]} x {size[1]}.")
+            return np.asarray(picture.convert("L")) >= 128
+    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+        raise ValueError("The region is not a PNG that can be read; clear it and draw it again.") from None
+
+
+def to_png(mask: Mask) -> bytes:
+    """A 1-bit PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def from_png(content: bytes) -> Mask:
+    """The opposite of `to_png`."""
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        return np.asarray(picture.convert("1"), np.bool_)
+
+
+def at_size(mask: Mask, width: int, height: int) -> Mask:
+    """A mask on the film's own pixels, each as the nearest of the mask's."""
+    return np.asarray(cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST), np.bool_)

@@ -1,0 +1,61 @@
+"""A checked form becomes a review."""
+
+import uuid
+
+from accounts import audit
+from django.db import transaction
+from django.http import Http404
+from project.request import Request
+from xrays import storage
+from xrays.models import Film
+
+from reviews import regions
+from reviews.forms import CANNOT_TELL, ReviewForm
+from reviews.models import Review, region_file
+
+
+def save(request: Request, film: Film, form: ReviewForm) -> Review:
+    """Keep a review; the region's file is there before its row, and the old one goes after it.
+
+    A review stays blind as long as label and region are those that were given before the answer was shown.
+
+    Raises:
+        Http404: The film was deleted meanwhile.
+    """
+    found = form.cleaned_data
+    with transaction.atomic():
+        if not Film.objects.select_for_update().filter(pk=film.id).exists():
+            raise Http404("deleted meanwhile")
+        review = Review.objects.filter(film=film, reviewer=request.user).first()
+        new = review is None
+        if review is None:
+            review = Review(film=film, reviewer=request.user, blind=form.hidden)
+        elif not form.hidden and form.changes_opinion:
+            review.blind = False
+        old = review.region_path
+        review.reading = form.reading
+        review.verdict = form.given_verdict()
+        review.true_label = found["true_label"].replace(CANNOT_TELL, "")
+        review.dxa_t_score = found["dxa_t_score"]
+        review.label_said = form.said()
+        review.remark = found["remark"]
+        if not form.hidden:
+            review.map_rating = found["map_rating"]
+        if found["region"]:
+            review.region = _store(film, form)
+        review.save()
+        if found["region"]:
+            review.scores.all().delete()
+    if found["region"] and old:
+        old.unlink(missing_ok=True)
+    changed = "new" if new else f"changed: {', '.join(form.changed_data) or 'nothing'}"
+    audit.record(request, "review", film.id, f"{changed}{', blind' if review.blind else ''}")
+    return review
+
+
+def _store(film: Film, form: ReviewForm) -> uuid.UUID | None:
+    if form.mask is None:
+        return None
+    region = uuid.uuid4()
+    storage.write(region_file(film.id, region), regions.to_png(form.mask))
+    return region

@@ -1,0 +1,200 @@
+"""What all reviews together say: counts, agreement, and how the maps lie to the regions."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from uuid import UUID
+
+import numpy as np
+from accounts.models import User
+from xrays.models import Reading
+
+from osteolens.agreement import Floats
+from osteolens.labels import LABELS
+from reviews import access
+from reviews.agreement import Agreement, Figure, Ratings, agreement, agreement_of_all, draw, mean
+from reviews.models import MapScore, Review
+from reviews.readings import current_readings
+from reviews.scoring import scores_of
+
+Said = Callable[[Review], str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two raters, and how far they agree; `blind` counts reviews alone that were given before the answer was seen."""
+
+    first: str
+    second: str
+    all: Agreement
+    blind: Agreement
+
+
+@dataclass(frozen=True)
+class Among:
+    """Agreement of reviewers about one question."""
+
+    question: str
+    pairs: list[Pair]
+    fleiss: Figure
+    fleiss_blind: Figure
+
+
+@dataclass(frozen=True)
+class ModelMaps:
+    """How one model's maps lie to the drawn regions: means over films, each the mean over its regions."""
+
+    model: str
+    regions: int
+    pointing: Figure
+    mass: Figure
+    iou: Figure
+    area: Figure
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The whole page.
+
+    Attributes:
+        films: With at least one review.
+        reviews: All of them, and how many blind.
+        verdicts: Number of reviews by verdict.
+        ratings: Number of reviews by rating of the map.
+        right: Share of right answers among right and wrong ones; of a film with several reviews their mean.
+    """
+
+    films: int
+    reviews: int
+    blind: int
+    reviewers: int
+    verdicts: dict[str, int]
+    ratings: dict[str, int]
+    right: Figure
+    among: list[Among]
+    with_models: list[Pair]
+    maps: list[ModelMaps]
+
+
+def summary_for(user: User) -> Summary:
+    """All figures about the reviews that this person may see together."""
+    films = access.films_summed_up(user)
+    found = Review.objects.filter(film__in=films).select_related("reviewer").order_by("pk")
+    reviews = list(found)
+    readings = current_readings(films.filter(reviews__isnull=False))
+    table = _Table(reviews)
+    return Summary(
+        films=len(table.films),
+        reviews=len(reviews),
+        blind=sum(one.blind for one in reviews),
+        reviewers=len(table.reviewers),
+        verdicts=_counted(Review.Verdict.choices, (one.verdict for one in reviews)),
+        ratings=_counted(Review.MapRating.choices, (one.map_rating for one in reviews)),
+        right=mean(table.per_film((one.film_id, _rightness(one)) for one in reviews), table.weights),
+        among=[table.among("label", _label), table.among("rating of the map", _rating)],
+        with_models=table.with_models(readings),
+        maps=table.maps(scores_of(found, readings)),
+    )
+
+
+class _Table:
+    """Reviews by reviewer and film. All figures share one set of resamples of the films."""
+
+    def __init__(self, reviews: Sequence[Review]) -> None:
+        self.reviews = reviews
+        self.films = {film: row for row, film in enumerate(dict.fromkeys(one.film_id for one in reviews))}
+        self.reviewers = sorted({one.reviewer.username for one in reviews})
+        self.weights = draw(len(self.films))
+
+    def among(self, question: str, said: Said) -> Among:
+        labels = _ordered(said(one) for one in self.reviews)
+        rows, blind = (self._rows(said, labels, blind=only) for only in (False, True))
+        return Among(
+            question,
+            [
+                Pair(
+                    a,
+                    b,
+                    agreement(rows[a], rows[b], len(labels), self.weights),
+                    agreement(blind[a], blind[b], len(labels), self.weights),
+                )
+                for a, b in combinations(self.reviewers, 2)
+            ],
+            agreement_of_all(list(rows.values()), len(labels), self.weights),
+            agreement_of_all(list(blind.values()), len(labels), self.weights),
+        )
+
+    def with_models(self, readings: Sequence[Reading]) -> list[Pair]:
+        labels = _ordered([*map(_label, self.reviews), *(one.label for one in readings)])
+        rows, blind = (self._rows(_label, labels, blind=only) for only in (False, True))
+        models: dict[str, Ratings] = {}
+        for one in readings:
+            if one.film_id in self.films:
+                row = models.setdefault(one.model, np.full(len(self.films), -1))
+                row[self.films[one.film_id]] = labels.index(one.label)
+        return [
+            Pair(
+                person,
+                model,
+                agreement(rows[person], given, len(labels), self.weights),
+                agreement(blind[person], given, len(labels), self.weights),
+            )
+            for model, given in sorted(models.items())
+            for person in self.reviewers
+        ]
+
+    def maps(self, scores: Sequence[MapScore]) -> list[ModelMaps]:
+        by_model: dict[str, list[MapScore]] = {}
+        for score in scores:
+            by_model.setdefault(score.reading.model, []).append(score)
+        return [
+            ModelMaps(
+                model,
+                len(found),
+                *(
+                    mean(self.per_film((one.reading.film_id, getattr(one, name)) for one in found), self.weights)
+                    for name in ("pointing", "mass", "iou", "area")
+                ),
+            )
+            for model, found in sorted(by_model.items())
+        ]
+
+    def per_film(self, values: Iterable[tuple[UUID, float | None]]) -> Floats:
+        """The mean of each film's values, float64 [N]; NaN where it has none."""
+        sums, counts = np.zeros(len(self.films)), np.zeros(len(self.films))
+        for film, value in values:
+            if value is not None and film in self.films:
+                sums[self.films[film]] += value
+                counts[self.films[film]] += 1
+        return np.asarray(sums / np.where(counts > 0, counts, np.nan))
+
+    def _rows(self, said: Said, labels: Sequence[str], *, blind: bool) -> dict[str, Ratings]:
+        rows = {person: np.full(len(self.films), -1) for person in self.reviewers}
+        for one in self.reviews:
+            if said(one) and (one.blind or not blind):
+                rows[one.reviewer.username][self.films[one.film_id]] = labels.index(said(one))
+        return rows
+
+
+def _label(review: Review) -> str:
+    return review.label_said
+
+
+def _rating(review: Review) -> str:
+    return review.map_rating
+
+
+def _rightness(review: Review) -> float | None:
+    return {Review.Verdict.RIGHT: 1.0, Review.Verdict.WRONG: 0.0}.get(Review.Verdict(review.verdict or "unsure"))
+
+
+def _ordered(labels: Iterable[str]) -> list[str]:
+    """Those that occur, ours first and from mild to severe."""
+    found = set(labels) - {""}
+    return [*(label for label in LABELS if label in found), *sorted(found - set(LABELS))]
+
+
+def _counted(choices: Iterable[tuple[str, str]], values: Iterable[str]) -> dict[str, int]:
+    counts = Counter(values)
+    return {words: counts[value] for value, words in choices}

@@ -1,0 +1,69 @@
+"""Reviews as files."""
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from uuid import UUID
+
+from accounts import audit
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+from project.context import RESEARCH_ONLY
+from project.request import Request
+from xrays import sending, tables
+from xrays.models import Film
+
+from reviews import access
+from reviews.exports import coco as coco_json
+from reviews.exports import table, training
+from reviews.exports.training import Truth, truth_of
+from reviews.models import Review
+from reviews.scoring import scores_of
+
+
+@require_safe
+def export_csv(request: Request) -> HttpResponseBase:
+    """Every review that the person may see, as a table."""
+    reviews = _reviews(request)
+    readings = [one.reading for one in reviews if one.reading]
+    audit.record(request, "export", detail=f"table of {len(reviews)} reviews")
+    rows = table.rows(reviews, scores_of(reviews, list(dict.fromkeys(readings))))
+    return tables.csv_response("reviews.csv", table.COLUMNS, rows)
+
+
+@require_safe
+def export_coco(request: Request) -> HttpResponseBase:
+    """Their regions as COCO JSON."""
+    found = coco_json.coco(_reviews(request).exclude(region=None), f"OsteoLens reviews. {RESEARCH_ONLY}")
+    audit.record(request, "export", detail=f"{len(found['annotations'])} regions")
+    return sending.download(json.dumps(found).encode(), "reviews.json", "application/json")
+
+
+@require_safe
+def export_training(request: Request) -> HttpResponseBase:
+    """The person's own reviewed films with the reviewers' labels; never films of others."""
+    own = Film.objects.filter(owner=request.user)
+    truths = dict(_truths(Review.objects.filter(film__in=own).order_by("film", "pk")))
+    labelled = [film_id for film_id, truth in truths.items() if not truth.problem]
+    if not labelled:
+        messages.error(request, "There is nothing to train from yet: no film of yours has a review that says a label.")
+        return redirect("reviews:summary")
+    audit.record_all(request, "export", [film.id for film in own.filter(pk__in=labelled)], "training table")
+    films = ((film, truths[film.id]) for film in own.filter(pk__in=truths).order_by("uploaded_at", "pk").iterator())
+    parts = training.archive(films, group_by_label=request.GET.get("group") == "label")
+    response = StreamingHttpResponse(parts, content_type="application/zip")
+    response["Content-Disposition"] = 'attachment; filename="training.zip"'
+    return response
+
+
+def _truths(reviews: QuerySet[Review]) -> Iterator[tuple[UUID, Truth]]:
+    for film_id, found in groupby(reviews, key=lambda one: one.film_id):
+        yield film_id, truth_of(list(found))
+
+
+def _reviews(request: Request) -> QuerySet[Review]:
+    reviews = Review.objects.filter(film__in=access.films_summed_up(request.user))
+    return reviews.select_related("film", "reviewer", "reading").order_by("film__uploaded_at", "film", "pk")

@@ -1,0 +1,49 @@
+"""Pictures for reviewers; each goes through the check whether they may see it."""
+
+from uuid import UUID
+
+from django.http import Http404, HttpResponseBase
+from django.views.decorators.http import require_safe
+from project.request import Request
+from xrays import exporting, sending, storage
+from xrays.models import Reading
+
+from reviews import access
+from reviews.models import Review
+from reviews.presenting import case_of, others_of
+
+
+@require_safe
+def picture(request: Request, film_id: UUID) -> HttpResponseBase:
+    """The film as shown."""
+    film = access.film_for(request.user, film_id)
+    return sending.picture(request, storage.folder(film.id) / storage.DISPLAY, "image/png")
+
+
+@require_safe
+def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
+    """A small JPEG of it."""
+    film = access.film_for(request.user, film_id)
+    return sending.picture(request, storage.folder(film.id) / storage.THUMB, "image/jpeg")
+
+
+@require_safe
+def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpResponseBase:
+    """A class's map; not while the answer is hidden."""
+    case = case_of(request.user, access.film_for(request.user, film_id))
+    found = case.film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first() if case.shown else None
+    path = exporting.map_path(found, label) if found else None
+    if path is None:
+        raise Http404("no such map, or not yet")
+    return sending.picture(request, path, "image/png")
+
+
+@require_safe
+def region(request: Request, film_id: UUID, review: int) -> HttpResponseBase:
+    """A drawn region: one's own, and somebody else's once it cannot influence the own review."""
+    case = case_of(request.user, access.film_for(request.user, film_id))
+    visible: list[Review] = [*([case.review] if case.review else []), *others_of(case, request.user)]
+    path = next((one.region_path for one in visible if one.pk == review), None)
+    if path is None:
+        raise Http404("no such region, or not yet")
+    return sending.picture(request, path, "image/png")

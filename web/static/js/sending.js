@@ -1,0 +1,63 @@
+/**
+ * One film to the server, with its progress; without a network it goes to the outbox.
+ *
+ * @import { Refusal } from "./outbox.js"
+ * @typedef {{id: string, url: string, thumb: string, state: string, label: string | null, triage: string | null,
+ *            duplicate_of: string | null}} Taken
+ */
+
+/** The network is gone: the film can wait in the outbox. */
+export class Offline extends Error {}
+
+/** The server has said why it does not take the film. */
+export class Refused extends Error {
+  /** @param {Refusal} refusal */
+  constructor(refusal) {
+    super(refusal.message);
+    this.hint = refusal.hint ?? "";
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {FormData} body
+ * @param {string} token
+ * @param {(share: number) => void} progress called with 0 to 1
+ * @returns {Promise<Taken>}
+ */
+export function send(url, body, token, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    request.setRequestHeader("X-CSRFToken", token);
+    request.upload.onprogress = (event) => progress(event.lengthComputable ? event.loaded / event.total : 0);
+    request.onerror = () => reject(new Offline("no network"));
+    request.onload = () => {
+      const answer = parsed(request.responseText);
+      if (request.status < 300 && answer?.id) resolve(answer);
+      else reject(new Refused(answer?.error ?? unexpected(request.status)));
+    };
+    request.send(body);
+  });
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // a page instead of JSON: `unexpected` says what its status means
+  }
+}
+
+/**
+ * @param {number} status
+ * @returns {Refusal}
+ */
+function unexpected(status) {
+  if (status === 413) return { code: "too_large", message: "The file is too large for this server.", hint: "" };
+  if (status === 403 || status === 200) {
+    return { code: "logged_out", message: "You are no longer logged in.", hint: "Reload the page and log in again." };
+  }
+  return { code: "failed", message: `The server answered with status ${status}.`, hint: "Try again in a minute." };
+}

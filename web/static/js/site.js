@@ -1,0 +1,90 @@
+/** What every page has: the theme's switch, questions before something is lost, the outbox, the service worker. */
+import { empty, flush, lastSent, reach, remember, waiting } from "./outbox.js";
+
+const { user, offlinePage } = document.body.dataset;
+const notice = document.getElementById("notice");
+
+document.addEventListener("click", (event) => {
+  const button = event.target instanceof Element && event.target.closest("[data-theme-switch]");
+  if (!button) return;
+  const dark = document.documentElement.dataset.theme
+    ? document.documentElement.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("osteolens.theme", document.documentElement.dataset.theme);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!(form instanceof HTMLFormElement)) return;
+  const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+  else if ("logout" in form.dataset) void leave(event, form);
+});
+
+/**
+ * Log out: films that were not sent yet are named before they are forgotten.
+ *
+ * @param {SubmitEvent} event
+ * @param {HTMLFormElement} form
+ */
+async function leave(event, form) {
+  event.preventDefault();
+  const films = (await waiting()).length;
+  if (films && !confirm(`${films} of your films wait to be sent. Log out and forget them?`)) return;
+  await empty();
+  form.submit();
+}
+
+/** What this page shows is from then; films that were sent later are missing in it. */
+let shown = performance.timeOrigin;
+
+async function sendWaiting() {
+  const { refused } = await flush();
+  await count();
+  if (!refused && (await lastSent()) < shown) return;
+  shown = Date.now();
+  say(refused ? "A waiting film was refused; the upload page says why." : "The waiting films were sent.");
+  document.dispatchEvent(new Event("outbox-sent"));
+}
+
+async function count() {
+  const films = (await waiting()).filter((film) => !film.refused).length;
+  document.querySelectorAll("[data-waiting]").forEach((badge) => {
+    badge.textContent = films ? `${films} waiting` : "";
+    badge.toggleAttribute("hidden", !films);
+  });
+}
+
+/** The browser's word for being online comes before the server can be reached, so it is asked. */
+async function comeBack() {
+  if (navigator.onLine && (await reach("/healthz"))?.ok) location.reload();
+}
+
+/** @param {string} words */
+function say(words) {
+  if (notice) notice.textContent = words;
+  notice?.toggleAttribute("hidden", !words);
+}
+
+const offline = () => say(navigator.onLine ? "" : "You are offline. Films that you add are kept here and sent later.");
+window.addEventListener("offline", offline);
+document.addEventListener("outbox", () => void count());
+
+if (user) {
+  await remember(user);
+  window.addEventListener("online", () => void sendWaiting());
+  void sendWaiting();
+} else if (offlinePage && offlinePage !== location.pathname) {
+  // The offline page stands where another page was asked for.
+  window.addEventListener("online", () => void comeBack());
+  setInterval(() => void comeBack(), 2000);
+}
+if (!navigator.onLine) offline();
+else window.addEventListener("online", offline);
+
+if ("serviceWorker" in navigator) {
+  navigator.serviceWorker.register("/sw.js", { type: "module", scope: "/" }).catch((error) => {
+    console.info("no offline page in this browser:", error);
+  });
+}

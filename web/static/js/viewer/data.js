@@ -1,0 +1,66 @@
+/**
+ * What the film's page hands to the viewer, and how its maps are read.
+ *
+ * @typedef {[number, number, number]} Colour red, green, blue: 0 to 255
+ * @typedef {{url: string, peak: number}} MapFile a grey PNG over the whole film; 255 in it is `peak`
+ * @typedef {{label: string, probability: number, map: MapFile | null}} Class
+ * @typedef {{model: string, version: string, label: string, classes: Class[]}} Reading
+ * @typedef {{url: string, width: number, height: number, title: string}} Film sizes in pixels
+ * @typedef {{film: Film, colourMaps: Record<string, Colour[]>, models: Reading[]}} ViewerData
+ * @typedef {{levels: Uint8ClampedArray, width: number, height: number}} Levels one byte a pixel, 255 at the maximum
+ */
+
+/**
+ * The JSON of a data block that Django's `json_script` wrote.
+ *
+ * @param {string} id of the script element
+ * @returns {any}
+ */
+export function dataBlock(id) {
+  const block = document.getElementById(id);
+  if (!block) throw new Error(`the page has no data block "${id}"`);
+  return JSON.parse(block.textContent ?? "");
+}
+
+/** @type {Map<string, Promise<Levels>>} */
+const read = new Map();
+
+/**
+ * The levels of a map; each file is fetched and decoded once.
+ *
+ * @param {string} url of the grey PNG
+ * @returns {Promise<Levels>} fails where the picture cannot be had
+ */
+export function mapLevels(url) {
+  let levels = read.get(url);
+  if (!levels) {
+    levels = decode(url);
+    read.set(url, levels);
+    levels.catch(() => read.delete(url));
+  }
+  return levels;
+}
+
+/** @param {string} url */
+async function decode(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const pen = context(Object.assign(document.createElement("canvas"), { width, height }));
+  pen.drawImage(image, 0, 0);
+  const pixels = pen.getImageData(0, 0, width, height).data;
+  const levels = new Uint8ClampedArray(width * height);
+  for (let i = 0; i < levels.length; i += 1) levels[i] = pixels[4 * i];
+  return { levels, width, height };
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @returns {CanvasRenderingContext2D}
+ */
+export function context(canvas) {
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  if (!pen) throw new Error("this browser gives no canvas to draw the heat map on");
+  return pen;
+}

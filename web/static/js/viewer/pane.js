@@ -1,0 +1,86 @@
+/**
+ * One pane of the stage: a film and its heat map, under one transform, and so in register at every zoom.
+ *
+ * @import { Colour, Film, MapFile, Reading } from "./data.js"
+ * @import { View } from "./view.js"
+ */
+import { mapLevels } from "./data.js";
+import { paint } from "./colour.js";
+
+export class Pane {
+  /**
+   * @param {HTMLElement} root has `.layers` with an `img.film` and a `canvas.map`, and `.caption`
+   * @param {Film} film
+   * @param {View} view
+   */
+  constructor(root, film, view) {
+    this.root = root;
+    this.film = film;
+    this.view = view;
+    this.layers = /** @type {HTMLElement} */ (root.querySelector(".layers"));
+    this.canvas = /** @type {HTMLCanvasElement} */ (root.querySelector("canvas.map"));
+    this.picture = /** @type {HTMLImageElement} */ (root.querySelector("img.film"));
+    this.caption = /** @type {HTMLElement} */ (root.querySelector(".caption"));
+    this.asked = "";
+    this.layers.style.width = `${film.width}px`;
+    this.layers.style.height = `${film.height}px`;
+    if (!this.picture.src) this.picture.src = film.url;
+    view.addEventListener("change", () => this.place());
+    new ResizeObserver(() => this.place()).observe(root);
+  }
+
+  /** Pixels of the screen for one pixel of the film. */
+  get scale() {
+    const { clientWidth, clientHeight } = this.root;
+    return Math.min(clientWidth / this.film.width, clientHeight / this.film.height) * this.view.zoom;
+  }
+
+  place() {
+    const { film, view, scale } = this;
+    const left = Math.round(this.root.clientWidth / 2 - view.x * film.width * scale);
+    const top = Math.round(this.root.clientHeight / 2 - view.y * film.height * scale);
+    this.layers.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
+  }
+
+  /**
+   * A place of the screen as shares of the film.
+   *
+   * @param {{clientX: number, clientY: number}} event
+   */
+  onFilm(event) {
+    const { film, view, scale } = this;
+    const box = this.root.getBoundingClientRect();
+    return {
+      x: view.x + (event.clientX - box.left - box.width / 2) / (film.width * scale),
+      y: view.y + (event.clientY - box.top - box.height / 2) / (film.height * scale),
+    };
+  }
+
+  /**
+   * Show the map of a class, or none where this reading has no such class.
+   *
+   * @param {Reading | undefined} reading
+   * @param {string} label
+   * @param {Colour[]} table
+   * @param {number} threshold 0 to 1
+   */
+  async show(reading, label, table, threshold) {
+    const file = reading?.classes.find((one) => one.label === label)?.map;
+    this.caption.textContent = reading ? `${reading.model} ${reading.version} · ${words(label, file)}` : "no answer";
+    this.asked = file?.url ?? "";
+    this.canvas.hidden = !file;
+    if (!file) return;
+    const levels = await mapLevels(file.url);
+    // Another class may have been chosen while this one was on its way.
+    if (this.asked === file.url) paint(this.canvas, levels, table, threshold);
+  }
+}
+
+/**
+ * @param {string} label
+ * @param {MapFile | null | undefined} file
+ */
+function words(label, file) {
+  if (!file) return `no map for ${label}`;
+  return file.peak > 0 ? `map for ${label}, maximum ${file.peak.toPrecision(2)}` : `nothing speaks for ${label}: its map is empty`;
+}

@@ -1,0 +1,256 @@
+/**
+ * The viewer: one film with the answers of several models, or two films side by side.
+ *
+ * @import { Film, Reading, ViewerData } from "./data.js"
+ * @import { Settings } from "./settings.js"
+ * @import { Tool } from "./gestures.js"
+ */
+import { paintBar } from "./colour.js";
+import { mapLevels } from "./data.js";
+import { listen as listenToGestures } from "./gestures.js";
+import { listen as listenToKeys } from "./keys.js";
+import { Levels } from "./levels.js";
+import { Pane } from "./pane.js";
+import { load, save } from "./settings.js";
+import { View } from "./view.js";
+
+export class Viewer {
+  view = new View();
+  settings = load();
+  /** @type {Tool} */
+  tool = "move";
+  sideBySide = false;
+  /** @type {Pane[]} */
+  panes = [];
+
+  /**
+   * @param {HTMLElement} root holds the stage and the controls
+   * @param {ViewerData[]} films
+   */
+  constructor(root, films) {
+    this.root = root;
+    this.films = films;
+    this.stage = this.find("#stage");
+    this.levels = new Levels(this.stage);
+    const first = films.flatMap((data) => data.models)[0];
+    this.model = first?.model ?? "";
+    this.label = first?.label ?? "";
+    /** Every class that any model has, in the order of the buttons. */
+    this.labels = this.inputs("label").map((input) => input.value);
+    if (!films[0].colourMaps[this.settings.colours]) this.settings.colours = Object.keys(films[0].colourMaps)[0];
+    listenToGestures(this.stage, () => this.panes, this.view, this.levels, () => this.tool);
+    listenToKeys(root, this);
+    this.listenToControls();
+    this.render();
+    // The other classes and models come while the film is being looked at.
+    const classes = films.flatMap((data) => data.models).flatMap((reading) => reading.classes);
+    setTimeout(() => classes.forEach(({ map }) => map && mapLevels(map.url).catch(console.warn)), 200);
+  }
+
+  listenToControls() {
+    this.root.addEventListener("input", (event) => {
+      const input = event.target;
+      if (!(input instanceof HTMLInputElement || input instanceof HTMLSelectElement)) return;
+      if (input.id === "opacity") this.change({ opacity: Number(input.value) / 100 });
+      if (input.id === "threshold") this.change({ threshold: Number(input.value) / 100 });
+      if (input.id === "colours") this.change({ colours: input.value });
+      if (input.id === "map-on") this.toggleMap();
+      if (input.name === "label") this.pickLabel(input.value);
+      if (input.name === "model") this.pickModel(input.value);
+    });
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      "zoom-in": () => this.view.zoomBy(1.5),
+      "zoom-out": () => this.view.zoomBy(1 / 1.5),
+      window: () => this.toggleTool(),
+      invert: () => this.levels.invert(),
+      reset: () => this.reset(),
+      side: () => this.toggleSideBySide(),
+      help: () => this.help(),
+    };
+    this.root.addEventListener("click", (event) => {
+      const button = event.target instanceof Element && event.target.closest("[data-do]");
+      if (button instanceof HTMLElement) actions[button.dataset.do ?? ""]?.();
+    });
+    this.stage.addEventListener("levels", () => this.press("invert", this.levels.state.inverted));
+  }
+
+  /** Keys act from the start; the ring is for those who come here by key. */
+  takeKeys() {
+    const quietly = /** @type {FocusOptions} */ ({ preventScroll: true, focusVisible: false });
+    this.stage.focus(quietly);
+  }
+
+  /** @param {Partial<Settings>} changed */
+  change(changed) {
+    const redraw = "threshold" in changed || "colours" in changed;
+    Object.assign(this.settings, changed);
+    this.settings.opacity = Math.min(1, Math.max(0, this.settings.opacity));
+    save(this.settings);
+    if (redraw) this.render();
+    else this.shade();
+  }
+
+  toggleMap() {
+    this.change({ mapOn: !this.settings.mapOn });
+    this.say(`heat map ${this.settings.mapOn ? "on" : "off"}`);
+  }
+
+  toggleTool() {
+    this.tool = this.tool === "move" ? "window" : "move";
+    this.stage.classList.toggle("windowing", this.tool === "window");
+    this.press("window", this.tool === "window");
+    this.stage.dispatchEvent(new Event("tool"));
+    this.say(this.tool === "window" ? "a drag sets brightness and contrast" : "a drag moves the film");
+  }
+
+  toggleSideBySide() {
+    if (this.films.length > 1 || this.films[0].models.length < 2) return;
+    this.sideBySide = !this.sideBySide;
+    this.press("side", this.sideBySide);
+    this.render();
+    this.say(this.sideBySide ? "all models side by side" : `model ${this.model}`);
+  }
+
+  nextModel() {
+    const models = this.inputs("model").map((input) => input.value);
+    if (models.length) this.pickModel(models[(models.indexOf(this.model) + 1) % models.length]);
+  }
+
+  /** @param {string | undefined} label */
+  pickLabel(label) {
+    if (!label) return;
+    this.label = label;
+    this.render();
+    this.say(`heat map for ${label}`);
+  }
+
+  /** @param {string} model */
+  pickModel(model) {
+    this.model = model;
+    this.render();
+    this.say(`model ${model}`);
+  }
+
+  reset() {
+    this.view.fit();
+    this.levels.reset();
+    this.say("the film as it came");
+  }
+
+  help() {
+    const dialog = document.getElementById("keys");
+    if (dialog instanceof HTMLDialogElement) dialog.showModal();
+  }
+
+  /** @returns {{film: Film, reading: Reading | undefined}[]} what each pane shows */
+  slots() {
+    const [{ film, models }] = this.films;
+    if (this.sideBySide) return models.map((reading) => ({ film, reading }));
+    return this.films.map((data) => ({ film: data.film, reading: data.models.find((one) => one.model === this.model) }));
+  }
+
+  /** Bring panes, colour bar, figures and controls to the present choice. */
+  render() {
+    const slots = this.slots();
+    const table = this.films[0].colourMaps[this.settings.colours];
+    slots.forEach(({ film, reading }, i) => {
+      this.panes[i] ??= new Pane(this.paneElement(i), film, this.view);
+      this.panes[i].show(reading, this.label, table, this.settings.threshold).catch((error) => {
+        console.error(error);
+        this.panes[i].caption.textContent = "The heat map could not be loaded. Reload the page to try again.";
+      });
+    });
+    this.panes.forEach((pane, i) => (pane.root.hidden = i >= slots.length));
+    this.stage.dataset.panes = String(slots.length);
+    const bar = this.root.querySelector("#bar");
+    if (bar instanceof HTMLCanvasElement) paintBar(bar, table, this.settings.threshold);
+    document.querySelectorAll("[data-figures]").forEach((figures) => {
+      if (figures instanceof HTMLElement) figures.hidden = figures.dataset.figures !== this.model;
+    });
+    this.levels.apply();
+    this.shade();
+  }
+
+  /** Opacity alone: a number for the compositor, nothing is drawn. */
+  shade() {
+    const { opacity, mapOn } = this.settings;
+    for (const pane of this.panes) {
+      pane.canvas.style.opacity = String(opacity);
+      pane.canvas.style.visibility = mapOn ? "" : "hidden";
+    }
+    this.syncControls();
+    this.root.dispatchEvent(new Event("shown"));
+  }
+
+  syncControls() {
+    const { opacity, threshold, colours, mapOn } = this.settings;
+    this.fill("opacity", opacity);
+    this.fill("threshold", threshold);
+    const select = this.root.querySelector("#colours");
+    if (select instanceof HTMLSelectElement) select.value = colours;
+    const box = this.root.querySelector("#map-on");
+    if (box instanceof HTMLInputElement) box.checked = mapOn;
+    this.inputs("label").forEach((input) => (input.checked = input.value === this.label));
+    this.inputs("model").forEach((input) => (input.checked = input.value === this.model));
+  }
+
+  /**
+   * @param {string} id of a slider
+   * @param {number} share 0 to 1
+   */
+  fill(id, share) {
+    const percent = Math.round(share * 100);
+    const slider = this.root.querySelector(`#${id}`);
+    if (!(slider instanceof HTMLInputElement)) return;
+    slider.value = String(percent);
+    slider.setAttribute("aria-valuetext", `${percent}%`);
+    const shown = this.root.querySelector(`output[for=${id}]`);
+    if (shown) shown.textContent = `${percent}%`;
+  }
+
+  /**
+   * The pane's element: the page has the first ones, further ones are copies.
+   *
+   * @param {number} index
+   */
+  paneElement(index) {
+    const there = this.stage.querySelectorAll(".pane");
+    if (there[index] instanceof HTMLElement) return there[index];
+    const copy = /** @type {HTMLElement} */ (there[0].cloneNode(true));
+    there[there.length - 1].after(copy);
+    return copy;
+  }
+
+  /**
+   * @param {string} action of a button that stays pressed
+   * @param {boolean} pressed
+   */
+  press(action, pressed) {
+    this.root.querySelector(`[data-do=${action}]`)?.setAttribute("aria-pressed", String(pressed));
+  }
+
+  /** @param {string} text for people who listen to the page */
+  say(text) {
+    const live = document.getElementById("said");
+    if (live) live.textContent = text;
+  }
+
+  /**
+   * @param {string} selector
+   * @returns {HTMLElement}
+   */
+  find(selector) {
+    const found = this.root.querySelector(selector);
+    if (!(found instanceof HTMLElement)) throw new Error(`the viewer has no ${selector}`);
+    return found;
+  }
+
+  /**
+   * @param {string} name of a group of radio buttons
+   * @returns {HTMLInputElement[]}
+   */
+  inputs(name) {
+    return [...this.root.querySelectorAll(`input[name=${name}]`)].filter((one) => one instanceof HTMLInputElement);
+  }
+}

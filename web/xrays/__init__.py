@@ -1,0 +1,1 @@
+"""Films: uploading, asking, showing, looking back."""

@@ -1,0 +1,128 @@
+"""What the API takes and gives, with examples; the answers themselves are `osteolens.schema.Answer`."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ninja import Field, Schema
+from pydantic import ConfigDict
+
+from osteolens.schema import Answer
+
+_ID = "6f4c1f5e-8d0f-4a55-9a8e-0f3f0c7a2b11"
+FILM_EXAMPLE = {
+    "id": _ID, "name": "knee.jpg", "label_text": "left, 2026", "note": "", "age": 63.0, "sex": "female",
+    "weight_kg": 71.5, "height_m": 1.62, "width": 1248, "height": 1024, "format": "JPEG", "bytes": 184233,
+    "uploaded_at": "2026-11-24T02:34:27Z", "state": "answered", "label": "osteopenia", "probability": 0.61,
+    "t_score": -1.8, "triage": "uncertain", "model": "knee", "model_version": "1.0",
+    "url": f"/films/{_ID}/", "duplicate_of": None,
+}  # fmt: skip
+ANSWER_EXAMPLE = {
+    "schema": 1, "id": "9d3e", "label": "osteopenia",
+    "probabilities": {"normal": 0.12, "osteopenia": 0.61, "osteoporosis": 0.27},
+    "t_score": {"estimate": -1.8, "interval_90": [-3.0, -0.6]}, "fold_spread": None, "triage": "uncertain",
+    "fused": None, "quality": {"accepted": True, "warnings": [], "unfamiliarity": None},
+    "film": {"width": 1248, "height": 1024}, "explanations": [],
+    "model": {"name": "knee", "version": "1.0", "card_sha256": "d41d"},
+    "timing_ms": {"decode": 11.2, "model": 30.5, "explain": 5.1},
+}  # fmt: skip
+_NO_ZERO = r"^[^\x00]*$"  # PostgreSQL has no place for zero characters
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class LogIn(Schema):
+    """Name and password, as on the log-in page."""
+
+    model_config = _example({"username": "admin", "password": "correct horse battery staple"})
+
+    username: str = Field(max_length=150, pattern=_NO_ZERO)
+    password: str = Field(max_length=1000, pattern=_NO_ZERO)
+
+
+class NewToken(Schema):
+    """Send it as `Authorization: Bearer TOKEN`; it is shown this once, and ends with the next change of password."""
+
+    model_config = _example({"token": "Vb0n8G...", "username": "admin"})
+
+    token: str
+    username: str
+
+
+class FilmOut(Schema):
+    """A film and, in short, its main answer."""
+
+    model_config = _example(FILM_EXAMPLE)
+
+    id: UUID
+    name: str
+    label_text: str
+    note: str
+    age: float | None
+    sex: str = Field(description="`female`, `male` or empty")
+    weight_kg: float | None
+    height_m: float | None
+    width: int
+    height: int
+    format: str
+    bytes: int
+    uploaded_at: datetime
+    state: str = Field(description="`waiting`, `answered` or `refused`")
+    label: str = Field(description="of the main answer; empty without one")
+    probability: float | None = Field(description="of that label")
+    t_score: float | None
+    triage: str
+    model: str
+    model_version: str
+    url: str = Field(description="the film's page")
+    duplicate_of: UUID | None = Field(None, description="after an upload: the same bytes were there already")
+
+
+class Problem(Schema):
+    """Why there is no answer."""
+
+    code: str
+    message: str
+
+
+class ReadingOut(Schema):
+    """One question to one model."""
+
+    id: int
+    model: str
+    state: str = Field(description="`queued`, `answered` or `refused`")
+    asked_at: datetime
+    answered_at: datetime | None
+    answer: Answer | None = Field(description="as the server gave it; `explanations` is empty unless `maps=true`")
+    error: Problem | None
+
+
+class FilmDetail(FilmOut):
+    """A film with every answer, earlier ones too, the latest first."""
+
+    model_config = _example(
+        FILM_EXAMPLE
+        | {
+            "readings": [
+                {
+                    "id": 12, "model": "knee", "state": "answered", "asked_at": "2026-11-24T02:34:27Z",
+                    "answered_at": "2026-11-24T02:34:27Z", "answer": ANSWER_EXAMPLE, "error": None,
+                }
+            ]
+        }
+    )  # fmt: skip
+
+    readings: list[ReadingOut]
+
+
+class FilmPage(Schema):
+    """A page of films."""
+
+    model_config = _example({"count": 1, "page": 1, "pages": 1, "films": [FILM_EXAMPLE]})
+
+    count: int
+    page: int
+    pages: int
+    films: list[FilmOut]

@@ -1,0 +1,100 @@
+"""One question to the server, and everything that can come of it."""
+
+import base64
+import logging
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from osteolens.client import Client, KeyRefused, ServerBusy
+from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
+from osteolens.overlay import decode_map
+from osteolens.schema import ALL_TARGETS, Answer
+
+READ_SECONDS = 60.0
+CONNECT_SECONDS = 2.0
+AWAY = "server_away"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a question.
+
+    Attributes:
+        answer: None if there is none.
+        maps: PNG of each explanation, in the answer's order.
+        facts: The patient's facts that were sent along.
+        code: Of the error.
+        message: Of the error, to be shown.
+        is_final: Asking again would bring the same.
+        is_server_away: Nobody is there to answer, or there is no room: nothing is wrong with the question.
+    """
+
+    answer: Answer | None = None
+    maps: tuple[bytes, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    message: str = ""
+    is_final: bool = False
+    is_server_away: bool = False
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The answer as JSON without the pictures of its maps."""
+        if self.answer is None:
+            raise ValueError("there is no answer")
+        row = self.answer.model_dump(mode="json", by_alias=True)
+        for explanation in row["explanations"]:
+            explanation["map_png"] = ""
+        return row
+
+
+def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
+    """Ask one model once, for the maps of every class; never raises.
+
+    Args:
+        model: The name it is served under.
+        data: The film's bytes as given.
+        facts: Options of the HTTP contract about the patient.
+    """
+    try:
+        client = _client()
+    except ClientError as error:  # a key file that is missing or half written: the server is starting
+        return Outcome(code=AWAY, message=str(error), is_server_away=True)
+    try:
+        answer = client.ask(data, model=model, options={"target": ALL_TARGETS, **facts})
+        maps = tuple(_checked_map(explanation.map_png) for explanation in answer.explanations)
+    except (ServerUnreachable, ServerBusy, KeyRefused, httpx.HTTPError) as error:
+        return Outcome(code=AWAY, message=str(error), is_server_away=True)
+    except RequestRefused as error:
+        # The server's own error object says that the film or an option is at fault; anything else may pass.
+        final = 400 <= error.status < 500 and not error.code.startswith("http_")
+        return Outcome(code=error.code, message=str(error), is_final=final)
+    except ClientError as error:
+        return Outcome(code="damaged_answer", message=str(error))
+    except Exception:
+        logger.exception("a question to %s failed", model)
+        return Outcome(code="failed", message="the answer could not be understood; the log says why")
+    return Outcome(answer=answer, maps=maps, facts=facts)
+
+
+def _checked_map(map_png: str) -> bytes:
+    decode_map(map_png)
+    return base64.b64decode(map_png)
+
+
+@cache
+def _client() -> Client:
+    """One connection pool per process; the key file is read again whenever the server refuses the key.
+
+    Raises:
+        ClientError: There is no key file yet; nothing is remembered then.
+    """
+    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+    key_file = settings.SERVER_KEY_FILE
+    return Client(settings.SERVER_URL or None, settings.SERVER_KEY or None, key_file=key_file, timeout=timeout)

@@ -1,0 +1,98 @@
+"""Bytes that somebody uploads become a film."""
+
+import hashlib
+import re
+import unicodedata
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from accounts.models import AuditEntry, User
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from osteolens import image
+from osteolens.errors import InputError, InputTooLarge
+from xrays import answering, pictures, storage
+from xrays.models import Film
+
+UPLOAD = "upload"
+NAME_LENGTH = 200
+_SEPARATORS = re.compile(r"[/\\]")
+_WINDOW = timedelta(minutes=1)
+
+
+class TooManyUploads(InputError):
+    """More films within a minute than one person may send."""
+
+    code = "too_many_uploads"
+    status = 429
+
+
+def check_rate(user: User) -> None:
+    """Refuse what exceeds settings.UPLOADS_PER_MINUTE; every attempt counts that the audit log has.
+
+    Raises:
+        TooManyUploads: Too many in the last minute.
+    """
+    since = timezone.now() - _WINDOW
+    if AuditEntry.objects.filter(user=user, action=UPLOAD, at__gte=since).count() >= settings.UPLOADS_PER_MINUTE:
+        raise TooManyUploads(f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute")
+
+
+def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any]) -> tuple[Film, bool]:
+    """Check and keep a film, and ask every model about it.
+
+    The files are there before the row, and the row comes together with its questions: whenever the process dies, there
+    is either a film that will be answered or a folder that `xrays.retention` sweeps up.
+
+    Args:
+        owner: Whose it is.
+        name: As the browser gave it.
+        data: The file.
+        facts: Fields of `Film` that the form checked.
+
+    Returns:
+        The film, and whether it is new; the one that is there already if the same bytes came before.
+
+    Raises:
+        InputError: It is not a film; the message says what was found.
+    """
+    if len(data) > settings.MAX_UPLOAD_BYTES:
+        hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
+        raise InputTooLarge(f"the file has {len(data) / 1e6:.0f} MB", hint)
+    sha256 = hashlib.sha256(data).hexdigest()
+    found = Film.objects.filter(owner=owner, sha256=sha256).first()
+    if found:
+        return found, False
+    picture = image.read(data)
+    height, width = picture.pixels.shape
+    film = Film(
+        id=uuid.uuid4(), owner=owner, sha256=sha256, name=plain_name(name), format=picture.format, bytes=len(data),
+        width=width, height=height, picture_warnings=list(picture.warnings), **facts,
+    )  # fmt: skip
+    try:
+        storage.write(storage.original(film.id), data, durable=True)
+        storage.write(storage.folder(film.id) / storage.DISPLAY, pictures.display_png(picture.pixels))
+        storage.write(storage.folder(film.id) / storage.THUMB, pictures.thumb_jpeg(picture.pixels))
+        with transaction.atomic():
+            film.save(force_insert=True)
+            readings = answering.enqueue(film, leased=True)
+    except IntegrityError:
+        storage.remove(film.id)  # the same bytes came twice at once: the other request was faster
+        return Film.objects.get(owner=owner, sha256=sha256), False
+    except BaseException:
+        storage.remove(film.id)
+        raise
+    answering.answer_now(film, readings, data)
+    film.refresh_from_db()
+    return film, True
+
+
+def plain_name(name: str) -> str:
+    """The last part of a path, without characters that do not show or do not exist."""
+    last = _SEPARATORS.split(name.encode("utf-8", "replace").decode())[-1]
+    shown = "".join(" " if c.isspace() else c for c in last if c.isspace() or unicodedata.category(c)[0] != "C")
+    return shown.strip(" .")[-NAME_LENGTH:] or "film"

@@ -1,0 +1,140 @@
+"""`manage.py serve_web`: the web app with its database, first account and queue worker, until it is told to stop."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+from accounts.first import first_account
+from accounts.management.commands.first_account import first_account_line
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from project.processes import end, end_with_parent
+
+DEFAULT_BIND = "127.0.0.1:8000"
+START_SECONDS, STOP_SECONDS = 30.0, 12.0
+_GUNICORN = Path(__file__).parents[3] / "project" / "gunicorn_conf.py"
+
+
+class Stop(BaseException):
+    """A signal asks to end."""
+
+
+class Command(BaseCommand):
+    """Migrate, make the first account, run gunicorn and `answer_films`, print the address; end all of it together.
+
+    SIGTERM, SIGINT and SIGHUP end it with status 0. A queue worker that dies is started again; if gunicorn ends by
+    itself, so does this, with status 1.
+    """
+
+    help = __doc__
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--bind", default=DEFAULT_BIND, help=f"address and port; 0 for a free one ({DEFAULT_BIND})")
+        parser.add_argument("--child", action="store_true", help="end when the parent process ends")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        """Run until a signal.
+
+        Raises:
+            CommandError: The address is malformed or taken, or gunicorn ended by itself.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _stop)
+        if options["child"]:
+            end_with_parent()
+        children: dict[str, subprocess.Popen[bytes]] = {}
+        try:
+            with _listen(options["bind"]) as listener:
+                call_command("migrate", verbosity=0, interactive=False)
+                password = first_account()
+                if password:
+                    self._say(first_account_line(password))
+                children["web"] = _start_gunicorn(listener)
+                address = _address(listener)
+            children["queue"] = _start_worker()
+            _wait_until_ready(children["web"], address)
+            self._say(f"The app: http://{address}/")
+            while children["web"].poll() is None:
+                if children["queue"].poll() is not None:
+                    children["queue"] = _start_worker()
+                time.sleep(0.5)
+            raise CommandError(f"gunicorn ended with status {children['web'].returncode}")
+        except Stop:
+            self._say("the app is stopped")
+        finally:
+            for child in children.values():
+                child.terminate()
+            for child in children.values():
+                end(child, STOP_SECONDS)
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def _stop(*_: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the clean-up is not interrupted
+    raise Stop
+
+
+def _listen(bind: str) -> socket.socket:
+    """A listening socket that gunicorn inherits: a taken port is found before anything else is done."""
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
+        raise CommandError(f"--bind is {bind!r}; for example --bind {DEFAULT_BIND}")
+    try:
+        family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, int(port)), family=family, backlog=512)
+    except OSError as error:
+        raise CommandError(f"cannot listen on {bind}: {error.strerror or error}; another --bind helps") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _start_gunicorn(listener: socket.socket) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable, "-m", "gunicorn", "--config", str(_GUNICORN),
+        "--bind", f"fd://{listener.fileno()}", "project.wsgi",
+    ]  # fmt: skip
+    return _start(command, (listener.fileno(),))
+
+
+def _start_worker() -> subprocess.Popen[bytes]:
+    return _start([sys.executable, str(_GUNICORN.parents[1] / "manage.py"), "answer_films", "--child"], ())
+
+
+def _start(command: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    # A group of its own: Ctrl-C in a terminal reaches us alone, and we end our children in order.
+    environment = os.environ | {"PYTHONPATH": str(_GUNICORN.parents[1])}
+    return subprocess.Popen(command, pass_fds=descriptors, start_new_session=True, env=environment)
+
+
+def _wait_until_ready(web: subprocess.Popen[bytes], address: str) -> None:
+    url = f"http://{address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]')}/healthz"  # noqa: S104
+    host = settings.ALLOWED_HOSTS[0].lstrip("*.") or "localhost"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and web.poll() is None:
+        try:
+            if httpx.get(url, headers={"Host": host}, timeout=2.0, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise CommandError("the web server did not start; its own lines above say why")

@@ -1,0 +1,74 @@
+"""Pictures that are made on the server: the film as shown, its thumbnail, the film under a map."""
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from xrays.colours import TABLES
+
+Grey = NDArray[np.uint8]
+THUMB_SIDE = 320
+_THUMB_QUALITY = 82
+_CAPTION_LINES = 2
+
+
+def display_png(pixels: Grey) -> bytes:
+    """The film itself, uint8 [H, W], as a PNG without metadata."""
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    return cv2.imencode(".png", pixels, settings)[1].tobytes()
+
+
+def thumb_jpeg(pixels: Grey) -> bytes:
+    """The film with its longest side at most `THUMB_SIDE`."""
+    height, width = pixels.shape
+    scale = min(1.0, THUMB_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _THUMB_QUALITY])[1].tobytes()
+
+
+def read_grey(png: bytes) -> Grey:
+    """A grey PNG that we wrote, uint8 [H, W]."""
+    return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+def grey_of(picture: Image.Image) -> Grey:
+    """uint8 [H, W]."""
+    return np.asarray(picture.convert("L"))
+
+
+def under_map(film: Grey, levels: Grey, colours: str, opacity: float, threshold: float) -> Image.Image:
+    """The film under its map, as the viewer shows it.
+
+    Args:
+        film: uint8 [H, W].
+        levels: uint8 [h, w], covers the film edge to edge.
+        colours: A name in `xrays.colours.TABLES`.
+        opacity: 0 to 1, of the map's maximum.
+        threshold: 0 to 1; below it the map is not drawn.
+
+    Returns:
+        RGB [H, W].
+    """
+    height, width = film.shape
+    resized = np.asarray(Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC))
+    alpha = np.where(resized >= threshold * 255, resized * (opacity / 255), 0).astype(np.float32)[..., None]
+    mixed = film[..., None] * (1 - alpha) + TABLES[colours][resized] * alpha
+    return Image.fromarray(np.rint(mixed).astype(np.uint8), "RGB")
+
+
+def with_caption(picture: Image.Image, lines: tuple[str, str]) -> bytes:
+    """PNG of a picture over a strip with two lines of text."""
+    size = max(12, picture.width // 50)
+    page = Image.new("RGB", (picture.width, picture.height + (_CAPTION_LINES * 3 * size) // 2 + size), "black")
+    page.paste(picture)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=size)
+    for number, line in enumerate(lines):
+        place = (size // 2, picture.height + size // 2 + number * (3 * size) // 2)
+        draw.text(place, line, fill="white", font=font)
+    buffer = io.BytesIO()
+    page.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,121 @@
+"""A film's page, and what can be done to the film."""
+
+from typing import Any
+from uuid import UUID
+
+from accounts import audit
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+from project.request import Request
+
+from xrays import answering, retention, storage, wording
+from xrays.access import film_of
+from xrays.forms import FACTS, EditForm
+from xrays.models import Film, Reading
+from xrays.presenting import problem, reading_view, viewer_data
+from xrays.readings import FilmReadings, readings_of
+
+
+@require_safe
+def film(request: Request, film_id: UUID) -> HttpResponse:
+    """The viewer, the answers, and what is known of the patient."""
+    found = film_of(request.user, film_id)
+    audit.record(request, "view", found.id)
+    return _page(request, found, EditForm(instance=found), 200)
+
+
+def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResponse:
+    readings = readings_of(film)
+    return render(
+        request,
+        "xrays/film.html",
+        film_context(film, readings, form)
+        | {
+            "duplicate": "duplicate" in request.GET,
+        },
+        status=status,
+    )
+
+
+def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
+    """What the film's template knows, but for the request."""
+    views = [reading_view(film, reading) for reading in readings.current]
+    return {
+        "film": film,
+        "readings": views,
+        "main": views[0] if views else None,
+        "waiting": [{"model": one.model, "message": problem(one)} for one in readings.waiting],
+        "refused": [{"model": one.model, "message": problem(one)} for one in readings.refused],
+        "older": readings.older,
+        "facts_form": form,
+        "viewer_data": viewer_data(film, readings),
+        "meaning": wording.MEANING,
+        "needs_facts": film.age is None or not film.sex,
+    }
+
+
+@require_safe
+def state(request: Request, film_id: UUID) -> HttpResponse:
+    """Whether answers have come, for a page that waits for them."""
+    found = film_of(request.user, film_id)
+    readings = readings_of(found)
+    rows = [*readings.current, *readings.waiting, *readings.refused]
+    return JsonResponse(
+        {
+            "state": found.state,
+            "answered": len(readings.current) + len(readings.older),
+            "waiting": len(readings.waiting),
+            "readings": [{"model": one.model, "state": one.state, "error": problem(one)} for one in rows],
+        }
+    )
+
+
+@require_POST
+def edit(request: Request, film_id: UUID) -> HttpResponse:
+    """Change facts, label and note; new facts are new questions."""
+    found = film_of(request.user, film_id)
+    form = EditForm(request.POST, instance=found)
+    if not form.is_valid():
+        return _page(request, film_of(request.user, film_id), form, 400)
+    asks = bool(set(form.changed_data) & set(FACTS))
+    with transaction.atomic():
+        if not Film.objects.select_for_update().filter(pk=film_id).exists():
+            raise Http404("deleted in another tab")
+        # Only these columns: an answer may come in at the same time.
+        found.save(update_fields=EditForm.Meta.fields)
+        readings = answering.enqueue(found, leased=True) if asks else []
+    audit.record(request, "edit", film_id, ", ".join(form.changed_data))
+    _answer(found, readings)
+    messages.success(request, "Saved.")
+    return redirect(found)
+
+
+@require_POST
+def reread(request: Request, film_id: UUID) -> HttpResponse:
+    """Ask every model again; earlier answers are kept."""
+    found = film_of(request.user, film_id)
+    with transaction.atomic():
+        if not Film.objects.select_for_update().filter(pk=film_id).exists():
+            raise Http404("deleted in another tab")
+        readings = answering.enqueue(found, leased=True)
+    audit.record(request, "re-read", film_id)
+    _answer(found, readings)
+    return redirect(found)
+
+
+def _answer(film: Film, readings: list[Reading]) -> None:
+    if readings:
+        answering.answer_now(film, readings, storage.read(storage.original(film.id)))
+
+
+@require_POST
+def delete(request: Request, film_id: UUID) -> HttpResponse:
+    """Delete the film with its files and answers."""
+    if not retention.delete_films(request.user.pk, [film_id]):
+        raise Http404("no such film")
+    audit.record(request, "delete", film_id)
+    messages.success(request, "The film is deleted.")
+    return redirect("xrays:history")

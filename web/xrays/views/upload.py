@@ -1,0 +1,97 @@
+"""The upload page, and the address that takes one film at a time."""
+
+from accounts import audit
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+from project.errors import input_error
+from project.request import Request
+
+from osteolens.errors import EmptyInput, InputError, InvalidOption
+from osteolens.image import SUPPORTED
+from xrays import intake
+from xrays.forms import FactsForm, first_error
+from xrays.models import Film
+
+LAST_FILMS = 12
+ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.bmp,.webp,image/jpeg,image/png,image/tiff,image/bmp,image/webp"
+
+
+@require_safe
+def upload(request: Request) -> HttpResponse:
+    """Where films are dropped."""
+    context = {
+        "films": Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS],
+        "facts_form": FactsForm(),
+        "accept": ACCEPT,
+        "accepted": f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}",
+    }
+    return render(request, "xrays/upload.html", context)
+
+
+@require_POST
+def upload_file(request: Request) -> HttpResponse:
+    """One film: 201 and where it is, 200 if it was there already, or why it cannot be read."""
+    try:
+        film, created = receive(request)
+    except InputError as error:
+        response = input_error(error)
+        if isinstance(error, intake.TooManyUploads):
+            response["Retry-After"] = "60"
+        return response
+    return JsonResponse(
+        {
+            "id": str(film.id),
+            "url": film.get_absolute_url(),
+            "thumb": reverse("xrays:thumb", args=[film.id]),
+            "name": film.name,
+            "state": film.state,
+            "label": film.label,
+            "triage": film.triage,
+            "duplicate_of": None if created else str(film.id),
+        },
+        status=201 if created else 200,
+    )
+
+
+def receive(request: Request) -> tuple[Film, bool]:
+    """The film of a multipart request, for the page and the API alike.
+
+    Raises:
+        InputError: No film, or one that cannot be used, or a fact that makes no sense, or too many films.
+    """
+    intake.check_rate(request.user)
+    try:
+        film, created = _receive(request)
+    except InputError as error:
+        audit.record(request, intake.UPLOAD, detail=error.code)  # bad files count towards the limit too
+        raise
+    audit.record(request, intake.UPLOAD, film.id, "" if created else "was there already")
+    return film, created
+
+
+def _receive(request: Request) -> tuple[Film, bool]:
+    file = request.FILES.get("file")
+    if file is None:
+        raise NoFile("the request holds no file", "send one film as the form part `file`")
+    form = FactsForm(request.POST)
+    if not form.is_valid():
+        raise InvalidOption(*first_error(form))
+    return intake.receive(request.user, file.name or "", file.read(), form.cleaned_data)
+
+
+class NoFile(EmptyInput):
+    """A form without a film."""
+
+    code = "no_file"
+
+
+@require_safe
+@login_not_required
+def session(request: HttpRequest) -> HttpResponse:
+    """Who is logged in here, and a fresh token: for films that were queued while the browser was offline."""
+    name = request.user.get_username() if request.user.is_authenticated else None
+    return JsonResponse({"user": name, "csrf": get_token(request)})
