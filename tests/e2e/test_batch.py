@@ -33,7 +33,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"(?m)^\.venv/bin/osteolens batch .*$", README)
+# Those on a cluster need no server: tests/scaling.
+COMMANDS = re.findall(r"(?m)^\.venv/bin/osteolens batch (?!.*--engine ray).*$", README)
 OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
 FILMS, UNREADABLE = 300, 40
 ODD_NAMES = ["with space.png", "line\nbreak.png", "膝蓋.png", "колено.png", "ركبة.png", '"q",;=1+1.png', "%41#?.png"]
