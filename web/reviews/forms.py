@@ -28,13 +28,19 @@ class ReviewForm(forms.Form):
         mask: The drawn region, bool [H, W]; None where nothing was drawn or the region was cleared.
     """
 
-    verdict = forms.ChoiceField(choices=Review.Verdict.choices, widget=forms.RadioSelect, label="The answer is")
+    verdict = forms.ChoiceField(
+        required=False, choices=Review.Verdict.choices, widget=forms.RadioSelect, label="The answer is"
+    )
     true_label = forms.ChoiceField(required=False, label="True label, if known")
     dxa_t_score = forms.FloatField(
         required=False, min_value=LOWEST_T, max_value=HIGHEST_T, label="T-score from DXA, if known"
     )
     map_rating = forms.ChoiceField(
-        required=False, choices=Review.MapRating.choices, widget=forms.RadioSelect, label="The heat map is"
+        required=False,
+        choices=Review.MapRating.choices,
+        widget=forms.RadioSelect,
+        label="The heat map is",
+        help_text="optional",
     )
     remark = Text(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
     region = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -84,6 +90,8 @@ class ReviewForm(forms.Form):
                 "dxa_t_score", f"A T-score of {score:g} is {measured} by the WHO's limits, and you say {label}."
             )
         verdict, said = found.get("verdict"), self.said()
+        if not self.hidden and not self.errors and not self.given_verdict():
+            self.add_error("verdict", "Say whether the answer is right or wrong, or that you are unsure.")
         answer = self.reading.label if self.reading else ""
         if verdict == Review.Verdict.RIGHT and said != answer:
             self.add_error("verdict", f"You say that the answer, {answer}, is right, and that the film shows {said}.")
@@ -103,12 +111,12 @@ class ReviewForm(forms.Form):
         return self.reading.label if self.reading else ""
 
     def given_verdict(self) -> str:
-        """As given; blind, it follows from the label."""
-        if not self.hidden:
-            return str(self.cleaned_data["verdict"])
-        said = self.said()
+        """As given; else it follows from the label. Empty where it does not."""
+        verdict, said = self.cleaned_data.get("verdict"), self.said()
+        if verdict:
+            return str(verdict)
         if not said:
-            return Review.Verdict.UNSURE
+            return Review.Verdict.UNSURE if self.hidden else ""
         if self.reading is None:
             return ""
         return Review.Verdict.RIGHT if said == self.reading.label else Review.Verdict.WRONG

@@ -28,7 +28,7 @@ class Review(models.Model):
         """What the map of the answer looks like to somebody who knows knees."""
 
         PLAUSIBLE = "plausible"
-        PARTLY = "partly", "partly plausible"
+        PARTLY = "partly", "Partly plausible"
         IMPLAUSIBLE = "implausible"
 
     film = models.ForeignKey(Film, models.CASCADE, related_name="reviews")

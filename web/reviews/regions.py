@@ -1,13 +1,12 @@
 """Drawn regions: from the browser to a 1-bit PNG and back."""
 
 import base64
-import binascii
 import io
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from xrays.models import Film
 
 Mask = NDArray[np.bool_]
@@ -36,15 +35,22 @@ def from_data_url(text: str, size: tuple[int, int]) -> Mask:
     """
     if not text.startswith(PREFIX):
         raise ValueError(f"The region is not a PNG: it starts with {text[:30]!r}, expected {PREFIX!r}.")
+    mask = _decoded(text[len(PREFIX) :].encode("ascii", "replace"), size)
+    if mask is None:
+        raise ValueError(
+            "The region is not a PNG that can be read, "
+            f"or it does not have {size[0]} x {size[1]} pixels. Clear it and draw it again."
+        )
+    return mask
+
+
+def _decoded(text: bytes, size: tuple[int, int]) -> Mask | None:
+    """None for what is no PNG of that size; a wrong size is refused before the pixels are read."""
     try:
-        content = base64.b64decode(text[len(PREFIX) :].encode("ascii", "replace"), validate=True)
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            if picture.size != size:
-                found = f"{picture.width} x {picture.height}"
-                raise ValueError(f"The region has {found} pixels, expected {size[0]} x {size[1]}.")
-            return np.asarray(picture.convert("L")) >= 128
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError("The region is not a PNG that can be read; clear it and draw it again.") from None
+        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as picture:
+            return np.asarray(picture.convert("L")) >= 128 if picture.size == size else None
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
+        return None  # what Pillow raises for one broken chunk or another
 
 
 def to_png(mask: Mask) -> bytes:

@@ -19,6 +19,7 @@ from reviews.readings import current_readings
 from reviews.scoring import scores_of
 
 Said = Callable[[Review], str]
+_Raters = tuple[str, str, Ratings, Ratings, Ratings, Ratings]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Among:
     pairs: list[Pair]
     fleiss: Figure
     fleiss_blind: Figure
+
+    @property
+    def heading(self) -> str:
+        """Of the table."""
+        return f"The {self.question}, between reviewers"
 
 
 @dataclass(frozen=True)
@@ -110,17 +116,10 @@ class _Table:
     def among(self, question: str, said: Said) -> Among:
         labels = _ordered(said(one) for one in self.reviews)
         rows, blind = (self._rows(said, labels, blind=only) for only in (False, True))
+        pairs = combinations(self.reviewers, 2)
         return Among(
             question,
-            [
-                Pair(
-                    a,
-                    b,
-                    agreement(rows[a], rows[b], len(labels), self.weights),
-                    agreement(blind[a], blind[b], len(labels), self.weights),
-                )
-                for a, b in combinations(self.reviewers, 2)
-            ],
+            self._pairs([(a, b, rows[a], rows[b], blind[a], blind[b]) for a, b in pairs], labels),
             agreement_of_all(list(rows.values()), len(labels), self.weights),
             agreement_of_all(list(blind.values()), len(labels), self.weights),
         )
@@ -133,16 +132,21 @@ class _Table:
             if one.film_id in self.films:
                 row = models.setdefault(one.model, np.full(len(self.films), -1))
                 row[self.films[one.film_id]] = labels.index(one.label)
-        return [
+        pairs = [(person, model) for model in sorted(models) for person in self.reviewers]
+        return self._pairs([(a, b, rows[a], models[b], blind[a], models[b]) for a, b in pairs], labels)
+
+    def _pairs(self, raters: Iterable[_Raters], labels: Sequence[str]) -> list[Pair]:
+        """Those that have a film in common."""
+        found = [
             Pair(
-                person,
-                model,
-                agreement(rows[person], given, len(labels), self.weights),
-                agreement(blind[person], given, len(labels), self.weights),
+                a,
+                b,
+                agreement(first, second, len(labels), self.weights),
+                agreement(first_blind, second_blind, len(labels), self.weights),
             )
-            for model, given in sorted(models.items())
-            for person in self.reviewers
+            for a, b, first, second, first_blind, second_blind in raters
         ]
+        return [pair for pair in found if pair.all.same.n]
 
     def maps(self, scores: Sequence[MapScore]) -> list[ModelMaps]:
         by_model: dict[str, list[MapScore]] = {}

@@ -76,6 +76,15 @@ def test_who_saw_the_film_s_page_is_not_blind(client: Client, film: Film, say: C
     assert (review.blind, review.label_said, review.true_label) == (False, "osteopenia", "")
 
 
+def test_a_label_alone_is_a_verdict_too_and_sent_twice_it_is_the_same_review(
+    reviewer: Client, open_film: Film, say: Callable[..., Any]
+) -> None:
+    for _ in range(2):
+        assert say(reviewer, open_film, true_label="normal").status_code == 302
+    review = Review.objects.get()
+    assert (review.verdict, review.blind) == ("wrong", True)
+
+
 def test_cannot_tell_is_an_answer_and_nothing_is_not(
     reviewer: Client, open_film: Film, say: Callable[..., Any]
 ) -> None:
@@ -97,7 +106,7 @@ def test_cannot_tell_is_an_answer_and_nothing_is_not(
         ({"verdict": "wrong", "dxa_t_score": "-25"}, "dxa_t_score"),
         ({"verdict": "wrong", "dxa_t_score": "nan"}, "dxa_t_score"),
         ({"verdict": "perhaps"}, "verdict"),
-        ({"true_label": "normal"}, "verdict"),
+        ({}, "verdict"),
         ({"verdict": "wrong", "true_label": "broken"}, "true_label"),
         ({"verdict": "wrong", "map_rating": "nice"}, "map_rating"),
         ({"verdict": "wrong", "remark": "a\0b"}, "remark"),
@@ -122,7 +131,7 @@ def test_a_region_of_another_size_is_refused_and_the_drawing_is_kept(
 ) -> None:
     url = draw_url(np.ones((10, 20), np.bool_))
     response = say(reviewer, open_film, true_label="normal", region=url)
-    assert response.context["form"].errors["region"] == ["The region has 20 x 10 pixels, expected 120 x 160."]
+    assert "120 x 160 pixels" in response.context["form"].errors["region"][0]
     assert f'value="{url}"' in response.content.decode()
 
 

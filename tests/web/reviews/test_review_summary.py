@@ -48,7 +48,7 @@ def test_figures_by_hand(
     found = shown(reviewer)
     assert (found.films, found.reviews, found.reviewers, found.blind) == (4, 8, 2, 7)
     assert found.verdicts == {"Right": 5, "Wrong": 3, "Unsure": 0}
-    assert found.ratings == {"Plausible": 1, "partly plausible": 0, "Implausible": 0}
+    assert found.ratings == {"Plausible": 1, "Partly plausible": 0, "Implausible": 0}
     # Films: both wrong, half, both right, both right.
     assert (found.right.value, found.right.n, found.right.low) == (pytest.approx(2.5 / 4), 4, None)
     [pair] = found.among[0].pairs

@@ -16,7 +16,9 @@ const tools = /** @type {HTMLElement} */ (document.getElementById("drawing"));
 const field = /** @type {HTMLInputElement} */ (document.querySelector("#review input[name=region]"));
 const data = dataBlock("region-data");
 const viewer = new Viewer(root, [dataBlock("viewer-data")]);
-const { layers } = viewer.panes[0];
+const { layers, caption } = viewer.panes[0];
+// "No answer" would be wrong: it is hidden.
+caption.parentElement?.toggleAttribute("hidden", viewer.films[0].models.length === 0);
 const region = new Region(data.width, data.height);
 const drawing = new Drawing(viewer, region, new Layer(layers, region));
 

@@ -1,0 +1,122 @@
+"""A review in a real browser: blind until it is given, and the region is what was drawn."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
+
+from .app import hill, send
+
+pytestmark = pytest.mark.slow
+
+SIDE = 256
+ROWS, COLUMNS = (np.indices((SIDE, SIDE)) + 0.5) / SIDE
+
+
+def open_review(page: Page, context: BrowserContext, row: float) -> str:
+    """Upload a new film and open its review; the address."""
+    pixels = np.rint(30 + 170 * hill(SIDE, SIDE, row, 0.5, 0.3)).astype(np.uint8)
+    address = send(context, pixels, "review.png").replace("/films/", "/reviews/")
+    page.goto(address)
+    page.wait_for_function("document.querySelector('canvas.region')")
+    return address
+
+
+def at(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where a place of the film (shares) is on the screen."""
+    box = page.locator("img.film").bounding_box()
+    assert box
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def drag(page: Page, *places: tuple[float, float]) -> None:
+    page.mouse.move(*at(page, *places[0]))
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*at(page, *place), steps=5)
+    page.mouse.up()
+
+
+def stored_region(page: Page, context: BrowserContext) -> NDArray[np.bool_]:
+    url = json.loads(page.locator("#region-data").inner_text())["url"]
+    answer = context.request.get(url)
+    assert answer.ok
+    with Image.open(io.BytesIO(answer.body())) as image:
+        return np.asarray(image.convert("1"))
+
+
+def stroke(row: float, left: float, right: float, size: float) -> NDArray[np.bool_]:
+    """A level stroke of a round brush."""
+    beyond = np.maximum(np.maximum(left - COLUMNS, COLUMNS - right), 0)
+    return np.hypot(ROWS - row, beyond) < size / 2
+
+
+def check(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
+    assert found.shape == wanted.shape
+    assert (found & wanted).sum() / (found | wanted).sum() > 0.96
+
+
+def test_blind_until_given_and_the_region_is_what_was_drawn(page: Page, context: BrowserContext) -> None:
+    maps: list[str] = []
+    page.on("request", lambda request: maps.append(request.url) if "/maps/" in request.url else None)
+    open_review(page, context, 0.41)
+    page.wait_for_load_state("networkidle")
+    assert json.loads(page.locator("#viewer-data").inner_text())["models"] == []
+    assert page.locator(".bars, .triage, [name=verdict], [name=map_rating], .figures").count() == 0
+    assert not maps
+
+    page.locator("[name=tool][value=brush]").check(force=True)
+    page.locator("#brush-size").fill("10")
+    drag(page, (0.2, 0.3), (0.8, 0.3))
+    drag(page, (0.1, 0.9), (0.5, 0.9))
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Redo").click()
+    page.get_by_role("button", name="Undo").click()
+    page.locator("[name=tool][value=polygon]").check(force=True)
+    for place in ((0.2, 0.5), (0.7, 0.5), (0.7, 0.8), (0.2, 0.8)):
+        page.mouse.click(*at(page, *place))
+    page.mouse.click(*at(page, 0.2, 0.5))  # the first corner again closes it
+    page.locator("[name=tool][value=eraser]").check(force=True)
+    drag(page, (0.4, 0.65), (0.6, 0.65))
+    page.locator("[name=true_label][value=normal]").check(force=True)
+    page.get_by_role("button", name="Save and show the answer").click()
+
+    expect(page.locator(".figures .headline")).to_be_visible()
+    assert maps
+    square = (COLUMNS > 0.2) & (COLUMNS < 0.7) & (ROWS > 0.5) & (ROWS < 0.8)
+    wanted = (stroke(0.3, 0.2, 0.8, 0.1) | square) & ~stroke(0.65, 0.4, 0.6, 0.1)
+    check(stored_region(page, context), wanted)
+    expect(page.locator("[name=verdict]:checked")).to_have_count(1)
+    page.locator("[name=map_rating][value=partly]").check(force=True)
+    page.get_by_role("button", name="Save", exact=True).click()
+    check(stored_region(page, context), wanted)
+    expect(page.locator("[name=map_rating]:checked")).to_have_value("partly")
+    expect(page.get_by_text("You reviewed this film on")).to_contain_text("blind")
+
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_load_state("networkidle")
+    assert json.loads(page.locator("#region-data").inner_text())["url"] is None
+
+
+def test_a_region_can_be_drawn_by_keys_alone(page: Page, context: BrowserContext) -> None:
+    open_review(page, context, 0.43)
+    keys = page.keyboard  # the viewer has the focus from the start; the cross starts in the middle
+    for key in ["b", "Space", *["ArrowRight"] * 10, "Space"]:
+        keys.press(key)
+    for key in ["p", *["ArrowDown"] * 5, "Space", *["ArrowDown"] * 10, "Space", *["ArrowLeft"] * 20, "Space", "x"]:
+        keys.press(key)
+    keys.press("Space")
+    keys.press("Backspace")  # the fourth corner is taken back
+    keys.press("Enter")
+    page.locator("[name=true_label][value=normal]").focus()
+    keys.press("Space")
+    page.get_by_role("button", name="Save and show the answer").press("Enter")
+    expect(page.locator(".figures .headline")).to_be_visible()
+    # Corners at (0.7, 0.6), (0.7, 0.8) and (0.3, 0.8).
+    triangle = (COLUMNS < 0.7) & (ROWS < 0.8) & ((0.7 - COLUMNS) / 0.4 + (0.8 - ROWS) / 0.2 < 1)
+    check(stored_region(page, context), stroke(0.5, 0.5, 0.7, 0.05) | triangle)
