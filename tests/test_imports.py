@@ -27,8 +27,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "agreement", "schema", "card", "sniff", "console", "image", "preprocess", "overlay", "calibration",
-    "client", "cli",
+    "labels", "errors", "agreement", "schema", "card", "sniff", "console", "image", "preprocess", "overlay",
+    "calibration", "client", "cli",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
