@@ -1,13 +1,15 @@
 """What the page of a batch says in numbers: questions to the journal, answered by SQLite without holding the rows."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from sqlite3 import Row as Record
 from typing import Any, get_args
 
+import numpy as np
+
+from osteolens.agreement import cohen_kappa
 from osteolens.batch.journal import Journal
 from osteolens.schema import Zone
 
@@ -152,16 +154,9 @@ def _agreement(journal: Journal, first: str, second: str) -> Agreement:
 
 def kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
     """Cohen's kappa of a table of counts; None where both always say one and the same, or nothing at all."""
-    total = sum(counts.values())
-    rows, columns = Counter[str](), Counter[str]()
-    for (a, b), count in counts.items():
-        rows[a] += count
-        columns[b] += count
-    chance = sum(rows[label] * columns[label] for label in rows)
-    if chance == total**2:
-        return None
-    same = sum(count for (a, b), count in counts.items() if a == b)
-    return (same * total - chance) / (total**2 - chance)
+    labels = {label for pair in counts for label in pair}
+    found = float(cohen_kappa(np.array([[counts.get((a, b), 0) for b in labels] for a in labels], np.float64)))
+    return None if np.isnan(found) else found
 
 
 def look_first(journal: Journal, limit: int) -> list[Record]:

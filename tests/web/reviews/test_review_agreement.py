@@ -7,7 +7,6 @@ import pytest
 from reviews.agreement import Figure, agreement, agreement_of_all, draw, map_scores, mean
 
 from osteolens.agreement import cohen_kappa, fleiss_kappa
-from osteolens.batch.figures import kappa
 
 
 def test_cohen_s_kappa_by_hand() -> None:
@@ -20,13 +19,6 @@ def test_cohen_s_kappa_by_hand() -> None:
 
 def test_cohen_s_kappa_is_not_defined_where_all_is_one_label() -> None:
     assert np.isnan(cohen_kappa(np.array([[[7.0, 0.0], [0.0, 0.0]], np.zeros((2, 2))]))).all()
-
-
-def test_it_is_the_same_kappa_as_that_of_a_batch() -> None:
-    tables = np.random.default_rng(0).integers(0, 9, (5, 3, 3)).astype(float)
-    for table in tables:
-        counts = {(str(a), str(b)): int(table[a, b]) for a in range(3) for b in range(3)}
-        assert cohen_kappa(table) == pytest.approx(kappa(counts))
 
 
 def test_fleiss_kappa_of_the_example_of_1971() -> None:
