@@ -56,8 +56,9 @@ archives: $(MODELS:%=archive-%)
 serve: archives
 	@OSTEOLENS_WEB="$${OSTEOLENS_WEB:-127.0.0.1:8000}" $(BIN)/osteolens serve
 
+# Files side by side on two processes: half the time is waiting for servers to start and stop.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -27,7 +27,8 @@ FILM = encoded(knee_like(), "JPEG")
 SERVE = """
 import sys
 from pathlib import Path
-from osteolens.serving import Server, run
+from osteolens.hosting import run
+from osteolens.serving import Server
 run(Server(Path(sys.argv[1]), port=0, model_store=Path(sys.argv[2]), folder=Path.cwd()))
 """
 

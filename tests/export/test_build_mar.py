@@ -17,10 +17,15 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "export" / "build_mar.py"
 
 LOAD_AS_A_WORKER = """
+import sys
 import knee_xray, osteolens
 from ts.context import Context, RequestProcessor
+from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.utils.util import get_yaml_config
-context = Context("efficientnet", ".", {}, 8, None, "0.12.0", model_yaml_config=get_yaml_config("model-config.yaml"))
+metrics = MetricsCacheYamlImpl(sys.argv[1])
+metrics.initialize_cache()
+config = get_yaml_config("model-config.yaml")
+context = Context("efficientnet", ".", {}, 8, None, "0.12.0", metrics=metrics, model_yaml_config=config)
 handler = knee_xray.KneeXray()
 handler.initialize(context)
 context.request_processor, context.request_ids = [RequestProcessor({})], {0: "first"}
@@ -159,7 +164,7 @@ def answer_of_a_worker(archive: Path, folder: Path) -> tuple[Path, dict[str, Any
     (model / "film.png").write_bytes(encoded(knee_like()))
     # As TorchServe does it: started in the model's folder with that folder on PYTHONPATH.
     run = subprocess.run(
-        [sys.executable, "-P", "-c", LOAD_AS_A_WORKER],
+        [sys.executable, "-P", "-c", LOAD_AS_A_WORKER, ROOT / "handlers" / "metrics.yaml"],
         cwd=model, env={"PYTHONPATH": str(model), "PATH": "", "HOME": str(home)}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
