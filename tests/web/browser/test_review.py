@@ -86,6 +86,7 @@ def test_blind_until_given_and_the_region_is_what_was_drawn(page: Page, context:
     page.get_by_role("button", name="Save and show the answer").click()
 
     expect(page.locator(".figures .headline")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     assert maps
     square = (COLUMNS > 0.2) & (COLUMNS < 0.7) & (ROWS > 0.5) & (ROWS < 0.8)
     wanted = (stroke(0.3, 0.2, 0.8, 0.1) | square) & ~stroke(0.65, 0.4, 0.6, 0.1)
