@@ -1,8 +1,9 @@
 """`osteolens batch`: what can be asked for. Nothing heavy is imported before the command runs."""
 
 # ruff: noqa: ARG001 - what belongs to one engine is taken from the context by its name
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -113,19 +114,22 @@ def batch(
         source = context.get_parameter_source(name)
         if source and source.name == "COMMANDLINE":
             raise OsteoLensError(f"{_flag(context, name)} is for --engine {other}, but the engine is {engine}")
-    options = {
+    options: dict[str, Any] = {
         "models": model or [DEFAULT_MODEL], "null": null, "fresh": fresh, "accept_new_model": accept_new_model,
         "progress": "json" if log == "json" else "quiet" if quiet else "bar",
         **{name: context.params[name] for name in _OF_ENGINE[engine]},
     }  # fmt: skip
     try:
-        if engine == "ray":
-            from osteolens.scaling.command import run_command as run_on_ray
-
-            raise typer.Exit(run_on_ray(inputs, out, options | {"explain": explain or "none"}))
         from osteolens.batch.command import run_command
 
-        raise typer.Exit(run_command(inputs, out, options | {"explain": explain}))
+        if engine == "ray":
+            from osteolens.scaling import run as run_on_ray
+
+            ray_run = partial(run_on_ray, inputs, out, **options, explain=explain or "none")
+            raise typer.Exit(run_command(ray_run, out, "results.csv"))
+        from osteolens.batch import run
+
+        raise typer.Exit(run_command(partial(run, inputs, out, **options, explain=explain), out, "report.html"))
     except ModuleNotFoundError as error:
         extra = "scale" if engine == "ray" else "batch"
         raise OsteoLensError(f"a batch needs {error.name}: pip install 'osteolens[{extra}]'") from error

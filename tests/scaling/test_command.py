@@ -4,10 +4,10 @@ import builtins
 
 import pytest
 
+from osteolens.batch.command import run_command
 from osteolens.batch.errors import BatchError
 from osteolens.batch.job import INTERRUPTED
 from osteolens.scaling import engine, session
-from osteolens.scaling.command import run_command
 
 from .helpers import make_films
 
@@ -18,13 +18,17 @@ def options(models):
     return {"models": ["efficientnet"], "progress": "quiet", **places}
 
 
+def call(folder, options):
+    return run_command(lambda: engine.run([folder / "films"], folder / "out", **options), folder / "out", "results.csv")
+
+
 @pytest.mark.usefixtures("no_ray")
 def test_the_status_tells_whether_all_films_have_their_answer(tmp_path, options, capsys):
     make_films(tmp_path / "films", 2)
-    assert run_command([str(tmp_path / "films")], tmp_path / "out", options) == 0
+    assert call(tmp_path, options) == 0
     assert capsys.readouterr().err.startswith("2 answered, 0 failed; 2 answers in ")
     (tmp_path / "films" / "bad.png").write_bytes(b"no picture")
-    assert run_command([str(tmp_path / "films")], tmp_path / "out", options) == 3
+    assert call(tmp_path, options) == 3
     assert capsys.readouterr().err.startswith("2 answered, 1 failed; 0 answers in ")
 
 
@@ -35,7 +39,7 @@ def test_a_stop_by_hand_says_how_to_go_on(tmp_path, options, capsys, monkeypatch
 
     make_films(tmp_path / "films", 1)
     monkeypatch.setattr(engine, "answered", stopping)
-    assert run_command([str(tmp_path / "films")], tmp_path / "out", options) == INTERRUPTED
+    assert call(tmp_path, options) == INTERRUPTED
     assert "the same command goes on" in capsys.readouterr().err
 
 

@@ -1,30 +1,29 @@
-"""What `osteolens batch` says at its end."""
+"""What `osteolens batch` says at its end, whichever engine answers."""
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from osteolens.batch.job import INTERRUPTED, run
+from osteolens.batch.job import INTERRUPTED, Summary
 from osteolens.errors import ServerUnreachable
 from osteolens.predicting import UNREACHABLE
 
 
-def run_command(inputs: Sequence[str], out: Path, options: Mapping[str, Any]) -> int:
+def run_command(run: Callable[[], Summary], out: Path, page: str) -> int:
     """Run a batch, say on standard error what came of it, and give the exit status.
 
     Args:
-        inputs: As given.
-        out: As given.
-        options: Of `osteolens.batch.run`.
+        run: Runs the batch.
+        out: Its output folder.
+        page: The file in there to look at.
 
     Raises:
         OsteoLensError: What must be mended before the batch can go on.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped stops as on Ctrl-C
     try:
-        summary = run(inputs, out, **options)
+        summary = run()
     except ServerUnreachable as error:
         print(f"error: {error}; the same command goes on", file=sys.stderr)
         return UNREACHABLE
@@ -35,7 +34,7 @@ def run_command(inputs: Sequence[str], out: Path, options: Mapping[str, Any]) ->
     failed = totals.refused + totals.failed
     print(
         f"{totals.answered:,} answered, {failed:,} failed; {summary.answers:,} answers in {summary.seconds:.1f} s; "
-        f"see {out}/report.html",
+        f"see {out}/{page}",
         file=sys.stderr,
     )
     return summary.status
