@@ -1,5 +1,8 @@
 """The class names and the WHO definition behind them."""
 
+import math
+import re
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 Label = Literal["normal", "osteopenia", "osteoporosis"]
@@ -22,3 +25,29 @@ def label_from_t_score(t_score: float) -> Label:
     if t_score < OSTEOPENIA_BELOW:
         return "osteopenia"
     return "normal"
+
+
+def in_natural_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Sort labels without repeats as people do: 0, 2, 10 and KL2, KL10.
+
+    Labels that are all numbers sort by value, so that -1 comes before 0.5. Others sort by their text, whatever its
+    case, with the whole numbers in it by value. This is an order of names: it says nothing of severity unless the
+    labels are numbers.
+    """
+    different = sorted(set(labels))
+    if are_numbers(different):
+        return tuple(sorted(different, key=float))
+    return tuple(sorted(different, key=_natural))
+
+
+def are_numbers(labels: Iterable[str]) -> bool:
+    """Whether all labels are finite numbers, such as the grades 0 to 4."""
+    try:
+        return all(math.isfinite(float(label)) for label in labels)
+    except ValueError:
+        return False
+
+
+def _natural(label: str) -> list[str | int]:
+    # Splitting at a bracketed pattern gives text and number in turn, so that lists compare part by part.
+    return [int(part) if index % 2 else part.casefold() for index, part in enumerate(re.split("([0-9]+)", label))]

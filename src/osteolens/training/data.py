@@ -14,7 +14,7 @@ from rich.progress import track
 from osteolens import image, preprocess
 from osteolens.card import PreprocessSpec
 from osteolens.errors import DataError, InputError
-from osteolens.labels import LABELS
+from osteolens.labels import LABELS, in_natural_order
 
 TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -83,7 +83,7 @@ def read_films(source: Path, skip: str = "", held_out: str = "") -> list[Film]:
 
 
 def label_order(films: Iterable[Film]) -> tuple[str, ...]:
-    """The labels that occur: in the order of `osteolens.labels.LABELS` where they are those, else sorted.
+    """The labels that occur: in the order of `osteolens.labels.LABELS` where they are those, else in natural order.
 
     Figures such as the weighted kappa take this order as the order of severity.
 
@@ -94,7 +94,7 @@ def label_order(films: Iterable[Film]) -> tuple[str, ...]:
     if len(found) < 2:
         raise DataError(f"a model needs films of at least two labels, found only {', '.join(found) or 'none'}")
     known = tuple(label for label in LABELS if label in found)
-    return known if len(known) == len(found) else tuple(sorted(found))
+    return known if len(known) == len(found) else in_natural_order(found)
 
 
 def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteolens.labels import LABELS
+from osteolens.labels import LABELS, in_natural_order
 from osteolens.training.audit.findings import Collection
 from osteolens.training.audit.pictures import Facts
 from osteolens.training.audit.shortcuts import SOURCE, as_column
@@ -80,8 +80,8 @@ def families(collection: Collection) -> dict[int, str]:
 
 
 def label_names(labels: Sequence[str]) -> list[str]:
-    """Labels without repeats: OsteoLens's own from mild to severe, then others in alphabetical order."""
-    return [label for label in LABELS if label in labels] + sorted({*labels} - {*LABELS})
+    """Labels without repeats: OsteoLens's own from mild to severe, then others in natural order."""
+    return [label for label in LABELS if label in labels] + [*in_natural_order({*labels} - {*LABELS})]
 
 
 def _kind(facts: Facts) -> tuple[str, int, int]:
