@@ -1,6 +1,6 @@
 # Two commands do everything: `make serve` and `make test`. Both make .venv and install what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install serve archives test lint lint-js format clean
+.PHONY: help install serve archives test lint lint-js docs format clean
 .SECONDARY:
 
 VENV := .venv
@@ -18,6 +18,7 @@ help:
 	@echo "make lint-js   eslint and tsc on the web app's JavaScript (needs Node)"
 	@echo "make archives  build model_store/*.mar from weights/"
 	@echo "make format    let ruff format the code"
+	@echo "make docs      build the documentation into build/docs; a warning is an error"
 	@echo "make clean     delete everything that was built, .venv too"
 
 $(VENV)/bin/python:
@@ -68,6 +69,10 @@ lint: $(VENV)/.dev
 
 lint-js:
 	cd web && npm install --no-package-lock --no-fund --no-audit --silent && npm run check
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
+	@echo "written to build/docs/index.html"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

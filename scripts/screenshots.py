@@ -1,47 +1,21 @@
-"""Pictures of the app for the README: made-up films are uploaded to a running app and its pages photographed.
+"""Pictures of the app for the documentation: drawn films are uploaded to a running app and its pages photographed.
 
     make serve
     .venv/bin/python scripts/screenshots.py --url http://127.0.0.1:8000 --password PASSWORD
 
-The account keeps the made-up films; use one that is there for this only.
+The account keeps the drawn films; use one that is there for this only.
 """
 
 import argparse
 import io
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sample_film import drawn_knee
 
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
 FACTS = {"age": "67", "sex": "female", "weight_kg": "61", "height_m": "1.62"}
-
-
-def made_up_knee(height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Something that looks like an antero-posterior film of a knee, and is nobody's: uint8 [height, width]."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
-    x = x + random.uniform(-0.03, 0.03)
-    gap = random.uniform(0.46, 0.52)
-
-    def bone(middle: float, top: float, bottom: float, half_width: float) -> NDArray[np.float64]:
-        flare = 1 + np.exp(-(((y - bottom) / 0.12) ** 2)) + np.exp(-(((y - top) / 0.12) ** 2))
-        across = np.abs(x - middle - 0.02 * np.sin(3 * y)) / (half_width * flare)
-        ends = 1 / (1 + np.exp(-(y - top) * 90)) / (1 + np.exp((y - bottom) * 90))
-        solid: NDArray[np.float64] = np.clip(1.3 - across, 0, 1) * ends * (0.65 + 0.35 * np.clip(across, 0, 1))
-        return solid
-
-    bones = np.maximum(bone(0.5, -0.3, gap - 0.015, 0.13), bone(0.5, gap + 0.02, 1.3, 0.12))
-    bones = np.maximum(bones, 0.7 * bone(0.74, gap + 0.08, 1.4, 0.035))
-    kneecap = 0.2 * np.exp(-((((x - 0.5) / 0.11) ** 2 + ((y - gap + 0.11) / 0.085) ** 2) ** 2))
-    flesh = 0.22 * np.exp(-(((x - 0.5) / 0.36) ** 4))
-    coarse = Image.fromarray(random.normal(0, 0.02, (height // 4, width // 4)).astype(np.float32))
-    texture = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) * (bones + 0.3)
-    grain = random.normal(0, 0.012, (height, width))
-    grey = np.clip(0.03 + flesh + 0.62 * bones + kneecap + texture + grain, 0, 1) ** 0.9
-    return np.rint(grey * 255).astype(np.uint8)
 
 
 def upload(page: Page, count: int) -> None:
@@ -49,7 +23,7 @@ def upload(page: Page, count: int) -> None:
     for number in range(count):
         buffer = io.BytesIO()
         size = (1500, 1248) if number % 3 else (1280, 1024)
-        Image.fromarray(made_up_knee(*size, seed=number)).save(buffer, "JPEG", quality=90)
+        Image.fromarray(drawn_knee(*size, seed=number)).save(buffer, "JPEG", quality=90)
         if number == count - 1:
             page.locator("details.card summary").click()
             for name, value in FACTS.items():

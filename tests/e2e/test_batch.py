@@ -31,10 +31,10 @@ from osteolens.serving import Server
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGE = (ROOT / "docs" / "batch.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 # Those on a cluster need no server: tests/scaling.
-COMMANDS = re.findall(r"(?m)^\.venv/bin/osteolens batch (?!.*--engine ray).*$", README)
+COMMANDS = re.findall(r"(?m)^\.venv/bin/osteolens batch (?!.*--engine ray).*$", PAGE)
 OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
 FILMS, UNREADABLE = 300, 40
 ODD_NAMES = ["with space.png", "line\nbreak.png", "膝蓋.png", "колено.png", "ركبة.png", '"q",;=1+1.png', "%41#?.png"]
@@ -196,7 +196,7 @@ def test_a_bad_network_dying_workers_and_a_restart_lose_nothing(
 
 @pytest.fixture
 def integrator(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the README's examples expect it: the server's key, a virtual environment, films and a table."""
+    """A folder as the documented examples expect it: the server's key, a virtual environment, films and a table."""
     assert server.key_file
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "key_file.json").symlink_to(server.key_file)
@@ -210,7 +210,7 @@ def integrator(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_the_examples_of_the_readme_run_as_written(integrator: Path, number: int) -> None:
+def test_the_documented_examples_run_as_written(integrator: Path, number: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", EXAMPLES[number]], cwd=integrator, capture_output=True, text=True, timeout=60
     )
@@ -218,7 +218,7 @@ def test_the_examples_of_the_readme_run_as_written(integrator: Path, number: int
     assert re.search(r"\b(normal|osteopenia|osteoporosis)\b|answered", done.stdout)
 
 
-def test_the_commands_of_the_readme_run_as_written(integrator: Path) -> None:
+def test_the_documented_commands_run_as_written(integrator: Path) -> None:
     assert COMMANDS
     for command in COMMANDS:
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=integrator, timeout=60)

@@ -1,4 +1,4 @@
-"""Django's settings. The table of environment variables is in the README; `project.environment` checks them."""
+"""Django's settings. The table of environment variables is in docs/app.md; `project.environment` checks them."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a result's row holds: the columns, named once for the journal, the tables and the README."""
+"""What a result's row holds: the columns, named once for the journal, the tables and the documentation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

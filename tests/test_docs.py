@@ -1,4 +1,4 @@
-"""The commands of the README do what it says, run as they are written there."""
+"""The commands of the README and of docs/ do what is said of them, run as they are written there."""
 
 import csv
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import numpy as np
@@ -18,16 +19,21 @@ from conftest import encoded, knee_like
 
 from osteolens.labels import LABELS
 from osteolens.overlay import decode_map
-from osteolens.schema import OPTION_NAMES, header_name
+from osteolens.schema import OPTION_NAMES, Method, header_name
 from osteolens.serving import free_ports
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+# In the order in which a newcomer reads them; a command that stands twice is one.
+TEXT = "\n".join([README, PAGES["getting-started.md"], PAGES["training.md"], *PAGES.values()])
+COMMANDS = list(
+    dict.fromkeys(line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines())
+)
 
 
 def commands(*words: str) -> list[str]:
-    """The README's commands that contain one of some words; each word must occur."""
+    """The documented commands that contain one of some words; each word must occur."""
     assert all(any(word in command for command in COMMANDS) for word in words)
     return [command for command in COMMANDS if any(word in command for word in words)]
 
@@ -47,7 +53,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         os.utime(folder / name, (0, 0))  # older than the stamps: nothing is installed again
     for stamp in (".serve", ".dev"):
         (Path(sys.prefix) / stamp).touch()
-    (folder / "knee.jpg").write_bytes(encoded(knee_like(1024, 1024), "JPEG"))
     return folder
 
 
@@ -94,14 +99,14 @@ def port(checkout: Path) -> Iterator[int]:
 @pytest.mark.slow
 def test_serve_and_predict(checkout: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSTEOLENS_URL", f"http://127.0.0.1:{port}")
-    (predict,) = commands("osteolens predict knee.jpg")[:1]
+    (predict,) = commands("osteolens predict samples/knee.jpg")[:1]
     assert "knee.jpg" in run(predict, checkout)
     sent = json.loads((checkout / "answers" / "knee.json").read_text())
     assert (checkout / "answers" / f"knee.{sent['label']}.png").is_file()
     key, curl = commands("KEY=", "curl")
     by_curl = json.loads(run(f"{key}\n{curl}".replace(":8080", f":{port}"), checkout))
     assert by_curl["probabilities"] == pytest.approx(sent["probabilities"], abs=1e-5)
-    run(commands("predict knee.jpg --local")[0], checkout)
+    run(commands("predict samples/knee.jpg --local")[0], checkout)
     local = json.loads((checkout / "answers" / "knee.json").read_text())
     assert local["probabilities"] == pytest.approx(sent["probabilities"], abs=0.01)  # int8 there, PyTorch here
     (here,), (there,) = local["explanations"], sent["explanations"]
@@ -135,9 +140,9 @@ def test_train_export_and_archive(checkout: Path) -> None:
     assert {path.name for path in (checkout / "model_store").glob("mine*")} == {"mine.mar", "mine.mar.sha256"}
 
 
-def test_every_command_of_the_readme_is_known_here() -> None:
+def test_every_documented_command_is_tested() -> None:
     tested = (
-        "make serve", "osteolens predict knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
+        "make serve", "osteolens predict samples/knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
         "osteolens audit films.csv",
         "train/fit.py --config", "train/cross_validate.py --config", "osteolens report runs/crossed",
         "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py", "export/quantise.py",
@@ -149,10 +154,20 @@ def test_every_command_of_the_readme_is_known_here() -> None:
     assert [command for command in COMMANDS if not any(word in command for word in tested)] == []
 
 
-def test_every_option_and_method_is_in_the_readme() -> None:
-    from typing import get_args
-
-    from osteolens.schema import Method
-
+def test_every_option_and_method_is_in_the_contract() -> None:
+    contract = PAGES["http-contract.md"]
     for word in (*get_args(Method), *OPTION_NAMES, header_name("explain"), header_name("target"), header_name("age")):
-        assert f"`{word}" in README, word
+        assert f"`{word}" in contract, word
+
+
+def test_the_readme_is_a_front_door() -> None:
+    assert len(README.splitlines()) <= 130
+    linked = re.findall(r"\]\(([^)#]+)", README)
+    assert [link for link in linked if not link.startswith("http") and not (ROOT / link).exists()] == []
+
+
+def test_every_page_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in tmp_path.glob("*.html")} >= {name.removesuffix(".md") for name in PAGES}
