@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement"}),
+    frozenset({"labels", "errors", "agreement", "files"}),
     frozenset({"schema", "card", "sniff", "console"}),
     frozenset({"image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
     frozenset({"models"}),
@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "agreement", "schema", "card", "sniff", "console", "image", "preprocess", "overlay",
+    "labels", "errors", "agreement", "files", "schema", "card", "sniff", "console", "image", "preprocess", "overlay",
     "calibration", "client", "cli",
 )  # fmt: skip
 HEAVY = (
