@@ -10,6 +10,9 @@ Label = Literal["normal", "osteopenia", "osteoporosis"]
 LABELS: tuple[Label, ...] = get_args(Label)
 """The classes in order of falling bone density; a model's card may name others."""
 
+SEVERITY = (*LABELS, "severe osteoporosis")
+"""All labels whose order is known, the mildest first; the last one is osteoporosis with a fracture (WHO)."""
+
 OSTEOPENIA_BELOW = -1.0
 OSTEOPOROSIS_AT = -2.5
 
@@ -25,6 +28,29 @@ def label_from_t_score(t_score: float) -> Label:
     if t_score < OSTEOPENIA_BELOW:
         return "osteopenia"
     return "normal"
+
+
+def usual(label: str) -> str:
+    """A known label in its usual spelling (`Osteoporosis` is `osteoporosis`); any other label as it is."""
+    plain = " ".join(label.casefold().split())
+    return plain if plain in SEVERITY else label
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Labels without repeats: known ones from mild to severe, then the others in natural order."""
+    different = set(labels)
+    known = sorted((label for label in different if usual(label) in SEVERITY), key=_severity)
+    return *known, *in_natural_order(different - set(known))
+
+
+def have_order(labels: Iterable[str]) -> bool:
+    """Whether the names alone say which label is worse: all are known, or all are numbers."""
+    names = list(labels)
+    return are_numbers(names) or all(usual(label) in SEVERITY for label in names)
+
+
+def _severity(label: str) -> tuple[int, str]:
+    return SEVERITY.index(usual(label)), label
 
 
 def in_natural_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ a.png,normal,h,-1,40
         "line 7: age is 400, expected 0 to 130",
         "line 8: t_score is nan, expected -15 to 15",
         "line 9: file is empty",
-        "line 4: unknown label 'osteopena'; use normal, osteopenia, osteoporosis",
+        "line 4: unknown label 'osteopena'; use normal, osteopenia, osteoporosis, severe osteoporosis",
         "line 10: a.png is already named on line 2",
     ]
 

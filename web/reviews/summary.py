@@ -11,7 +11,7 @@ from accounts.models import User
 from xrays.models import Reading
 
 from osteolens.agreement import Floats
-from osteolens.labels import LABELS
+from osteolens.labels import in_order
 from reviews import access
 from reviews.agreement import Agreement, Figure, Ratings, agreement, agreement_of_all, draw, mean
 from reviews.models import MapScore, Review
@@ -194,9 +194,8 @@ def _rightness(review: Review) -> float | None:
 
 
 def _ordered(labels: Iterable[str]) -> list[str]:
-    """Those that occur, ours first and from mild to severe."""
-    found = set(labels) - {""}
-    return [*(label for label in LABELS if label in found), *sorted(found - set(LABELS))]
+    """Those that occur, from mild to severe where that is known."""
+    return [*in_order(set(labels) - {""})]
 
 
 def _counted(choices: Iterable[tuple[str, str]], values: Iterable[str]) -> dict[str, int]:

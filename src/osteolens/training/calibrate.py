@@ -11,6 +11,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from osteolens.calibration import SEXES, Facts, calibrate, log_softmax, score
 from osteolens.card import OperatingPoint, OperatingPoints, Temperature, TScoreInterval, VectorScaling
+from osteolens.labels import usual
 from osteolens.training.data import Film
 from osteolens.training.evidence import Method
 from osteolens.training.table import Predictions
@@ -146,12 +147,13 @@ def fit_operating_points(rows: Rows, probabilities: Floats) -> OperatingPoints |
     Returns:
         The points, or None if osteoporosis is not among the labels, or all films have it or none.
     """
-    if TRIAGE_LABEL not in rows.labels:
+    label = next((name for name in rows.labels if usual(name) == TRIAGE_LABEL), None)
+    if label is None:
         return None
-    ill = rows.truth >= rows.labels.index(TRIAGE_LABEL)
+    ill = rows.truth >= rows.labels.index(label)
     if ill.all() or not ill.any():
         return None
-    scores = score(rows.labels, probabilities, TRIAGE_LABEL)
+    scores = score(rows.labels, probabilities, label)
     distinct = np.concatenate([[0.0], np.unique(scores), [1 + 1e-6]])
     thresholds = (distinct[:-1] + distinct[1:]) / 2  # midway, so that rounding cannot move a film across
     sensitivity = 1 - np.searchsorted(np.sort(scores[ill]), thresholds) / ill.sum()
@@ -161,7 +163,7 @@ def fit_operating_points(rows: Rows, probabilities: Floats) -> OperatingPoints |
         for threshold, share, other in zip(thresholds.tolist(), sensitivity, specificity, strict=True)
     ]
     return OperatingPoints(
-        label=TRIAGE_LABEL,
+        label=label,
         high_sensitivity=[point for point in points if point.sensitivity >= LEVEL][-1],
         high_specificity=next(point for point in points if point.specificity >= LEVEL),
     )

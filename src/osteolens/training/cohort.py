@@ -69,8 +69,8 @@ def gather(config: Configuration, source: Path, console: Console) -> Cohort:
     Raises:
         DataError: Rows, pictures or labels are wrong, or there are too few groups to split.
     """
-    films = read_films(source, config.data.skip, config.data.held_out)
-    labels = label_order(films)
+    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels)
+    labels = label_order(films, config.data.labels)
     parts = split(
         [film.label for film in films],
         [film.group for film in films],

@@ -28,6 +28,12 @@ class DatasetSection(_Section):
 class DataSection(_Section):
     """Which rows are used, and how groups are shared out between training, validation and test."""
 
+    labels: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="the labels from least to most severe; needed where their names do not say it, as numbers do",
+        examples=[["none", "mild", "severe"]],
+    )
     skip: str = Field("", description="column of the table; rows where it is true are left out", examples=["conflict"])
     held_out: str = Field("", description="column of the table; rows where it is true are the test films")
     validation: float = Field(

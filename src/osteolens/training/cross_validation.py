@@ -71,8 +71,8 @@ def plan(config: Configuration, source: Path, *, folds: int, repeats: int, table
     Raises:
         DataError: The data set is wrong, a label has fewer groups than folds, or the fold table does not fit it.
     """
-    films = read_films(source, config.data.skip)
-    labels = label_order(films)
+    films = read_films(source, config.data.skip, labels=config.data.labels)
+    labels = label_order(films, config.data.labels)
     if table is not None:
         return Plan(films, labels, _read_folds(table, films))
     if by_source:

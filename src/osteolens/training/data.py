@@ -1,6 +1,7 @@
 """Films for training: a table or a folder in, checked rows and prepared pictures out."""
 
 import csv
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rich.progress import track
 from osteolens import image, preprocess
 from osteolens.card import PreprocessSpec
 from osteolens.errors import DataError, InputError
-from osteolens.labels import LABELS, in_natural_order
+from osteolens.labels import LABELS, SEVERITY, have_order, in_order, usual
 
 TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -58,7 +59,7 @@ class Film:
     held_out: bool = False
 
 
-def read_films(source: Path, skip: str = "", held_out: str = "") -> list[Film]:
+def read_films(source: Path, skip: str = "", held_out: str = "", labels: Sequence[str] = ()) -> list[Film]:
     """The films of a data set.
 
     Args:
@@ -68,6 +69,7 @@ def read_films(source: Path, skip: str = "", held_out: str = "") -> list[Film]:
             group: write a table where a patient has several.
         skip: A column of the table; rows where it is true (1, true, yes) are left out.
         held_out: A column of the table; rows where it is true are kept for the final test.
+        labels: All labels that may occur; without them, those of `osteolens.labels` or any others, but not both.
 
     Raises:
         DataError: Names every wrong row with its line, up to 20, and how many there are.
@@ -78,23 +80,45 @@ def read_films(source: Path, skip: str = "", held_out: str = "") -> list[Film]:
                 raise DataError(
                     f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
                 )
-        return _read_folder(source)
-    return _read_table(source, skip, held_out)
+        return _read_folder(source, labels)
+    return _read_table(source, skip, held_out, labels)
 
 
-def label_order(films: Iterable[Film]) -> tuple[str, ...]:
-    """The labels that occur: in the order of `osteolens.labels.LABELS` where they are those, else in natural order.
+def label_order(films: Iterable[Film], order: Sequence[str] = ()) -> tuple[str, ...]:
+    """The labels that occur, from least to most severe: figures, losses and triage go by this order.
 
-    Figures such as the weighted kappa take this order as the order of severity.
+    Args:
+        films: Of the data set.
+        order: All of its labels, as `data.labels` has them; without it their names must say the order.
 
     Raises:
-        DataError: There are fewer than two.
+        DataError: There are fewer than two labels, `order` does not fit them, or there is no order.
     """
-    found = {film.label for film in films}
-    if len(found) < 2:
-        raise DataError(f"a model needs films of at least two labels, found only {', '.join(found) or 'none'}")
-    known = tuple(label for label in LABELS if label in found)
-    return known if len(known) == len(found) else in_natural_order(found)
+    names = in_order({film.label for film in films})
+    if len(names) < 2:
+        raise DataError(f"a model needs films of at least two labels, found only {', '.join(names) or 'none'}")
+    if order:
+        return _checked_order(names, tuple(usual(label) for label in order))
+    if not have_order(names):
+        raise DataError(
+            f"nothing says which of the labels {', '.join(names)} is worse, and figures, losses and triage go by that: "
+            f"add to [data] the line labels = {json.dumps(names, ensure_ascii=False)}, sorted from least to most severe"
+        )
+    return names
+
+
+def _checked_order(names: Sequence[str], order: tuple[str, ...]) -> tuple[str, ...]:
+    """The order of `data.labels`, if it names each label once and leaves the known ones in their order."""
+    if sorted(order) != sorted(names):
+        raise DataError(
+            f"data.labels names {', '.join(order)}, the films have the labels {', '.join(names)}; name each of those "
+            f"once, such as labels = {json.dumps(names, ensure_ascii=False)}"
+        )
+    known = [label for label in order if label in SEVERITY]
+    if known != list(in_order(known)):
+        right = ", ".join(in_order(known))
+        raise DataError(f"data.labels sorts {', '.join(known)}; from least to most severe it is {right}")
+    return order
 
 
 def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:
@@ -114,21 +138,21 @@ def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console)
     return pictures
 
 
-def _read_folder(folder: Path) -> list[Film]:
+def _read_folder(folder: Path, labels: Sequence[str]) -> list[Film]:
     films = [
-        Film(place=name, path=path, file=name, group=name, label=path.parent.name)
+        Film(place=name, path=path, file=name, group=name, label=usual(path.parent.name))
         for path in sorted(folder.glob("*/*"))
         if path.suffix.lower() in PICTURE_SUFFIXES
         for name in [path.relative_to(folder).as_posix()]
     ]
     if not films:
         raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
-    problems = [f"{film.place}: {problem}" for film in films for problem in _label_problems(film.label, films)]
+    problems = _label_problems(films, labels)
     _refuse(problems, str(folder))
     return films
 
 
-def _read_table(table: Path, skip: str, held_out: str) -> list[Film]:
+def _read_table(table: Path, skip: str, held_out: str, labels: Sequence[str]) -> list[Film]:
     films: list[Film] = []
     problems: list[str] = []
     for line, row in _rows(table, skip, held_out):
@@ -137,7 +161,7 @@ def _read_table(table: Path, skip: str, held_out: str) -> list[Film]:
                 films.append(_film(line, row, table.parent, held_out=_flag(row, held_out)))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
-    problems += [f"{film.place}: {problem}" for film in films for problem in _label_problems(film.label, films)]
+    problems += _label_problems(films, labels)
     problems += _repeated(films)
     _refuse(problems, str(table))
     if not films:
@@ -184,7 +208,7 @@ def _film(line: int, row: dict[str, str], folder: Path, *, held_out: bool) -> Fi
         path=path,
         file=row["file"],
         group=row.get("group", row["file"]),
-        label=row["label"],
+        label=usual(row["label"]),
         t_score=_number(row, "t_score"),
         age=_number(row, "age"),
         sex=row.get("sex", "").lower(),
@@ -211,10 +235,16 @@ def _number(row: dict[str, str], column: str) -> float:
     return value
 
 
-def _label_problems(label: str, films: Sequence[Film]) -> list[str]:
-    """One entry if the label is unknown: where any of ours occurs, any other is most likely a slip."""
-    ours = any(film.label in LABELS for film in films)
-    return [f"unknown label {label!r}; use {', '.join(LABELS)}"] if ours and label not in LABELS else []
+def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
+    """One entry per film with an unknown label: where any of ours occurs, any other is most likely a slip."""
+    if not labels and not any(film.label in LABELS for film in films):
+        return []
+    allowed = [usual(label) for label in labels] or [*SEVERITY]
+    return [
+        f"{film.place}: unknown label {film.label!r}; use {', '.join(allowed)}"
+        for film in films
+        if film.label not in allowed
+    ]
 
 
 def _repeated(films: Sequence[Film]) -> list[str]:

@@ -39,7 +39,7 @@ def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0
     Raises:
         DataError: A group is in two folds, or there are too few groups or labels to fit on some and score others.
     """
-    _check(predictions)
+    check(predictions)
     with threadpool_limits(limits=1):  # hundreds of small fits: several threads would only wait for each other
         return _evaluate(predictions, resamples, seed)
 
@@ -81,7 +81,17 @@ def apply_to_card(card: Card, evidence: Evidence) -> Card:
     return Card.model_validate(card.model_copy(update={"evaluations": evidence.evaluations} | parameters).model_dump())
 
 
-def _check(predictions: Predictions) -> None:
+def check(predictions: Predictions) -> None:
+    """Refuse a table that cannot be evaluated; labels, groups and folds are looked at, answers are not.
+
+    Raises:
+        DataError: See `evaluate`.
+    """
+    if not predictions.ordered:
+        raise DataError(
+            f"nothing says which of the labels {', '.join(predictions.labels)} is worse, and most figures go by that: "
+            "add a column label_rank to the table of predictions, 0 for films of the mildest label, 1 for the next"
+        )
     if len(set(predictions.groups)) < MIN_GROUPS:
         raise DataError(
             f"{len(set(predictions.groups))} groups are too few to evaluate, expected at least {MIN_GROUPS}"

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.errors import DataError
+from osteolens.labels import have_order, in_order
 from osteolens.training.data import Film
 
 PREDICTIONS_FILE = "predictions.csv"
 _FACTS = ("file", "group", "source", "family", "label", "t_score", "age", "sex", "weight_kg", "height_m")
 _NUMBERS = ("t_score", "age", "weight_kg", "height_m")
-_LOGIT = "logit_"
+_LOGIT, _RANK = "logit_", "label_rank"
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class Predictions:
     """Out-of-fold predictions of one model (or one procedure that made a model per fold).
 
     Attributes:
-        labels: The K classes, in order of severity.
+        labels: The K classes, in order of severity if `ordered`.
         films: N of them, each once; their paths are empty when read from a table.
         fold: int64 [R, N], the fold whose films the film was tested with, in each of R repeats.
         logits: float64 [R, N, K], not calibrated.
         t_score: float64 [R, N], predicted; NaN where the model gives none.
+        ordered: Whether it is known which label is worse.
     """
 
     labels: tuple[str, ...]
@@ -38,6 +40,7 @@ class Predictions:
     fold: NDArray[np.int64]
     logits: NDArray[np.float64]
     t_score: NDArray[np.float64]
+    ordered: bool = True
 
     @property
     def truth(self) -> NDArray[np.int64]:
@@ -55,15 +58,21 @@ class Predictions:
         return [film.group for film in self.films]
 
     def write(self, path: Path) -> None:
-        """Write one row per repeat and film; numbers are rounded to 6 digits, NaN is an empty cell."""
-        columns = ("repeat", "fold", *_FACTS, *(_LOGIT + label for label in self.labels), "t_score_predicted")
+        """Write one row per repeat and film; numbers are rounded to 6 digits, NaN is an empty cell.
+
+        Where the names of the labels do not say their order, the column `label_rank` does: 0 is the mildest.
+        """
+        ranked = self.ordered and not have_order(self.labels)
+        columns = ["repeat", "fold", *_FACTS, *(_LOGIT + label for label in self.labels), "t_score_predicted"]
+        columns += [_RANK] * ranked
         with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(columns)
             for repeat, folds in enumerate(self.fold):
                 for index, film in enumerate(self.films):
                     said = (*self.logits[repeat, index], self.t_score[repeat, index])
-                    writer.writerow([repeat, folds[index], *_facts(film), *map(_cell, said)])
+                    rank = [self.labels.index(film.label)] * ranked
+                    writer.writerow([repeat, folds[index], *_facts(film), *map(_cell, said), *rank])
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -77,9 +86,10 @@ def read_predictions(path: Path) -> Predictions:
             reader = csv.DictReader(stream)
             columns = reader.fieldnames or ()
             rows = list(reader)
-        labels = tuple(name.removeprefix(_LOGIT) for name in columns if name.startswith(_LOGIT))
-        if len(labels) < 2:
-            raise ValueError(f"it has {len(labels)} columns named {_LOGIT}<label>")
+        named = [name.removeprefix(_LOGIT) for name in columns if name.startswith(_LOGIT)]
+        if len(named) < 2:
+            raise ValueError(f"it has {len(named)} columns named {_LOGIT}<label>")
+        labels, ordered = _order(named, rows)
         repeats = sorted({int(row["repeat"]) for row in rows})
         parts = [[row for row in rows if int(row["repeat"]) == repeat] for repeat in repeats]
         films = [_film(row) for row in parts[0]]
@@ -91,11 +101,22 @@ def read_predictions(path: Path) -> Predictions:
             fold=np.array([[int(row["fold"]) for row in part] for part in parts], np.int64),
             logits=np.array([[[float(row[_LOGIT + label]) for label in labels] for row in part] for part in parts]),
             t_score=np.array([[_value(row["t_score_predicted"]) for row in part] for part in parts]),
+            ordered=ordered,
         )
     except (OSError, KeyError, ValueError, IndexError, csv.Error) as error:
         raise DataError(
             f"{path} is not a table of predictions such as train/cross_validate.py writes: {error}"
         ) from error
+
+
+def _order(named: Sequence[str], rows: Sequence[dict[str, str]]) -> tuple[tuple[str, ...], bool]:
+    """The labels of a table in order, and whether that is known: from their names, or from the column of ranks."""
+    if have_order(named):
+        return in_order(named), True
+    ranks = {row["label"]: int(row[_RANK]) for row in rows if _RANK in row}
+    if sorted(ranks) != sorted(named):
+        return tuple(named), False
+    return tuple(sorted(named, key=ranks.__getitem__)), True
 
 
 def average(tables: Sequence[Predictions]) -> Predictions:

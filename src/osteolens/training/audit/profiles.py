@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteolens.labels import LABELS, in_natural_order
+from osteolens.labels import in_order
 from osteolens.training.audit.findings import Collection
 from osteolens.training.audit.pictures import Facts
 from osteolens.training.audit.shortcuts import SOURCE, as_column
@@ -79,11 +79,6 @@ def families(collection: Collection) -> dict[int, str]:
     return {number: name if sizes[name] >= least else "other sizes" for number, name in found.items()}
 
 
-def label_names(labels: Sequence[str]) -> list[str]:
-    """Labels without repeats: OsteoLens's own from mild to severe, then others in natural order."""
-    return [label for label in LABELS if label in labels] + [*in_natural_order({*labels} - {*LABELS})]
-
-
 def _kind(facts: Facts) -> tuple[str, int, int]:
     names = [facts.format, "grey" if facts.colour.startswith(("L", "I", "1", "F")) else "colour", facts.device]
     return " ".join(name for name in names if name), facts.width, facts.height
@@ -101,7 +96,7 @@ def _ordered(name: str, keys: Mapping[int, str]) -> list[tuple[str, list[int]]]:
     for number, key in keys.items():
         sets.setdefault(key or "unknown", []).append(number)
     if name == "label":
-        return [(label, sets[label]) for label in label_names(list(sets))]
+        return [(label, sets[label]) for label in in_order(sets)]
     return sorted(sets.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
@@ -114,7 +109,7 @@ def _profile(collection: Collection, name: str, numbers: Sequence[int]) -> Profi
         name,
         len(rows),
         len({row.group for row in rows if row.group}),
-        {label: counts[label] for label in label_names(list(counts))},
+        {label: counts[label] for label in in_order(counts)},
         (float(grey.mean()), float(grey.std())) if facts else None,
         (_median([one.width for one in facts]), _median([one.height for one in facts])) if facts else None,
         _quartiles(_cells(collection, numbers, ("age",))),
