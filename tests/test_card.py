@@ -115,6 +115,8 @@ def test_a_card_without_fitted_numbers_is_read_and_one_with_them_round_trips(
         ({"fusion": [FUSION], "has_t_score": False}, "unknown inputs .'t_score'."),
         ({"fusion": [FUSION | {"operating_points": POINTS | {"label": "ill"}}]}, "operating points: no label of"),
         ({"fusion": [FUSION | {"inputs": []}]}, "inputs"),
+        ({"map_peaks": {"ill": 1.0}}, "map peaks: .'ill'. are not among the labels"),
+        ({"map_peaks": {"normal": 0.0}}, "map_peaks.normal"),
     ],
 )
 def test_numbers_that_do_not_fit_the_model_are_refused_when_the_card_is_read(

@@ -2,6 +2,7 @@ import numpy as np
 from conftest import knee_like
 
 from osteolens import overlay
+from osteolens.schema import Explanation
 
 
 def test_map_png_round_trip() -> None:
@@ -45,3 +46,31 @@ def test_an_empty_map_has_no_peak() -> None:
     levels, peak = overlay.map_on_film(np.zeros((2, 2), np.float32), geometry)
     assert peak == 0.0
     assert not levels.any()
+
+
+def test_a_weak_map_is_drawn_fainter() -> None:
+    levels = np.array([[0, 255, 100]], np.uint8)
+    assert np.asarray(overlay.layer(levels, opacity=0.6, strength=0.5))[0, :, 3].tolist() == [0, 76, 30]
+    full = overlay.layer(levels, opacity=0.6)
+    assert full.tobytes() == overlay.layer(levels, opacity=0.6, strength=1.0).tobytes()
+    film = knee_like(60, 50)
+    shown = np.asarray(overlay.blend(film, np.full((6, 5), 255, np.uint8), "title", opacity=1.0, strength=0.0))
+    np.testing.assert_array_equal(shown[-60:, :50], np.repeat(film[:, :, None], 3, axis=2))
+
+
+def test_the_title_says_how_strong_a_map_is() -> None:
+    weak = Explanation(method="gradcam", target="normal", map_png="", peak=0.3, strength=0.03)
+    first, second = overlay.describe(weak, "osteopenia").splitlines()
+    assert first == "normal (gradcam), answer: osteopenia"
+    assert second == "map strength 0.03 of the training films' median"
+    unknown = weak.model_copy(update={"strength": None})
+    assert overlay.describe(unknown, "osteopenia") == first
+
+
+def test_a_title_of_two_lines_leaves_the_film_whole() -> None:
+    film, levels = np.full((300, 240), 120, np.uint8), np.zeros((30, 24), np.uint8)
+    one, two = (np.asarray(overlay.blend(film, levels, title)) for title in ("one", "one\ntwo"))
+    assert two.shape[0] > one.shape[0]
+    for page in (one, two):
+        assert (page[-300:, :240] == 120).all()
+        assert not page[-301, :240].any()

@@ -156,3 +156,20 @@ def test_members_are_calibrated_as_the_answer_is(ensemble_folder: Path, tmp_path
     assert list(spread.low.values()) == pytest.approx(cooled.min(axis=0).tolist(), abs=1e-5)
     assert list(spread.high.values()) == pytest.approx(cooled.max(axis=0).tolist(), abs=1e-5)
     assert spread.high != pytest.approx(plain.high, abs=1e-3)
+
+
+def test_a_map_is_as_strong_as_its_peak_is_beside_the_usual_one(model_folder: Path, tmp_path: Path) -> None:
+    peaks = {map_.target: map_.peak for map_ in ask(Reader(model_folder), explain="gradcam", target="all").explanations}
+    seen = sorted((label for label in LABELS if peaks[label] > 0), key=peaks.__getitem__)
+    usual = {label: peaks[label] * 4 for label in seen[:1]} | {label: peaks[label] / 2 for label in seen[1:2]}
+    reader = reader_with(model_folder, tmp_path / "knee", map_peaks=usual)
+    found = {map_.target: map_.strength for map_ in ask(reader, explain="gradcam", target="all").explanations}
+    assert found[seen[0]] == pytest.approx(0.25)
+    assert found[seen[1]] == 1.0  # not 2
+    assert [label for label in LABELS if found[label] is None] == [label for label in LABELS if label not in usual]
+
+
+def test_maps_of_other_methods_have_no_strength(model_folder: Path, tmp_path: Path) -> None:
+    reader = reader_with(model_folder, tmp_path / "knee", map_peaks=dict.fromkeys(LABELS, 1.0))
+    assert [map_.strength for map_ in ask(reader, explain="layercam", target="all").explanations] == [None] * 3
+    assert all(map_.strength is not None for map_ in ask(reader, explain="gradcam", target="all").explanations)

@@ -24,7 +24,7 @@ ANSWER = {
     },
     "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.2},
     "film": {"width": 10, "height": 20},
-    "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1}],
+    "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1, "strength": 0.5}],
     "model": {"name": "knee", "version": "1.0", "card_sha256": "00"},
     "timing_ms": {"decode": 2.0, "model": 3.0, "explain": 0.1},
 }
@@ -44,8 +44,10 @@ def test_the_contract_round_trips() -> None:
 
 def test_an_answer_of_before_these_fields_is_still_read() -> None:
     old = {name: value for name, value in ANSWER.items() if name not in ("fold_spread", "triage", "fused")}
+    old["explanations"] = [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1}]
     answer = parse(json.dumps(old).encode())
     assert isinstance(answer, Answer)
+    assert answer.explanations[0].strength is None
     assert (answer.fold_spread, answer.triage, answer.fused) == (None, None, None)
 
 

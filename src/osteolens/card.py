@@ -178,6 +178,11 @@ class Card(_Frozen):
         (), description="from few inputs to many; the last whose inputs are given counts"
     )
     quantisation: tuple[Quantisation, ...] = Field((), description="what the guard said of each lower precision")
+    map_peaks: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {},
+        description="label to the median peak of its Grad-CAM map over films of the model's data set that have this "
+        "label: what a map is weak or strong against; a label without one has maps of unknown strength",
+    )
     intended_use: str = "Research on knee radiographs. Not a diagnostic device."
     licence: str = "AGPL-3.0-or-later"
 
@@ -202,6 +207,8 @@ class Card(_Frozen):
             _expect(used <= set(known), f"fusion: unknown inputs {sorted(used - set(known))}; known are {list(known)}")
             lengths = {len(fusion.intercepts), *(len(row) for row in fusion.coefficients.values())}
             _expect(lengths == {count}, f"fusion: not {count} labels")
+        strange = sorted(self.map_peaks.keys() - set(self.labels))
+        _expect(not strange, f"map peaks: {strange} are not among the labels {list(self.labels)}")
         return self
 
     @property

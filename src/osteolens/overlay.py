@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from osteolens.preprocess import Geometry
+from osteolens.schema import Explanation
 
 MAP_SIDE = 256
 """Longest side of a map's PNG: it covers the whole film, and a feature map holds no finer detail."""
@@ -73,15 +74,32 @@ def colours(levels: NDArray[np.uint8], colour_map: str = DEFAULT_COLOUR_MAP) -> 
     return np.asarray(table, np.uint8)[levels]
 
 
-def layer(levels: NDArray[np.uint8], opacity: float = 0.6, colour_map: str = DEFAULT_COLOUR_MAP) -> Image.Image:
+def describe(explanation: Explanation, answer: str) -> str:
+    """The title of a drawn map, in two lines: its class and method, and the answered label; how strong it is.
+
+    The second line is left out where the strength is not known.
+    """
+    title = f"{explanation.target} ({explanation.method}), answer: {answer}"
+    if explanation.strength is None:
+        return title
+    return f"{title}\nmap strength {explanation.strength:.2f} of the training films' median"
+
+
+def layer(
+    levels: NDArray[np.uint8],
+    opacity: float = 0.6,
+    colour_map: str = DEFAULT_COLOUR_MAP,
+    strength: float | None = None,
+) -> Image.Image:
     """A map as a transparent RGBA picture: the stronger the value, the less transparent.
 
     Args:
         levels: uint8 [H, W].
-        opacity: 0 to 1, of the map's maximum.
+        opacity: 0 to 1, of the maximum of a map that is as strong as usual.
         colour_map: One of `COLOUR_MAPS`.
+        strength: 0 to 1, of `osteolens.schema.Explanation`: a weak map is drawn fainter. None counts as 1.
     """
-    alpha = np.rint(levels * opacity).astype(np.uint8)
+    alpha = np.rint(levels * (opacity * (1 if strength is None else strength))).astype(np.uint8)
     return Image.fromarray(np.dstack([colours(levels, colour_map), alpha]), "RGBA")
 
 
@@ -91,15 +109,17 @@ def blend(
     title: str,
     opacity: float = 0.6,
     colour_map: str = DEFAULT_COLOUR_MAP,
+    strength: float | None = None,
 ) -> Image.Image:
     """The film with its map on top, a title, and a colour bar beside it.
 
     Args:
         film: uint8 [H, W].
         levels: uint8 map that covers the film, of any size.
-        title: Shown above the film: the class and the method.
-        opacity: 0 to 1, of the map's maximum.
+        title: Shown above the film, a line or more, see `describe`.
+        opacity: As for `layer`, like the next two.
         colour_map: One of `COLOUR_MAPS`.
+        strength: 0 to 1.
 
     Returns:
         RGB picture, the film at its own size in it.
@@ -107,15 +127,15 @@ def blend(
     height, width = film.shape
     shown = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
     picture = Image.alpha_composite(
-        Image.fromarray(film).convert("RGBA"), layer(np.asarray(shown), opacity, colour_map)
+        Image.fromarray(film).convert("RGBA"), layer(np.asarray(shown), opacity, colour_map, strength)
     )
     text = max(14, height // 45)
-    top = 2 * text
+    top = text + text * 5 // 4 * len(title.splitlines())
     page = Image.new("RGB", (width + _BAR_WIDTH + _BAR_MARGIN + text, height + top), "black")
     page.paste(picture.convert("RGB"), (0, top))
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=text)
-    draw.text((text // 2, text // 2), title, fill="white", font=font)
+    draw.multiline_text((text // 2, text // 2), title, fill="white", font=font, spacing=text // 4)
     _colour_bar(page, draw, font, (width + text // 2, top + text, top + height - text), colour_map)
     return page
 

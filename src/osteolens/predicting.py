@@ -90,9 +90,9 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
     if answer.explanations:
         film = image.read(path).pixels
         for explanation in answer.explanations:
-            title = f"{explanation.target} ({explanation.method}), answer: {answer.label}"
-            levels = overlay.decode_map(explanation.map_png)
-            overlay.blend(film, levels, title, opacity).save(out / f"{name}.{explanation.target}.png")
+            title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)
+            drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
+            drawn.save(out / f"{name}.{explanation.target}.png")
 
 
 def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:

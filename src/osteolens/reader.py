@@ -147,7 +147,7 @@ class Reader:
             repeated = None if features is None else features.expand(len(targets), -1, -1, -1)
             maps = self.eager.explain(films, repeated, method, targets)
         return tuple(
-            _explanation(method, self.card.labels[target], raw, prepared.geometry)
+            _explanation(method, self.card.labels[target], raw, prepared.geometry, self.card)
             for target, raw in zip(targets, maps, strict=True)
         )
 
@@ -199,9 +199,11 @@ def _spread(prediction: Prediction, reading: Reading, card: Card) -> Spread | No
     )
 
 
-def _explanation(method: Method, label: str, raw: NDArray[np.float32], geometry: Geometry) -> Explanation:
+def _explanation(method: Method, label: str, raw: NDArray[np.float32], geometry: Geometry, card: Card) -> Explanation:
     levels, peak = overlay.map_on_film(raw, geometry)
-    return Explanation(method=method, target=label, map_png=overlay.encode_map(levels), peak=peak)
+    usual = card.map_peaks.get(label) if method == "gradcam" else None  # other methods have scales of their own
+    strength = None if usual is None else min(1.0, peak / usual)
+    return Explanation(method=method, target=label, map_png=overlay.encode_map(levels), peak=peak, strength=strength)
 
 
 def _ms(start: float, end: float) -> float:

@@ -143,6 +143,14 @@ class Explanation(_Message):
         "255 is the map's own maximum"
     )
     peak: float = Field(description="the map's maximum before it was scaled to 255; 0 for an empty map")
+    strength: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="the peak as a share of the usual one, at most 1; usual is the median peak of the Grad-CAM maps "
+        "for this class on films of this class from the model's data set; null for other methods, and where the card "
+        "has none",
+    )
 
 
 class ModelInfo(_Message):

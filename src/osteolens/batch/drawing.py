@@ -77,8 +77,8 @@ def draw(data: bytes, answer: Answer, target: Path, look: Look) -> bool:
         levels = overlay.decode_map(explanation.map_png)
     except (OSError, ValueError) as error:
         raise DamagedAnswer(f"the heat map cannot be decoded: {error}") from error
-    title = f"{explanation.target} ({explanation.method}), answer: {answer.label}"
-    picture = overlay.blend(film, levels, title, look.opacity, look.colour_map)
+    title = overlay.describe(explanation, answer.label)
+    picture = overlay.blend(film, levels, title, look.opacity, look.colour_map, explanation.strength)
     draft = target.with_name(f".{target.name}.draft")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
