@@ -18,7 +18,9 @@ LABELS = ("normal", "osteopenia", "osteoporosis")
 SHARES = {"normal": 0.2, "osteopenia": 0.5, "osteoporosis": 0.3}
 
 
-def answer(model: str, film: bytes, facts: dict[str, str], version: str = "1.0") -> dict[str, Any]:
+def answer(
+    model: str, film: bytes, facts: dict[str, str], version: str = "1.0", strength: float | None = None
+) -> dict[str, Any]:
     """An answer of the HTTP contract; the map of the n-th label is bright in the n-th third of the film's width."""
     height, width = read(film).pixels.shape
     explanations = []
@@ -27,6 +29,8 @@ def answer(model: str, film: bytes, facts: dict[str, str], version: str = "1.0")
         third = levels.shape[1] // 3
         levels[:, index * third : (index + 1) * third] = 255
         explanations.append({"method": "gradcam", "target": label, "map_png": encode_map(levels), "peak": 0.5 + index})
+        if strength is not None:  # earlier servers send none
+            explanations[-1]["strength"] = strength
     fused = {
         "inputs": ["age", "sex"], "label": "normal", "t_score": None, "triage": "low suspicion",
         "probabilities": {"normal": 0.9, "osteopenia": 0.06, "osteoporosis": 0.04},
@@ -51,11 +55,13 @@ class FakeReader:
     Attributes:
         asked: Model and facts of each question, in order.
         version: Of the model in the answers.
+        strength: Of every map; None for a server that says none.
         faults: What happens instead of answers, by model: called with the request, it may raise or answer.
     """
 
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     version: str = "1.0"
+    strength: float | None = None
     faults: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
 
     def respond(self, request: httpx.Request) -> httpx.Response:
@@ -69,7 +75,7 @@ class FakeReader:
         fault = self.faults.get(model) or self.faults.get("all")
         if fault:
             return fault(request)
-        return httpx.Response(200, json=answer(model, request.content, facts, self.version))
+        return httpx.Response(200, json=answer(model, request.content, facts, self.version, self.strength))
 
     def go_away(self) -> None:
         """From now on nobody listens."""

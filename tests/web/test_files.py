@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import re
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -166,3 +168,47 @@ def test_a_file_that_is_gone_is_not_found(client: Client, film: Film) -> None:
     for name in ("picture.png", "thumb.jpg", "original", "overlay.png", "answer.json", "report.pdf",
                  f"maps/{reading.pk}/normal.png"):  # fmt: skip
         assert client.get(f"/films/{film.id}/{name}").status_code == 404, name
+
+
+@pytest.mark.parametrize(("strength", "alpha"), [(None, 0.5), (1.0, 0.5), (0.2, 0.1), (0.0, 0.0)])
+def test_a_weak_map_is_drawn_fainter(
+    client: Client, send: Callable[..., Any], reader: FakeReader, strength: float | None, alpha: float
+) -> None:
+    """Half opaque where it is as strong as usual; at a fifth of that strength the film shows through nine tenths."""
+    reader.strength = strength
+    film_id = send(film_bytes()).json()["id"]
+    picture = np.asarray(opened(client.get(f"/films/{film_id}/overlay.png?label=normal&opacity=0.5"))).astype(int)
+    grey = np.asarray(opened(client.get(f"/films/{film_id}/picture.png"))).astype(int)
+    expected = np.rint((1 - alpha) * grey[:, :36, None] + alpha * TABLES["inferno"][255])
+    assert np.abs(picture[:160, :36] - expected).max() <= 1
+
+
+def test_every_surface_says_how_weak_a_map_is(client: Client, send: Callable[..., Any], reader: FakeReader) -> None:
+    reader.strength = 0.03
+    film_id, other = (send(film_bytes(seed)).json()["id"] for seed in (0, 1))
+    words = "map strength 3% of the training films' median"
+    pages = [
+        client.get(f"/films/{film_id}/").context["viewer_data"],
+        client.get(f"/reviews/{film_id}/").context["viewer_data"],
+        *(side["viewer_data"] for side in client.get(f"/compare?films={film_id}&films={other}").context["sides"]),
+    ]
+    for data in pages:
+        maps = [one["map"] for model in data["models"] for one in model["classes"]]
+        assert {(one["strength"], one["strengthWords"]) for one in maps} == {(0.03, words)}
+    [answer] = json.loads(client.get(f"/films/{film_id}/answer.json?model=knee").content)["answers"]
+    assert [one["strength"] for one in answer["explanations"]] == [0.03] * 3
+    assert words in pdf_text(client.get(f"/films/{film_id}/report.pdf").content)
+
+
+def test_an_answer_of_an_earlier_server_says_nothing_of_strength(client: Client, film: Film) -> None:
+    [model, *_] = client.get(f"/films/{film.id}/").context["viewer_data"]["models"]
+    assert {(one["map"]["strength"], one["map"]["strengthWords"]) for one in model["classes"]} == {(None, "")}
+    assert "map strength" not in pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
+
+
+def pdf_text(content: bytes) -> str:
+    """What a report's page says; reportlab writes a text as one string per line."""
+    pages = (base64.a85decode(part, adobe=False) for part in re.findall(rb"stream\r?\n(.*?)~>endstream", content, re.S))
+    text = b" ".join(zlib.decompress(page) for page in pages if page[:1] == b"x")
+    words = b" ".join(re.findall(rb"\((.*?)\) Tj", text)).decode("latin-1")
+    return " ".join(words.replace(" ' ", "' ").replace("' s ", "'s ").split())

@@ -4,14 +4,14 @@ from typing import Any
 from uuid import UUID
 
 from accounts import audit
-from accounts.models import AuditEntry, User
+from accounts.models import User
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404
+from project.request import Request
+from xrays import sightings
 from xrays.models import Film
 
 from reviews.models import Review
-
-_SEEN = ("view", "download")
 
 
 def films_for(user: User) -> QuerySet[Film]:
@@ -48,11 +48,8 @@ def _reviewed(user: User) -> QuerySet[Review, Any]:
     return Review.objects.filter(reviewer=user).values("film")
 
 
-def has_seen(user: User, film: Film) -> bool:
-    """Whether the audit log knows that a page or file with the model's answer was shown to this person."""
-    return AuditEntry.objects.filter(user=user, film_id=film.id, action__in=_SEEN).exists()
-
-
-def show_answer(request: HttpRequest, film: Film) -> None:
+def show_answer(request: Request, film: Film) -> None:
     """Note that from now on this person knows the answer."""
     audit.record(request, "view", film.id, "answer shown before the review")
+    if film.label:  # there is an answer to show
+        sightings.note(request.user, [film.id])

@@ -9,8 +9,8 @@ from xrays import colours
 from xrays.models import Film, Reading
 from xrays.presenting import ReadingView, reading_view
 from xrays.readings import readings_of
+from xrays.sightings import has_seen
 
-from reviews.access import has_seen
 from reviews.models import Review
 from reviews.regions import size_of
 
@@ -24,7 +24,7 @@ class Case:
         reading: The main answer; None while there is none.
         review: What this reviewer said already.
         shown: Whether the answer may be shown: after the own review, or when it was seen anyway.
-        seen: Whether it was seen before the own review.
+        seen: Whether a label of it was shown to this reviewer anywhere.
     """
 
     film: Film

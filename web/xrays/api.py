@@ -19,7 +19,7 @@ from project.request import Request
 from osteolens import __version__
 from osteolens.errors import InputError
 from osteolens.schema import ErrorAnswer
-from xrays import exporting, retention, sending
+from xrays import exporting, retention, sending, sightings
 from xrays.access import film_of
 from xrays.api_schemas import FilmDetail, FilmOut, FilmPage, LogIn, NewToken
 from xrays.models import Reading
@@ -125,7 +125,8 @@ def list_films(request: Request, filters: Query[Filters]) -> Any:
     _, films, _ = films_of(request)
     pages = Paginator(films, filters.page_size)
     page = pages.get_page(filters.page)
-    return {"count": pages.count, "page": page.number, "pages": pages.num_pages, "films": list(page.object_list)}
+    shown = list(sightings.showing(request.user, page.object_list))
+    return {"count": pages.count, "page": page.number, "pages": pages.num_pages, "films": shown}
 
 
 @api.get("/films/{film_id}", by_alias=True, tags=["films"], response={200: FilmDetail} | _REFUSED)
@@ -134,6 +135,8 @@ def show_film(request: Request, film_id: UUID, maps: bool = False) -> Any:
     film = film_of(request.user, film_id)
     audit.record(request, "view", film.id, "API")
     readings = [_reading(one, maps) for one in film.readings.order_by("-pk")]
+    if any(reading["answer"] for reading in readings):
+        sightings.note(request.user, [film.id])
     return FilmOut.from_orm(film).model_dump() | {"readings": readings}
 
 
@@ -145,6 +148,7 @@ def show_map(request: Request, film_id: UUID, label: str, model: str = "") -> Ht
     path = exporting.map_path(reading, label) if reading else None
     if path is None:
         raise Http404("no such map")
+    sightings.note(request.user, [film.id])
     return sending.picture(request, path, "image/png")
 
 

@@ -35,6 +35,12 @@ def bare_answer(reading: Reading) -> Answer:
     return Answer.model_validate(reading.row | {"explanations": []})
 
 
+def map_strength(reading: Reading, label: str) -> float | None:
+    """How strong a label's map is, see `osteolens.schema.Explanation`; None where that is not known."""
+    strengths = {explanation["target"]: explanation.get("strength") for explanation in reading.row["explanations"]}
+    return strengths.get(label)
+
+
 def map_path(reading: Reading, label: str) -> Path | None:
     """The file of a label's map; None where the answer has no such map."""
     targets = [explanation["target"] for explanation in reading.row["explanations"]]

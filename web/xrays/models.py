@@ -145,3 +145,20 @@ class Reading(models.Model):
         if self.answer is None:
             raise ValueError(f"{self} has no answer")
         return dict(self.answer)
+
+
+class Sighting(models.Model):
+    """Somebody was shown an answer's label, wherever it was: from then on their review of the film is an open one."""
+
+    # Without a constraint of the database: a film that is deleted while a page is made must not break the page.
+    film = models.ForeignKey(Film, models.CASCADE, related_name="sightings", db_constraint=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        """The first time counts."""
+
+        constraints = (models.UniqueConstraint(fields=["user", "film"], name="sighting_once"),)
+
+    def __str__(self) -> str:
+        return f"film {self.film_id} seen by {self.user_id}"

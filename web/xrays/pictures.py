@@ -12,7 +12,6 @@ from xrays.colours import TABLES
 Grey = NDArray[np.uint8]
 THUMB_SIDE = 320
 _THUMB_QUALITY = 82
-_CAPTION_LINES = 2
 
 
 def display_png(pixels: Grey) -> bytes:
@@ -40,30 +39,34 @@ def grey_of(picture: Image.Image) -> Grey:
     return np.asarray(picture.convert("L"))
 
 
-def under_map(film: Grey, levels: Grey, colours: str, opacity: float, threshold: float) -> Image.Image:
+def under_map(
+    film: Grey, levels: Grey, colours: str, opacity: float, threshold: float, strength: float | None
+) -> Image.Image:
     """The film under its map, as the viewer shows it.
 
     Args:
         film: uint8 [H, W].
         levels: uint8 [h, w], covers the film edge to edge.
         colours: A name in `xrays.colours.TABLES`.
-        opacity: 0 to 1, of the map's maximum.
+        opacity: 0 to 1, of the maximum of a map that is as strong as usual.
         threshold: 0 to 1; below it the map is not drawn.
+        strength: 0 to 1: a weaker map is drawn fainter by as much. None counts as 1.
 
     Returns:
         RGB [H, W].
     """
     height, width = film.shape
     resized = np.asarray(Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC))
-    alpha = np.where(resized >= threshold * 255, resized * (opacity / 255), 0).astype(np.float32)[..., None]
+    most = opacity * (1 if strength is None else strength)
+    alpha = np.where(resized >= threshold * 255, resized * (most / 255), 0).astype(np.float32)[..., None]
     mixed = film[..., None] * (1 - alpha) + TABLES[colours][resized] * alpha
     return Image.fromarray(np.rint(mixed).astype(np.uint8), "RGB")
 
 
-def with_caption(picture: Image.Image, lines: tuple[str, str]) -> bytes:
-    """PNG of a picture over a strip with two lines of text."""
+def with_caption(picture: Image.Image, lines: list[str]) -> bytes:
+    """PNG of a picture over a strip with lines of text."""
     size = max(12, picture.width // 50)
-    page = Image.new("RGB", (picture.width, picture.height + (_CAPTION_LINES * 3 * size) // 2 + size), "black")
+    page = Image.new("RGB", (picture.width, picture.height + (len(lines) * 3 * size) // 2 + size), "black")
     page.paste(picture)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=size)
     for number, line in enumerate(lines):

@@ -127,16 +127,22 @@ def _viewer_model(film: Film, view: ReadingView) -> dict[str, Any]:
 
 def _classes(film: Film, reading: Reading, answer: Answer) -> list[dict[str, Any]]:
     spread = answer.fold_spread
-    peaks = {explanation.target: explanation.peak for explanation in answer.explanations}
+    maps = {
+        explanation.target: {
+            "url": reverse("xrays:map", args=[film.id, reading.pk, explanation.target]),
+            "peak": explanation.peak,
+            "strength": explanation.strength,
+            "strengthWords": wording.map_strength(explanation.strength),
+        }
+        for explanation in answer.explanations
+    }
     return [
         {
             "label": label,
             "probability": probability,
             "low": spread.low.get(label) if spread else None,
             "high": spread.high.get(label) if spread else None,
-            "map": {"url": reverse("xrays:map", args=[film.id, reading.pk, label]), "peak": peaks[label]}
-            if label in peaks
-            else None,
+            "map": maps.get(label),
         }
         for label, probability in answer.probabilities.items()
     ]

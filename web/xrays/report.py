@@ -53,21 +53,22 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
     page.setFont("Helvetica-Bold", 16)
     page.drawString(_MARGIN, height - _MARGIN - 4 * mm, "OsteoLens: one knee film")
     top = height - _MARGIN - 12 * mm
-    below = top - _draw_pictures(page, grey, levels, top, inner) - _GAP
+    strength = next(one["map"]["strength"] for one in view.classes if one["label"] == label)
+    below = top - _draw_pictures(page, grey, levels, strength, top, inner) - _GAP
     foot = _MARGIN + 8 * mm
     frame = Frame(_MARGIN, foot, inner, below - foot, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0)
-    frame.addFromList([KeepInFrame(inner, below - foot, _story(film, view, label), mode="shrink")], page)
+    frame.addFromList([KeepInFrame(inner, below - foot, _story(film, view, label, strength), mode="shrink")], page)
     page.setFont("Helvetica-Bold", 9)
     page.drawString(_MARGIN, _MARGIN, RESEARCH_ONLY)
     page.save()
     return buffer.getvalue()
 
 
-def _draw_pictures(page: Canvas, grey: Grey, levels: Grey, top: float, inner: float) -> float:
+def _draw_pictures(page: Canvas, grey: Grey, levels: Grey, strength: float | None, top: float, inner: float) -> float:
     """The film and its overlay side by side; how high they are."""
     small = Image.fromarray(grey)
     small.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
-    overlay = pictures.under_map(np.asarray(small), levels, DEFAULT, _OPACITY, 0.0)
+    overlay = pictures.under_map(np.asarray(small), levels, DEFAULT, _OPACITY, 0.0, strength)
     room = (inner - _GAP) / 2
     scale = min(room / small.width, _PICTURE_HEIGHT / small.height)
     wide, high = small.width * scale, small.height * scale
@@ -97,7 +98,7 @@ def _jpeg(picture: Image.Image) -> io.BytesIO:
     return buffer
 
 
-def _story(film: Film, view: ReadingView, label: str) -> list[Flowable]:
+def _story(film: Film, view: ReadingView, label: str, strength: float | None) -> list[Flowable]:
     """The text below the pictures."""
     words = [view.t_score["words"]] if view.t_score else []
     if view.fused:
@@ -109,7 +110,7 @@ def _story(film: Film, view: ReadingView, label: str) -> list[Flowable]:
         known = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in film.facts.items())
         about.append(f"Patient: {known}")
     small = [
-        f"Right: Grad-CAM for {label}, relative to its own maximum. It shows what the model's computation rests on, "
+        f"Right: Grad-CAM for {label}, {_scale(strength)}. It shows what the model's computation rests on, "
         "not bone density or a lesion.",
         f"Model {view.model} {view.model_version}, card {view.card_sha256[:16]}, answered {_time(view.answered_at)}; "
         f"film {film.id}, SHA-256 {film.sha256[:16]}",
@@ -126,6 +127,11 @@ def _story(film: Film, view: ReadingView, label: str) -> list[Flowable]:
         Spacer(1, 3 * mm),
         *(Paragraph(_text(line), _SMALL) for line in small),
     ]
+
+
+def _scale(strength: float | None) -> str:
+    words = wording.map_strength(strength)
+    return f"colours relative to its own maximum, {words}" if words else "relative to its own maximum"
 
 
 def _shares(classes: list[dict[str, Any]]) -> str:

@@ -13,8 +13,8 @@ TRIAGE: dict[Zone, str] = {
 
 MEANING = (
     "The map shows which parts of the picture speak for the chosen class in this model's computation.",
-    "It is relative to its own maximum: two maps that look alike can stand for very different evidence. "
-    "The figure beside it is that maximum.",
+    "Its colours are relative to its own maximum, the figure beside it. Where it is known how strong the model's maps "
+    "usually are, a weaker one is drawn fainter by as much.",
     "It does not show bone density, a lesion or a fracture, and a plausible map does not make an answer right.",
     "Its detail is coarse, about a seventh of the film's side, however sharp it is drawn.",
 )
@@ -33,6 +33,14 @@ def percent(share: float) -> str:
     if 0 < share <= 0.005:
         return "below 1%"
     return "above 99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
+def map_strength(share: float | None) -> str:
+    """How a map's maximum compares with those of the training films; empty where that is not known."""
+    if share is None:
+        return ""
+    median = "the training films' median"
+    return f"map strength {percent(share)} of {median}" if share < 1 else f"map strength at or above {median}"
 
 
 def t_score(score: TScore) -> str:

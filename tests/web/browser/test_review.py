@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from .app import hill, send
+from .app import hill, png, send
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +17,14 @@ SIDE = 256
 ROWS, COLUMNS = (np.indices((SIDE, SIDE)) + 0.5) / SIDE
 
 
-def open_review(page: Page, context: BrowserContext, row: float) -> str:
-    """Upload a new film and open its review; the address."""
+def open_review(page: Page, colleague: BrowserContext, row: float) -> str:
+    """Open the review of a new film that a colleague opened for review; the address."""
     pixels = np.rint(30 + 170 * hill(SIDE, SIDE, row, 0.5, 0.3)).astype(np.uint8)
-    address = send(context, pixels, "review.png").replace("/films/", "/reviews/")
+    film = send(colleague, pixels, "review.png")
+    token = colleague.request.get("/session").json()["csrf"]
+    form = {"open_for_review": "on", "csrfmiddlewaretoken": token}
+    assert colleague.request.post(f"{film}edit", form=form).ok
+    address = film.replace("/films/", "/reviews/")
     page.goto(address)
     page.wait_for_function("document.querySelector('canvas.region')")
     return address
@@ -60,10 +64,12 @@ def check(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
     assert (found & wanted).sum() / (found | wanted).sum() > 0.96
 
 
-def test_blind_until_given_and_the_region_is_what_was_drawn(page: Page, context: BrowserContext) -> None:
+def test_blind_until_given_and_the_region_is_what_was_drawn(
+    page: Page, context: BrowserContext, stranger: Page
+) -> None:
     maps: list[str] = []
     page.on("request", lambda request: maps.append(request.url) if "/maps/" in request.url else None)
-    open_review(page, context, 0.41)
+    open_review(page, stranger.context, 0.41)
     page.wait_for_load_state("networkidle")
     assert json.loads(page.locator("#viewer-data").inner_text())["models"] == []
     assert page.locator(".bars, .triage, [name=verdict], [name=map_rating], .figures").count() == 0
@@ -104,8 +110,8 @@ def test_blind_until_given_and_the_region_is_what_was_drawn(page: Page, context:
     assert json.loads(page.locator("#region-data").inner_text())["url"] is None
 
 
-def test_a_region_can_be_drawn_by_keys_alone(page: Page, context: BrowserContext) -> None:
-    open_review(page, context, 0.43)
+def test_a_region_can_be_drawn_by_keys_alone(page: Page, context: BrowserContext, stranger: Page) -> None:
+    open_review(page, stranger.context, 0.43)
     keys = page.keyboard  # the viewer has the focus from the start; the cross starts in the middle
     for key in ["b", "Space", *["ArrowRight"] * 10, "Space"]:
         keys.press(key)
@@ -121,3 +127,29 @@ def test_a_region_can_be_drawn_by_keys_alone(page: Page, context: BrowserContext
     # Corners at (0.7, 0.6), (0.7, 0.8) and (0.3, 0.8).
     triangle = (COLUMNS < 0.7) & (ROWS < 0.8) & ((0.7 - COLUMNS) / 0.4 + (0.8 - ROWS) / 0.2 < 1)
     check(stored_region(page, context), stroke(0.5, 0.5, 0.7, 0.05) | triangle)
+
+
+def test_the_upload_s_own_reply_makes_the_review_an_open_one(page: Page) -> None:
+    pixels = np.rint(30 + 170 * hill(SIDE, SIDE, 0.47, 0.5, 0.3)).astype(np.uint8)
+    page.goto("/")
+    page.set_input_files("input[name=file]", [{"name": "own.png", "mimeType": "image/png", "buffer": png(pixels)}])
+    done = page.locator(".upload-row[data-state=done]", has_text="own.png")
+    address = done.get_by_role("link").get_attribute("href")
+    assert address
+    page.goto(address.replace("/films/", "/reviews/"))
+    expect(page.locator(".info")).to_contain_text("Open. You have been shown the answer")
+    expect(page.locator(".figures .headline")).to_be_visible()
+    page.locator("[name=verdict][value=unsure]").check(force=True)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("You reviewed this film on")).to_contain_text("with the answer in view")
+
+
+def test_a_history_that_was_looked_at_ends_a_blind_review(page: Page, stranger: Page) -> None:
+    """A colleague's list is theirs alone: it leaves the review of somebody else blind."""
+    address = open_review(page, stranger.context, 0.49)
+    stranger.goto("/films/")
+    expect(stranger.locator(".films tbody tr").first).to_contain_text("review.png")
+    page.reload()
+    expect(page.locator(".info.blind")).to_be_visible()
+    stranger.goto(address)
+    expect(stranger.locator(".info.open")).to_be_visible()

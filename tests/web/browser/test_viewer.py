@@ -206,3 +206,26 @@ def test_a_frame_of_the_slider_takes_less_than_16_ms_on_a_film_of_2400_pixels(
         }"""
     )
     assert np.median(times) < 16
+
+
+def test_a_weak_map_is_fainter_and_the_caption_says_so(page: Page, film: str) -> None:
+    """The answer's first two maps are said to be a quarter as strong as usual; the third's strength is not known."""
+
+    def weaken(route: Route) -> None:
+        answer = route.fetch()
+        known = '"strength": 0.25, "strengthWords": "map strength 25%"'
+        text = answer.text()
+        assert text.count('"strength": null, "strengthWords": ""') >= 3
+        route.fulfill(response=answer, body=text.replace('"strength": null, "strengthWords": ""', known, 2))
+
+    page.route(re.compile(f"{film}$"), weaken)
+    data = open_film(page, film)
+    labels = [one["label"] for one in data["models"][0]["classes"]]
+    page.locator("#opacity").fill("80")
+    canvas, caption = page.locator("canvas.map").first, page.locator(".pane .caption").first
+    for label, opacity, words in zip(labels, ("0.2", "0.2", "0.8"), (*[", map strength 25%"] * 2, ""), strict=True):
+        page.locator(f"[name=label][value={label}]").check(force=True)
+        expect(canvas).to_have_css("opacity", opacity)
+        expect(caption).to_have_text(re.compile(f"map for {label}, maximum [0-9.e-]+{words}$|its map is empty$"))
+    page.locator("#opacity").fill("40")
+    expect(canvas).to_have_css("opacity", "0.4")

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,30 @@ import pytest
 from accounts.models import User
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
+from fake_reader import FakeReader
 from numpy.typing import NDArray
 from people import PASSWORD
 from PIL import Image
-from xrays.models import Film
+from xrays import answering
+from xrays.models import Film, Reading
+
+
+@pytest.fixture
+def send(send: Callable[..., Any], reader: FakeReader) -> Callable[..., Any]:
+    """Upload a film whose answer comes after the reply, so that its owner has not seen it."""
+
+    def post(content: bytes, name: str = "knee.png", **facts: str) -> Any:
+        if reader.faults:
+            return send(content, name, **facts)
+        reader.go_away()
+        response = send(content, name, **facts)
+        reader.come_back()
+        Reading.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
+        assert answering.answer_due(10) == (3, True)
+        return response
+
+    return post
 
 
 @pytest.fixture

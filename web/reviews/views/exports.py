@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 from project.context import RESEARCH_ONLY
 from project.request import Request
-from xrays import sending, tables
+from xrays import sending, sightings, tables
 from xrays.models import Film
 
 from reviews import access
@@ -30,6 +30,7 @@ def export_csv(request: Request) -> HttpResponseBase:
     reviews = _reviews(request)
     readings = [one.reading for one in reviews if one.reading]
     audit.record(request, "export", detail=f"table of {len(reviews)} reviews")
+    sightings.note(request.user, {one.film_id for one in reviews})
     rows = table.rows(reviews, scores_of(reviews, list(dict.fromkeys(readings))))
     return tables.csv_response("reviews.csv", table.COLUMNS, rows)
 
@@ -37,7 +38,9 @@ def export_csv(request: Request) -> HttpResponseBase:
 @require_safe
 def export_coco(request: Request) -> HttpResponseBase:
     """Their regions as COCO JSON."""
-    found = coco_json.coco(_reviews(request).exclude(region=None), f"OsteoLens reviews. {RESEARCH_ONLY}")
+    reviews = _reviews(request).exclude(region=None)
+    sightings.note(request.user, {one.film_id for one in reviews})
+    found = coco_json.coco(reviews, f"OsteoLens reviews. {RESEARCH_ONLY}")
     audit.record(request, "export", detail=f"{len(found['annotations'])} regions")
     return sending.download(json.dumps(found).encode(), "reviews.json", "application/json")
 
@@ -52,6 +55,7 @@ def export_training(request: Request) -> HttpResponseBase:
         messages.error(request, "There is nothing to train from yet: no film of yours has a review that says a label.")
         return redirect("reviews:summary")
     audit.record_all(request, "export", [film.id for film in own.filter(pk__in=labelled)], "training table")
+    sightings.note(request.user, labelled)  # a label that somebody took over from the answer is shown as well
     films = ((film, truths[film.id]) for film in own.filter(pk__in=truths).order_by("uploaded_at", "pk").iterator())
     parts = training.archive(films, group_by_label=request.GET.get("group") == "label")
     response = StreamingHttpResponse(parts, content_type="application/zip")

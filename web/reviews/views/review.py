@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from project.request import Request
+from xrays import sightings
 
 from reviews import access, presenting
 from reviews.forms import ReviewForm
@@ -58,6 +59,8 @@ def _form(case: Case, request: Request | None = None) -> ReviewForm:
 
 def _page(request: Request, case: Case, form: ReviewForm, status: int) -> HttpResponse:
     answer = presenting.answer_of(case)
+    if answer:
+        sightings.note(request.user, [case.film.id])
     context = {
         "code": presenting.code_of(case.film),
         "film": case.film,

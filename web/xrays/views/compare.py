@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from project.request import Request
 
+from xrays import sightings
 from xrays.access import film_of
 from xrays.presenting import reading_view, viewer_data
 from xrays.readings import readings_of
@@ -26,6 +27,8 @@ def compare(request: Request) -> HttpResponse:
     for film in [film_of(request.user, film_id) for film_id in film_ids]:
         found = readings_of(film)
         audit.record(request, "view", film.id, "compared")
+        if found.current:
+            sightings.note(request.user, [film.id])
         views = [reading_view(film, reading) for reading in found.current]
         sides.append({"film": film, "readings": views, "viewer_data": viewer_data(film, found)})
     return render(request, "xrays/compare.html", {"sides": sides})

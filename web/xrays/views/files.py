@@ -12,7 +12,7 @@ from project.context import RESEARCH_ONLY
 from project.errors import refuse
 from project.request import Request
 
-from xrays import exporting, pictures, report, sending, storage
+from xrays import exporting, pictures, report, sending, sightings, storage, wording
 from xrays.access import film_of
 from xrays.colours import DEFAULT, TABLES
 from xrays.models import Reading
@@ -52,6 +52,7 @@ def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpR
     path = exporting.map_path(found, label) if found else None
     if path is None:
         raise Http404("no such map")
+    sightings.note(request.user, [film.id])
     return sending.picture(request, path, "image/png")
 
 
@@ -75,10 +76,13 @@ def overlay(request: Request, film_id: UUID) -> HttpResponse:
     opacity = 0.6 if shown["opacity"] is None else shown["opacity"]
     grey = pictures.read_grey(storage.read(storage.folder(film.id) / storage.DISPLAY))
     levels = pictures.read_grey(storage.read(map_file))
-    mixed = pictures.under_map(grey, levels, shown["map"] or DEFAULT, opacity, shown["threshold"] or 0.0)
+    strength = exporting.map_strength(reading, label)
+    mixed = pictures.under_map(grey, levels, shown["map"] or DEFAULT, opacity, shown["threshold"] or 0.0, strength)
     caption = f"Grad-CAM for {label}, {reading.model} {reading.model_version}: {reading.label}"
+    words = wording.map_strength(strength)
     audit.record(request, "download", film.id, "overlay")
-    content = pictures.with_caption(mixed, (caption, RESEARCH_ONLY))
+    sightings.note(request.user, [film.id])
+    content = pictures.with_caption(mixed, [caption, *([words] if words else []), RESEARCH_ONLY])
     return sending.download(content, f"{film.id}-{reading.model}-overlay.png", "image/png")
 
 
@@ -95,6 +99,7 @@ def answer_json(request: Request, film_id: UUID) -> HttpResponse:
     if not answers:
         raise Http404("no answer yet")
     audit.record(request, "download", film.id, "answer")
+    sightings.note(request.user, [film.id])
     content = json.dumps({"film": exporting.film_facts(film), "answers": answers}, indent=1).encode()
     return sending.download(content, f"{film.id}.json", "application/json")
 
@@ -108,6 +113,7 @@ def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
         return _malformed(request, form)
     reading, label, map_file = _chosen(readings_of(film), form)
     audit.record(request, "download", film.id, "report")
+    sightings.note(request.user, [film.id])
     grey = pictures.read_grey(storage.read(storage.folder(film.id) / storage.DISPLAY))
     levels = pictures.read_grey(storage.read(map_file))
     content = report.report(film, reading_view(film, reading), label, grey, levels)

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from xrays import answering, retention, storage, wording
+from xrays import answering, retention, sightings, storage, wording
 from xrays.access import film_of
 from xrays.forms import FACTS, EditForm
 from xrays.models import Film, Reading
@@ -29,6 +29,8 @@ def film(request: Request, film_id: UUID) -> HttpResponse:
 
 def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResponse:
     readings = readings_of(film)
+    if readings.current:
+        sightings.note(request.user, [film.id])
     return render(
         request,
         "xrays/film.html",

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from xrays import answering, retention, tables
+from xrays import answering, retention, sightings, tables
 from xrays.forms import HistoryForm
 from xrays.models import Film
 
@@ -34,9 +34,11 @@ def films_of(request: Request) -> tuple[HistoryForm, QuerySet[Film], int]:
 def history(request: Request) -> HttpResponse:
     """A page of films; only its rows where htmx asks."""
     form, films, total = films_of(request)
+    page = Paginator(films, PER_PAGE).get_page(request.GET.get("page"))
+    page.object_list = list(sightings.showing(request.user, page.object_list))
     query = [(name, value) for name, value in request.GET.items() if name != "page" and value]
     context = {
-        "page": Paginator(films, PER_PAGE).get_page(request.GET.get("page")),
+        "page": page,
         "filter_form": form,
         "query": urlencode(query),
         "filtered": form.is_narrow,
@@ -51,7 +53,7 @@ def export_csv(request: Request) -> HttpResponseBase:
     """All films that pass the filters, as a table."""
     _, films, _ = films_of(request)
     audit.record(request, "export", detail=f"table of {films.count()} films")
-    return tables.films_csv(films.iterator())
+    return tables.films_csv(sightings.showing(request.user, films.iterator()))
 
 
 @require_POST
@@ -67,7 +69,7 @@ def selected(request: Request) -> HttpResponseBase:
         case "export":
             found = list(films.order_by("-uploaded_at"))
             audit.record_all(request, "export", [film.id for film in found])
-            return tables.films_csv(found)
+            return tables.films_csv(sightings.showing(request.user, found))
         case "compare":
             if films.count() == 2:
                 return redirect(f"{reverse('xrays:compare')}?{urlencode([('films', one) for one in film_ids])}")

@@ -12,7 +12,7 @@ from project.request import Request
 
 from osteolens.errors import EmptyInput, InputError, InvalidOption
 from osteolens.image import SUPPORTED
-from xrays import intake
+from xrays import intake, sightings
 from xrays.forms import FactsForm, first_error
 from xrays.models import Film
 
@@ -23,8 +23,9 @@ ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.bmp,.webp,image/jpeg,image/png,image/tiff,
 @require_safe
 def upload(request: Request) -> HttpResponse:
     """Where films are dropped."""
+    films = Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS]
     context = {
-        "films": Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS],
+        "films": list(sightings.showing(request.user, films)),
         "facts_form": FactsForm(),
         "accept": ACCEPT,
         "accepted": f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}",
@@ -70,6 +71,8 @@ def receive(request: Request) -> tuple[Film, bool]:
         audit.record(request, intake.UPLOAD, detail=error.code)  # bad files count towards the limit too
         raise
     audit.record(request, intake.UPLOAD, film.id, "" if created else "was there already")
+    if film.label:
+        sightings.note(request.user, [film.id])
     return film, created
 
 

@@ -2,7 +2,8 @@
  * What the film's page hands to the viewer, and how its maps are read.
  *
  * @typedef {[number, number, number]} Colour red, green, blue: 0 to 255
- * @typedef {{url: string, peak: number}} MapFile a grey PNG over the whole film; 255 in it is `peak`
+ * @typedef {{url: string, peak: number, strength: number | null, strengthWords: string}} MapFile a grey PNG over the whole
+ *   film; 255 in it is `peak`, which is `strength` (0 to 1) of what is usual, if that is known
  * @typedef {{label: string, probability: number, map: MapFile | null}} Class
  * @typedef {{model: string, version: string, label: string, classes: Class[]}} Reading
  * @typedef {{url: string, width: number, height: number, title: string}} Film sizes in pixels

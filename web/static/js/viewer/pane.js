@@ -22,6 +22,9 @@ export class Pane {
     this.picture = /** @type {HTMLImageElement} */ (root.querySelector("img.film"));
     this.caption = /** @type {HTMLElement} */ (root.querySelector(".caption"));
     this.asked = "";
+    this.opacity = 1;
+    /** Of the map that is shown: a weak one is drawn fainter. */
+    this.strength = 1;
     this.layers.style.width = `${film.width}px`;
     this.layers.style.height = `${film.height}px`;
     if (!this.picture.src) this.picture.src = film.url;
@@ -72,7 +75,20 @@ export class Pane {
     if (!file) return;
     const levels = await mapLevels(file.url);
     // Another class may have been chosen while this one was on its way.
-    if (this.asked === file.url) paint(this.canvas, levels, table, threshold);
+    if (this.asked !== file.url) return;
+    this.strength = file.strength ?? 1;
+    this.shade(this.opacity);
+    paint(this.canvas, levels, table, threshold);
+  }
+
+  /**
+   * Opacity alone: a number for the compositor, nothing is drawn.
+   *
+   * @param {number} opacity 0 to 1, of a map that is as strong as usual
+   */
+  shade(opacity) {
+    this.opacity = opacity;
+    this.canvas.style.opacity = String(opacity * this.strength);
   }
 }
 
@@ -82,5 +98,6 @@ export class Pane {
  */
 function words(label, file) {
   if (!file) return `no map for ${label}`;
-  return file.peak > 0 ? `map for ${label}, maximum ${file.peak.toPrecision(2)}` : `nothing speaks for ${label}: its map is empty`;
+  if (!(file.peak > 0)) return `nothing speaks for ${label}: its map is empty`;
+  return [`map for ${label}, maximum ${file.peak.toPrecision(2)}`, file.strengthWords].filter(Boolean).join(", ");
 }

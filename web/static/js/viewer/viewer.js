@@ -172,11 +172,11 @@ export class Viewer {
     this.shade();
   }
 
-  /** Opacity alone: a number for the compositor, nothing is drawn. */
+  /** Opacity and whether there is a map at all: nothing is drawn. */
   shade() {
     const { opacity, mapOn } = this.settings;
     for (const pane of this.panes) {
-      pane.canvas.style.opacity = String(opacity);
+      pane.shade(opacity);
       pane.canvas.style.visibility = mapOn ? "" : "hidden";
     }
     this.syncControls();

@@ -1,0 +1,61 @@
+"""Databases of earlier versions: their rows after the changes since."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+FIRST = [("xrays", "0001_initial"), ("reviews", "0001_initial")]
+Migrate = Callable[[], Any]
+
+
+@pytest.fixture
+def earlier(transactional_db: None) -> Iterator[tuple[Any, Migrate]]:
+    """The models as they were at first, and a call that migrates to today's and gives those."""
+
+    def migrate(targets: list[tuple[str, str]]) -> Any:
+        executor = MigrationExecutor(connection)
+        executor.migrate(targets)
+        return MigrationExecutor(connection).loader.project_state(targets).apps
+
+    newest = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes()]
+    yield migrate(FIRST), lambda: migrate(newest)
+    migrate(newest)
+
+
+def make_film(apps: Any, owner: Any, number: int, label: str) -> Any:
+    film = apps.get_model("xrays", "Film").objects.create(
+        owner_id=owner.pk, sha256=f"{number:064}", name="knee.png", format="PNG", bytes=1, width=100, height=100,
+        label=label, state="answered" if label else "waiting",
+    )  # fmt: skip
+    if label:
+        readings = apps.get_model("xrays", "Reading").objects
+        readings.create(film=film, model="knee", state="answered", label=label, answered_at=timezone.now())
+    return film
+
+
+def test_who_may_have_seen_an_answer_has_seen_it(earlier: tuple[Any, Migrate]) -> None:
+    """Owners saw what was answered; reviewers what the audit log says; and own reviews after the answer were open."""
+    apps, to_today = earlier
+    people = apps.get_model("accounts", "User").objects
+    owner, looker, blind = (people.create(username=name) for name in ("ada", "eve", "mallory"))
+    answered, waiting = make_film(apps, owner, 1, "normal"), make_film(apps, owner, 2, "")
+    early = make_film(apps, owner, 3, "normal")
+    entries = apps.get_model("accounts", "AuditEntry").objects
+    entries.create(user=looker, action="view", film_id=answered.pk)
+    entries.create(user=blind, action="review", film_id=answered.pk)
+    entries.create(user=None, action="view", film_id=answered.pk)
+    reviews = apps.get_model("reviews", "Review").objects
+    for film, reviewer in ((answered, owner), (answered, blind), (waiting, owner), (early, owner)):
+        reviews.create(film=film, reviewer=reviewer, blind=True)
+    reviews.filter(film=early).update(created_at=timezone.now() - timedelta(days=1))  # before the answer came
+
+    apps = to_today()
+    sightings = apps.get_model("xrays", "Sighting").objects.values_list("film_id", "user__username")
+    assert set(sightings) == {(answered.pk, "ada"), (answered.pk, "eve"), (early.pk, "ada")}
+    opened = apps.get_model("reviews", "Review").objects.filter(blind=False).values_list("film_id", "reviewer_id")
+    assert list(opened) == [(answered.pk, owner.pk)]
