@@ -28,7 +28,7 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     reading = film.readings.get(model="knee")
     assert {one["label"]: one["probability"] for one in knee["classes"]} == SHARES
     url = f"/films/{film.id}/maps/{reading.pk}/osteoporosis.png"
-    assert knee["classes"][2]["map"] == {"url": url, "peak": 2.5}
+    assert knee["classes"][2]["map"] == {"url": url, "peak": 2.5, "strength": None, "strengthWords": ""}
     assert (knee["classes"][2]["low"], knee["classes"][2]["high"]) == (0.1, 0.6)
     assert knee["tScore"] | {"words": ""} == {
         "estimate": -1.8, "low": -3.0, "high": -0.6, "zone": "osteopenia", "words": "",

@@ -59,3 +59,11 @@ def test_who_may_have_seen_an_answer_has_seen_it(earlier: tuple[Any, Migrate]) -
     assert set(sightings) == {(answered.pk, "ada"), (answered.pk, "eve"), (early.pk, "ada")}
     opened = apps.get_model("reviews", "Review").objects.filter(blind=False).values_list("film_id", "reviewer_id")
     assert list(opened) == [(answered.pk, owner.pk)]
+
+
+def test_films_of_before_are_the_first_copies(earlier: tuple[Any, Migrate]) -> None:
+    apps, to_today = earlier
+    owner = apps.get_model("accounts", "User").objects.create(username="ada")
+    film = make_film(apps, owner, 1, "normal")
+    films = to_today().get_model("xrays", "Film").objects
+    assert list(films.values_list("pk", "copy", "label")) == [(film.pk, 0, "normal")]

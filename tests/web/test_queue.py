@@ -129,7 +129,7 @@ def test_a_leased_question_is_nobody_elses(waiting: Film) -> None:
 def test_a_killed_process_loses_nothing(owner: User, reader: FakeReader) -> None:
     """It dies after the row is written and before it has asked: the lease runs out and the worker asks."""
     with patch.object(answering, "answer_now"):
-        film, _ = intake.receive(owner, "a.png", film_bytes(), {})
+        film = intake.receive(owner, "a.png", film_bytes(), {}).film
     make_due()
     assert answering.answer_due(10) == (0, True)
     Reading.objects.update(leased_until=timezone.now() - timedelta(seconds=1))

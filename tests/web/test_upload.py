@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from fake_reader import FakeReader
 from web_films import film_bytes
-from xrays import intake, storage
+from xrays import intake, known, storage
 from xrays.models import Film, Reading
 
 from osteolens.image import SUPPORTED
@@ -107,11 +107,21 @@ def test_two_people_may_have_the_same_film(film: Film, stranger: Client) -> None
 
 def test_two_tabs_send_the_same_film_at_once(owner: User, film: Film, data_folder: Any) -> None:
     """The second one looks before the first one's row is there, and is refused by the database."""
-    real = Film.objects.filter
-    with patch.object(Film.objects, "filter", lambda **given: real(pk=None) if "sha256" in given else real(**given)):
-        found, created = intake.receive(owner, "b.png", film_bytes(), {})
-    assert (found, created) == (film, False)
+    with patch.object(intake.known, "films_of", side_effect=[[], [film], [film]]):
+        assert intake.receive(owner, "b.png", film_bytes(), {}) == (film, False, [])
     assert len(list(data_folder.glob("films/*/*"))) == 1
+
+
+def test_two_tabs_send_the_same_film_at_once_for_two_patients(owner: User, film: Film, data_folder: Any) -> None:
+    with (
+        patch.object(intake.known, "films_of", side_effect=[[], [film], [film]]),
+        pytest.raises(known.KnownFilm, match="age is empty there and 63 here"),
+    ):
+        intake.receive(owner, "b.png", film_bytes(), {"age": 63.0})
+    with patch.object(intake.known, "films_of", side_effect=[[], [film], [film]]):
+        other, created, _ = intake.receive(owner, "b.png", film_bytes(), {"age": 63.0}, "separate")
+    assert (other.copy, other.age, created) == (1, 63.0, True)
+    assert len(list(data_folder.glob("films/*/*"))) == 2
 
 
 def test_a_failure_leaves_nothing_behind(owner: User, data_folder: Any) -> None:
@@ -225,7 +235,7 @@ def test_session_says_who_is_there(client: Client, db: None) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_film_from_many_threads_is_one_film(owner: User, reader: FakeReader, data_folder: Any) -> None:
-    found: list[tuple[Film, bool]] = []
+    found: list[intake.Received] = []
 
     def work() -> None:
         try:
@@ -238,5 +248,5 @@ def test_the_same_film_from_many_threads_is_one_film(owner: User, reader: FakeRe
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(created for _, created in found) == [False, False, False, True]
+    assert sorted(one.created for one in found) == [False, False, False, True]
     assert (Film.objects.count(), len(reader.asked), len(list(data_folder.glob("films/*/*")))) == (1, 3, 1)

@@ -7,6 +7,7 @@ So it is answered once, however many processes work and whenever one of them die
 import logging
 import threading
 import uuid
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from functools import cache, partial
@@ -19,7 +20,7 @@ from django.utils import timezone
 
 from xrays import storage
 from xrays.asking import READ_SECONDS, Outcome, ask
-from xrays.models import Film, Reading
+from xrays.models import FACTS, Film, Reading
 from xrays.readings import FilmReadings, readings_of
 
 LEASE = timedelta(seconds=READ_SECONDS + 30)
@@ -44,6 +45,21 @@ def enqueue(film: Film, *, leased: bool = False) -> list[Reading]:
     lease = {"lease": uuid.uuid4(), "leased_until": timezone.now() + LEASE, "attempts": 1} if leased else {}
     readings = [Reading(film=film, model=model, **lease) for model in settings.MODELS if model not in waiting]
     return Reading.objects.bulk_create(readings)
+
+
+def save_changes(film: Film, names: Collection[str]) -> None:
+    """Save these columns of a film; new facts about the patient are new questions, asked at once.
+
+    Raises:
+        Gone: The film was deleted meanwhile.
+    """
+    with transaction.atomic():
+        if not Film.objects.select_for_update().filter(pk=film.pk).exists():
+            raise storage.Gone("deleted in another tab")
+        film.save(update_fields=names)  # no others: an answer may come in at the same time
+        readings = enqueue(film, leased=True) if set(names) & set(FACTS) else []
+    if readings:
+        answer_now(film, readings, storage.read(storage.original(film.id)))
 
 
 def answer_now(film: Film, readings: list[Reading], data: bytes) -> None:

@@ -21,12 +21,13 @@ from osteolens.errors import InputError
 from osteolens.schema import ErrorAnswer
 from xrays import exporting, retention, sending, sightings
 from xrays.access import film_of
-from xrays.api_schemas import FilmDetail, FilmOut, FilmPage, LogIn, NewToken
+from xrays.api_schemas import FilmDetail, FilmOut, FilmPage, KnownAnswer, LogIn, NewToken
+from xrays.known import IfKnown, KnownFilm
 from xrays.models import Reading
 from xrays.presenting import problem
 from xrays.readings import readings_of
 from xrays.views.history import films_of
-from xrays.views.upload import receive
+from xrays.views.upload import known_film, receive
 
 MOST_PER_PAGE = 200
 
@@ -61,6 +62,12 @@ class Facts(Schema):
     sex: str = Field("", description="`female` or `male`", examples=["female"])
     weight_kg: str = Field("", description="2 to 400", examples=["71.5"])
     height_m: str = Field("", description="0.3 to 2.5", examples=["1.62"])
+    if_known: str = Field(
+        "",
+        description="if the same film is there with other facts: "
+        + ", ".join(f"`{a}` {b}" for a, b in IfKnown.choices),
+        examples=["separate"],
+    )
 
 
 class Filters(Schema):
@@ -107,9 +114,17 @@ def log_out(request: Request) -> Any:
     return Status(204, None)
 
 
-@api.post("/films", by_alias=True, tags=["films"], response={200: FilmOut, 201: FilmOut} | _NOT_TAKEN)
+@api.post(
+    "/films",
+    by_alias=True,
+    tags=["films"],
+    response={200: FilmOut, 201: FilmOut, 409: KnownAnswer} | _NOT_TAKEN,
+)
 def send_film(request: Request, file: File[UploadedFile], facts: Form[Facts]) -> Any:  # noqa: ARG001
-    """Send one film: 201, or 200 with `duplicate_of` if these bytes are there already.
+    """Send one film: 201, or 200 with `duplicate_of` if these bytes are there already and nothing sent differs.
+
+    If they are there with another label, note or fact, the answer is 409 and says what differs; nothing is changed.
+    Send the film again with `if_known=separate` or `if_known=update`.
 
     It is answered at once if the server is up, and later if not: then `state` is `waiting`.
     """
@@ -173,6 +188,11 @@ def _reading(reading: Reading, maps: bool) -> dict[str, Any]:
 @api.exception_handler(InputError)
 def _input_error(_request: HttpRequest, error: InputError) -> HttpResponse:
     return input_error(error)
+
+
+@api.exception_handler(KnownFilm)
+def _known_film(_request: HttpRequest, error: KnownFilm) -> HttpResponse:
+    return known_film(error)
 
 
 @api.exception_handler(Http404)

@@ -7,7 +7,7 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
-from osteolens.schema import Answer
+from osteolens.schema import Answer, ErrorAnswer
 
 _ID = "6f4c1f5e-8d0f-4a55-9a8e-0f3f0c7a2b11"
 FILM_EXAMPLE = {
@@ -78,6 +78,30 @@ class FilmOut(Schema):
     model_version: str
     url: str = Field(description="the film's page")
     duplicate_of: UUID | None = Field(None, description="after an upload: the same bytes were there already")
+
+
+class Difference(Schema):
+    """A fact that is not the same for two uploads of a film."""
+
+    name: str
+    there: str | float | None = Field(description="of the film that is there")
+    here: str | float | None = Field(description="as it was sent now")
+
+
+class Known(Schema):
+    """The film that is there."""
+
+    duplicate_of: UUID
+    url: str = Field(description="the film's page")
+    thumb: str
+    name: str
+    differences: list[Difference]
+
+
+class KnownAnswer(ErrorAnswer):
+    """The same bytes are there with other facts."""
+
+    known: Known
 
 
 class Problem(Schema):

@@ -8,9 +8,9 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from osteolens.calibration import ZONES
-from xrays.models import Film
+from xrays.known import IfKnown
+from xrays.models import FACTS, Film
 
-FACTS = ("age", "sex", "weight_kg", "height_m")
 NO_ANSWER = "none"
 SORTS = {
     "newest": ("-uploaded_at", "id"),
@@ -45,6 +45,16 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
 
         model = Film
         fields: tuple[str, ...] = ("label_text", "note", *FACTS)
+
+
+class UploadForm(FactsForm):
+    """What comes with a film."""
+
+    if_known = forms.ChoiceField(choices=IfKnown.choices, required=False)
+
+    def clean_if_known(self) -> str:
+        """The choice; nothing is changed or doubled without one."""
+        return str(self.cleaned_data["if_known"] or IfKnown.ASK)
 
 
 class EditForm(FactsForm):

@@ -6,7 +6,7 @@ import unicodedata
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounts.models import AuditEntry, User
 from django.conf import settings
@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from osteolens import image
 from osteolens.errors import InputError, InputTooLarge
-from xrays import answering, pictures, storage
+from xrays import answering, known, pictures, storage
+from xrays.known import IfKnown
 from xrays.models import Film
 
 UPLOAD = "upload"
@@ -31,6 +32,20 @@ class TooManyUploads(InputError):
     status = 429
 
 
+class Received(NamedTuple):
+    """What became of an upload.
+
+    Attributes:
+        film: The new film, or the one that was there.
+        created: Whether it is new.
+        changed: Names of the facts that a film took over that was there.
+    """
+
+    film: Film
+    created: bool
+    changed: list[str]
+
+
 def check_rate(user: User) -> None:
     """Refuse what exceeds settings.UPLOADS_PER_MINUTE; every attempt counts that the audit log has.
 
@@ -42,7 +57,7 @@ def check_rate(user: User) -> None:
         raise TooManyUploads(f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute")
 
 
-def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any]) -> tuple[Film, bool]:
+def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any], if_known: str = IfKnown.ASK) -> Received:
     """Check and keep a film, and ask every model about it.
 
     The files are there before the row, and the row comes together with its questions: whenever the process dies, there
@@ -53,25 +68,30 @@ def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any]) -> tu
         name: As the browser gave it.
         data: The file.
         facts: Fields of `Film` that the form checked.
-
-    Returns:
-        The film, and whether it is new; the one that is there already if the same bytes came before.
+        if_known: What to do if the same bytes are there with other facts.
 
     Raises:
+        KnownFilm: The same bytes are there with other facts, and `if_known` is `ask`.
         InputError: It is not a film; the message says what was found.
     """
     if len(data) > settings.MAX_UPLOAD_BYTES:
         hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
         raise InputTooLarge(f"the file has {len(data) / 1e6:.0f} MB", hint)
     sha256 = hashlib.sha256(data).hexdigest()
-    found = Film.objects.filter(owner=owner, sha256=sha256).first()
-    if found:
-        return found, False
+    there = known.films_of(owner, sha256)
+    film = known.the_one(there, facts, if_known)
+    if film:
+        changed = known.take_over(film, facts)
+        if changed:
+            answering.save_changes(film, changed)
+            film.refresh_from_db()
+        return Received(film, created=False, changed=changed)
     picture = image.read(data)
     height, width = picture.pixels.shape
     film = Film(
-        id=uuid.uuid4(), owner=owner, sha256=sha256, name=plain_name(name), format=picture.format, bytes=len(data),
-        width=width, height=height, picture_warnings=list(picture.warnings), **facts,
+        id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(there), name=plain_name(name),
+        format=picture.format, bytes=len(data), width=width, height=height,
+        picture_warnings=list(picture.warnings), **facts,
     )  # fmt: skip
     try:
         storage.write(storage.original(film.id), data, durable=True)
@@ -81,14 +101,22 @@ def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any]) -> tu
             film.save(force_insert=True)
             readings = answering.enqueue(film, leased=True)
     except IntegrityError:
-        storage.remove(film.id)  # the same bytes came twice at once: the other request was faster
-        return Film.objects.get(owner=owner, sha256=sha256), False
+        storage.remove(film.id)
+        if len(known.films_of(owner, sha256)) == len(there):
+            raise
+        # The same bytes came twice at once, and the other request was faster: now they are known.
+        return receive(owner, name, data, facts, if_known)
     except BaseException:
         storage.remove(film.id)
         raise
     answering.answer_now(film, readings, data)
     film.refresh_from_db()
-    return film, True
+    return Received(film, created=True, changed=[])
+
+
+def _next(there: list[Film]) -> int:
+    """The number of a further film with the same bytes."""
+    return there[-1].copy + 1 if there else 0
 
 
 def plain_name(name: str) -> str:

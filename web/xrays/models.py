@@ -8,9 +8,14 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+FACTS = ("age", "sex", "weight_kg", "height_m")
+"""What models are told about the patient."""
+
 
 class Film(models.Model):
     """An uploaded film. Its bytes and pictures are in `xrays.storage`; a row is written after them.
+
+    The same bytes may be there several times, each time with facts of their own; `copy` numbers these films from 0.
 
     `state` to `warnings` repeat the main answer (of the first model of settings.MODELS that has one), so that the
     history needs no other table.
@@ -32,6 +37,7 @@ class Film(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     sha256 = models.CharField(max_length=64)
+    copy = models.PositiveSmallIntegerField(default=0)
     name = models.CharField(max_length=200)
     format = models.CharField(max_length=10)
     bytes = models.PositiveBigIntegerField()
@@ -59,9 +65,9 @@ class Film(models.Model):
     warnings = models.JSONField(default=list)
 
     class Meta:
-        """One film per person and content; indexes for the history's filters and orders."""
+        """One film per person, content and copy; indexes for the history's filters and orders."""
 
-        constraints = (models.UniqueConstraint(fields=["owner", "sha256"], name="film_once_per_owner"),)
+        constraints = (models.UniqueConstraint(fields=["owner", "sha256", "copy"], name="film_copy_once"),)
         indexes = (
             models.Index(fields=["owner", "-uploaded_at"], name="film_newest"),
             models.Index(fields=["owner", "label", "-uploaded_at"], name="film_by_label"),

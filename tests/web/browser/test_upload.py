@@ -94,3 +94,29 @@ def test_log_out_asks_about_waiting_films_and_forgets_them(app: App, browser: Br
     expect(page.locator("#drop")).to_be_visible()
     expect(page.locator(".upload-row")).to_have_count(0)
     context.close()
+
+
+def test_a_known_film_of_another_patient_is_kept_as_a_second_film_or_changes_the_first(page: Page) -> None:
+    page.goto("/")
+    page.locator("details.card summary").click()
+    addresses = []
+    for age, state in (("44", "done"), ("63", "known")):
+        page.fill("[name=age]", age)
+        page.set_input_files("input[name=file]", [film("two_patients.png", 0.36)])
+        row = page.locator(f".upload-row[data-state={state}]", has_text="two_patients.png")
+        expect(row).to_be_visible()
+        addresses.append(row.get_by_role("link").get_attribute("href"))
+    assert addresses[0] == addresses[1]
+    expect(row).to_contain_text("age is 44 there and 63 here")
+    row.get_by_role("button", name="Keep both").click()
+    expect(page.locator(".upload-row[data-state=done]", has_text="two_patients.png")).to_have_count(2)
+    links = page.locator(".upload-row[data-state=done] a", has_text="two_patients.png")
+    assert len({one.get_attribute("href") for one in links.all()}) == 2
+
+    page.fill("[name=age]", "70")
+    page.set_input_files("input[name=file]", [film("two_patients.png", 0.36)])
+    known = page.locator(".upload-row[data-state=known]", has_text="two_patients.png")
+    known.get_by_role("button", name="Use these facts there").click()
+    expect(known).to_contain_text("You have this film already")
+    page.goto(str(addresses[0]))
+    expect(page.locator("[name=age]")).to_have_value(re.compile("^70"))

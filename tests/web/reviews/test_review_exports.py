@@ -14,7 +14,7 @@ from accounts.models import AuditEntry
 from django.test import Client
 from numpy.typing import NDArray
 from reviews.exports.coco import annotation, run_lengths
-from reviews.exports.training import truth_of
+from reviews.exports.training import joined, truth_of
 from reviews.models import Review
 from web_films import film_bytes
 from xrays.models import Film
@@ -172,3 +172,23 @@ def test_what_others_said_of_films_that_i_did_not_review_is_not_exported(
     for browser in (reviewer, stranger):
         assert table(browser.get("/reviews/export.csv")) == []
         assert json.loads(browser.get("/reviews/coco.json").content)["annotations"] == []
+
+
+def test_films_that_share_a_patient_or_their_bytes_share_a_group() -> None:
+    """1 and 3 share bytes; 3 and 4 a label, so 1, 3 and 4 are together; 2 and 5 are alone."""
+    keys = [("a", "x"), ("b", "y"), ("c", "x"), ("c", "z"), ("d", "w")]
+    assert joined(keys) == [1, 2, 1, 1, 3]
+    assert joined([]) == []
+    assert joined([("a", "x"), ("b", "y"), ("b", "x")]) == [1, 1, 1]
+
+
+def test_the_same_film_of_two_patients_stays_on_one_side_of_every_split(
+    client: Client, send: Callable[..., Any], say: Callable[..., Any], tmp_path: Path
+) -> None:
+    sent = [send(film_bytes(), age=age, label_text=age, if_known="separate") for age in ("44", "63")]
+    for one in sent:
+        say(client, Film.objects.get(pk=one.json()["id"]), true_label="normal")
+    for query in ("", "?group=label"):
+        folder = unpacked(client.get(f"/reviews/training.zip{query}"), tmp_path / f"a{len(query)}")
+        first, second = read_films(folder / "films.csv")
+        assert (first.age, second.age, first.group, second.group) == (44, 63, "patient-1", "patient-1")

@@ -61,11 +61,11 @@ def archive(films: Iterable[tuple[Film, Truth]], *, group_by_label: bool) -> Ite
     Args:
         films: Each once.
         group_by_label: Films with the same free label are of one patient, and stay on one side of every split; else
-            each film is its own group.
+            each film is its own group. Films with the same bytes always share one.
     """
     stream = _Stream()
-    groups: dict[str, str] = {}
-    rows: list[list[Any]] = [list(COLUMNS)]
+    keys: list[tuple[str, str]] = []
+    rows: list[list[Any]] = []
     left_out: list[list[Any]] = [["film", "reason"]]
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as packed:
         for film, truth in films:
@@ -78,13 +78,26 @@ def archive(films: Iterable[tuple[Film, Truth]], *, group_by_label: bool) -> Ite
                 continue
             packed.writestr(file_name(film), picture)
             yield stream.take()
-            own = film.label_text if group_by_label and film.label_text else str(film.id)
-            group = groups.setdefault(own, f"patient-{len(groups) + 1}")
+            keys.append((film.label_text if group_by_label and film.label_text else str(film.id), film.sha256))
             facts = [getattr(film, name) for name in _FACTS]
-            rows.append([file_name(film), truth.label, group, truth.t_score, *facts, film.format.lower()])
-        packed.writestr(TABLE, _csv(rows))
+            rows.append([file_name(film), truth.label, truth.t_score, *facts, film.format.lower()])
+        rows = [[*row[:2], f"patient-{group}", *row[2:]] for row, group in zip(rows, joined(keys), strict=True)]
+        packed.writestr(TABLE, _csv([COLUMNS, *rows]))
         packed.writestr(LEFT_OUT, _csv(left_out))
     yield stream.take()
+
+
+def joined(keys: Sequence[tuple[str, str]]) -> list[int]:
+    """Number of each film's group, from 1: films that share a key, or share one with a film that does, are together."""
+    groups: dict[str, int] = {}
+    for number, pair in enumerate(keys):
+        old = {groups[key] for key in pair if key in groups}
+        group = min(old, default=number)
+        if len(old) > 1:
+            groups = {key: group if other in old else other for key, other in groups.items()}
+        groups |= dict.fromkeys(pair, group)
+    order = {group: place for place, group in enumerate(dict.fromkeys(groups[own] for own, _ in keys), 1)}
+    return [order[groups[own]] for own, _ in keys]
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

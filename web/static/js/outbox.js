@@ -2,8 +2,9 @@
  * Films that wait for the network, in IndexedDB. Pages and the service worker share it; log-out empties it.
  *
  * @typedef {{code: string, message: string, hint?: string}} Refusal
+ * @typedef {{url: string, thumb: string, name: string}} Known a film that is there, with other facts
  * @typedef {{id?: number, user: string, name: string, file: File, fields: [string, string][], url: string,
- *            refused?: Refusal}} Waiting
+ *            refused?: Refusal, known?: Known}} Waiting
  * @typedef {{sent: number, refused: number, left: number}} Outcome
  */
 
@@ -116,10 +117,26 @@ async function send(film, token) {
     return "sent";
   }
   if (response && REFUSED.has(response.status)) {
-    await keep({ ...film, refused: (await response.json()).error });
+    await keep({ ...film, ...(await refusal(response)) });
     return "refused";
   }
   return "left";
+}
+
+/**
+ * Why a film was refused; a proxy may have answered with a page of its own.
+ *
+ * @param {Response} response
+ * @returns {Promise<{refused: Refusal, known?: Known}>}
+ */
+async function refusal(response) {
+  try {
+    const { error, known } = await response.json();
+    return { refused: error, known };
+  } catch (error) {
+    console.info("a refusal without words:", error);
+    return { refused: { code: "refused", message: `The server refused the film with status ${response.status}.` } };
+  }
 }
 
 /**

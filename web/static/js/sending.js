@@ -1,8 +1,8 @@
 /**
  * One film to the server, with its progress; without a network it goes to the outbox.
  *
- * @import { Refusal } from "./outbox.js"
- * @typedef {{id: string, url: string, thumb: string, state: string, label: string | null, triage: string | null,
+ * @import { Known, Refusal } from "./outbox.js"
+ * @typedef {{id: string, url: string, thumb: string, name: string, state: string, label: string | null, triage: string | null,
  *            duplicate_of: string | null}} Taken
  */
 
@@ -11,10 +11,14 @@ export class Offline extends Error {}
 
 /** The server has said why it does not take the film. */
 export class Refused extends Error {
-  /** @param {Refusal} refusal */
-  constructor(refusal) {
+  /**
+   * @param {Refusal} refusal
+   * @param {Known} [known] the film that is there, with other facts
+   */
+  constructor(refusal, known) {
     super(refusal.message);
     this.hint = refusal.hint ?? "";
+    this.known = known;
   }
 }
 
@@ -35,7 +39,7 @@ export function send(url, body, token, progress) {
     request.onload = () => {
       const answer = parsed(request.responseText);
       if (request.status < 300 && answer?.id) resolve(answer);
-      else reject(new Refused(answer?.error ?? unexpected(request.status)));
+      else reject(new Refused(answer?.error ?? unexpected(request.status), answer?.known));
     };
     request.send(body);
   });

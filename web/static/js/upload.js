@@ -1,5 +1,5 @@
 /** The upload page: files come by drop, dialogue, paste or camera; each is sent by itself and says how it goes. */
-import { drop, keep, remembered, waiting } from "./outbox.js";
+import { drop, flush, keep, remembered, waiting } from "./outbox.js";
 import { Offline, Refused, send } from "./sending.js";
 
 const AT_ONCE = 2;
@@ -47,9 +47,14 @@ async function upload(file, fields, row) {
   try {
     const taken = await send(form.action, body, document.body.dataset.csrf ?? "", (share) => row.progress(share));
     row.link(taken.url, taken.thumb);
-    if (taken.duplicate_of) row.go("known", "You have this film already: open the one that is there.");
+    if (taken.duplicate_of) row.go("known", `You have this film already, as ${taken.name}: open the one that is there.`);
     else row.go(taken.state === "answered" ? "done" : "waiting", words(taken));
   } catch (error) {
+    if (error instanceof Refused && error.known) {
+      row.go("known", error.message);
+      row.offer(error.known, (choice) => upload(file, chosen(fields, choice), row));
+      return;
+    }
     if (error instanceof Refused) return row.go("bad", error.message, error.hint);
     if (!(error instanceof Offline)) throw error;
     const user = (await remembered()) ?? "";
@@ -59,6 +64,17 @@ async function upload(file, fields, row) {
     document.dispatchEvent(new Event("outbox"));
     await sendLater();
   }
+}
+
+/**
+ * The fields with what was chosen for a film that is there with other facts.
+ *
+ * @param {[string, string][]} fields
+ * @param {string} choice
+ * @returns {[string, string][]}
+ */
+function chosen(fields, choice) {
+  return [...fields.filter(([name]) => name !== "if_known"), ["if_known", choice]];
 }
 
 /** Where the browser can, it sends the film even after this page was closed. */
@@ -130,6 +146,24 @@ class Row {
     picture.hidden = false;
   }
 
+  /**
+   * Nothing that was filled in is dropped: keep both films, or change the one that is there.
+   *
+   * @param {import("./outbox.js").Known} known the film that is there
+   * @param {(choice: string) => Promise<void>} choose
+   */
+  offer(known, choose) {
+    this.link(known.url, known.thumb);
+    const choices = this.part("choices");
+    choices.hidden = false;
+    choices.onclick = (event) => {
+      const button = event.target instanceof Element && event.target.closest("[data-choice]");
+      if (!(button instanceof HTMLElement)) return;
+      choices.hidden = true;
+      void choose(button.dataset.choice ?? "");
+    };
+  }
+
   /** @param {number} id of the film in the outbox */
   removable(id) {
     const button = this.part("remove");
@@ -160,7 +194,14 @@ document.addEventListener("paste", (event) => take(event.clipboardData?.files ??
 
 for (const film of await waiting()) {
   const row = new Row(film.name);
-  if (film.refused) row.go("bad", film.refused.message, film.refused.hint);
+  if (film.refused && film.known) {
+    row.go("known", film.refused.message);
+    row.offer(film.known, async (choice) => {
+      await keep({ ...film, fields: chosen(film.fields, choice), refused: undefined, known: undefined });
+      await flush();
+      location.reload();
+    });
+  } else if (film.refused) row.go("bad", film.refused.message, film.refused.hint);
   else row.go("waiting", "waiting for the network: it is sent when you are online again");
   row.removable(Number(film.id));
 }

@@ -13,8 +13,8 @@ from project.request import Request
 
 from xrays import answering, retention, sightings, storage, wording
 from xrays.access import film_of
-from xrays.forms import FACTS, EditForm
-from xrays.models import Film, Reading
+from xrays.forms import EditForm
+from xrays.models import Film
 from xrays.presenting import problem, reading_view, viewer_data
 from xrays.readings import FilmReadings, readings_of
 
@@ -82,15 +82,8 @@ def edit(request: Request, film_id: UUID) -> HttpResponse:
     form = EditForm(request.POST, instance=found)
     if not form.is_valid():
         return _page(request, film_of(request.user, film_id), form, 400)
-    asks = bool(set(form.changed_data) & set(FACTS))
-    with transaction.atomic():
-        if not Film.objects.select_for_update().filter(pk=film_id).exists():
-            raise Http404("deleted in another tab")
-        # Only these columns: an answer may come in at the same time.
-        found.save(update_fields=EditForm.Meta.fields)
-        readings = answering.enqueue(found, leased=True) if asks else []
+    answering.save_changes(found, form.changed_data)
     audit.record(request, "edit", film_id, ", ".join(form.changed_data))
-    _answer(found, readings)
     messages.success(request, "Saved.")
     return redirect(found)
 
@@ -104,13 +97,9 @@ def reread(request: Request, film_id: UUID) -> HttpResponse:
             raise Http404("deleted in another tab")
         readings = answering.enqueue(found, leased=True)
     audit.record(request, "re-read", film_id)
-    _answer(found, readings)
-    return redirect(found)
-
-
-def _answer(film: Film, readings: list[Reading]) -> None:
     if readings:
-        answering.answer_now(film, readings, storage.read(storage.original(film.id)))
+        answering.answer_now(found, readings, storage.read(storage.original(found.id)))
+    return redirect(found)
 
 
 @require_POST

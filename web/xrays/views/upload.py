@@ -12,8 +12,10 @@ from project.request import Request
 
 from osteolens.errors import EmptyInput, InputError, InvalidOption
 from osteolens.image import SUPPORTED
+from osteolens.schema import ErrorAnswer
 from xrays import intake, sightings
-from xrays.forms import FactsForm, first_error
+from xrays.forms import FactsForm, UploadForm, first_error
+from xrays.known import KnownFilm
 from xrays.models import Film
 
 LAST_FILMS = 12
@@ -35,9 +37,14 @@ def upload(request: Request) -> HttpResponse:
 
 @require_POST
 def upload_file(request: Request) -> HttpResponse:
-    """One film: 201 and where it is, 200 if it was there already, or why it cannot be read."""
+    """One film: 201 and where it is, 200 if it was there already, or why it cannot be read.
+
+    A film that is there with other facts is 409: the answer offers to keep both or to change the one that is there.
+    """
     try:
         film, created = receive(request)
+    except KnownFilm as error:
+        return known_film(error)
     except InputError as error:
         response = input_error(error)
         if isinstance(error, intake.TooManyUploads):
@@ -66,24 +73,42 @@ def receive(request: Request) -> tuple[Film, bool]:
     """
     intake.check_rate(request.user)
     try:
-        film, created = _receive(request)
+        film, created, changed = _receive(request)
     except InputError as error:
         audit.record(request, intake.UPLOAD, detail=error.code)  # bad files count towards the limit too
         raise
     audit.record(request, intake.UPLOAD, film.id, "" if created else "was there already")
+    if changed:
+        audit.record(request, "edit", film.id, ", ".join(changed))
     if film.label:
         sightings.note(request.user, [film.id])
     return film, created
 
 
-def _receive(request: Request) -> tuple[Film, bool]:
+def _receive(request: Request) -> intake.Received:
     file = request.FILES.get("file")
     if file is None:
         raise NoFile("the request holds no file", "send one film as the form part `file`")
-    form = FactsForm(request.POST)
+    form = UploadForm(request.POST)
     if not form.is_valid():
         raise InvalidOption(*first_error(form))
-    return intake.receive(request.user, file.name or "", file.read(), form.cleaned_data)
+    facts = dict(form.cleaned_data)
+    if_known = facts.pop("if_known")
+    return intake.receive(request.user, file.name or "", file.read(), facts, if_known)
+
+
+def known_film(error: KnownFilm) -> HttpResponse:
+    """What differs, and the film that is there; nothing in it shows the answer."""
+    film = error.film
+    known = {
+        "duplicate_of": str(film.id),
+        "url": film.get_absolute_url(),
+        "thumb": reverse("xrays:thumb", args=[film.id]),
+        "name": film.name,
+        "differences": [{"name": name, "there": there, "here": here} for name, there, here in error.differences],
+    }
+    row = ErrorAnswer.of(error).model_dump(by_alias=True)
+    return JsonResponse(row | {"known": known}, status=error.status)
 
 
 class NoFile(EmptyInput):
