@@ -1,4 +1,7 @@
-"""Made-up films and a small model, so that no test needs real data or a download."""
+"""Made-up films and a small model, so that no test needs real data or a download.
+
+PyTorch is imported by the fixtures that need it: most tests do not, and start in a second without it.
+"""
 
 import io
 import signal
@@ -8,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from osteolens import models
 from osteolens.card import Card, PreprocessSpec, TrainingData, file_sha256
 from osteolens.labels import LABELS
 
@@ -50,6 +51,10 @@ def make_model_folder(
     architecture: str = "tf_efficientnet_lite0",
 ) -> Path:
     """A model folder as training writes it, with packaged starting weights under random heads."""
+    import torch
+
+    from osteolens import models
+
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     model = models.build(architecture, len(LABELS), has_t_score=has_t_score, pretrained=True)
@@ -86,6 +91,8 @@ def member_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="session")
 def ensemble_folder(member_folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both of them in one model folder."""
+    from osteolens import models
+
     folder = tmp_path_factory.mktemp("ensemble") / "knee"
     models.save_ensemble(member_folders, folder, "knee")
     return folder
