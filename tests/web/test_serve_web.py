@@ -3,10 +3,13 @@
 import os
 import re
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -49,6 +52,9 @@ class App:
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def web_processes(self) -> list[psutil.Process]:
+        return [child for child in self.children() if is_alive(child) and "project.server" in child.cmdline()]
 
     def queue_worker(self) -> psutil.Process:
         return next(child for child in self.children() if "answer_films" in child.cmdline())
@@ -106,7 +112,7 @@ def test_first_start_stop_and_a_port_that_is_taken(start: Callable[..., App]) ->
     assert "Traceback" not in output
 
     children = app.children()
-    assert len(children) == 4  # gunicorn, its two processes, the queue worker
+    assert len(children) == 3  # two web processes, the queue worker
     app.process.send_signal(signal.SIGINT)
     assert app.process.wait(20) == 0
     assert not any(map(is_alive, children))
@@ -130,9 +136,9 @@ def test_killed_workers_lose_nothing(start: Callable[..., App]) -> None:
         assert len(reader.asked) == 9
 
         # A web process that is killed is replaced; a film that comes meanwhile is answered by the other one.
-        web = next(child for child in app.children() if child.parent() and child.parent().pid != app.process.pid)
-        web.kill()
+        app.web_processes()[0].kill()
         wait_for(lambda: upload_again(browser))
+        wait_for(lambda: len(app.web_processes()) == 2)
 
     # When the command itself is killed, nothing stays behind.
     children = app.children()
@@ -152,6 +158,66 @@ def upload_again(browser: httpx.Client) -> bool:
         return upload(browser, film_bytes(9)).json()["state"] == "answered"
     except httpx.TransportError:
         return False
+
+
+HELD = {
+    "a slow head": b"GET / HTTP/1.1\r\nHost: ",
+    "a slow body": b"POST /accounts/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nusername=",
+    "silence": b"",
+    "an idle connection": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sources", [1, 200], ids=["one address", "many addresses"])
+def test_pages_answer_while_200_slow_clients_hold_connections(start: Callable[..., App], sources: int) -> None:
+    """No log-in is needed to hold a connection; a quarter of them has closed its sending half."""
+    (nobody,) = free_ports(1)
+    url = start(nobody, OSTEOLENS_ADMIN_PASSWORD="given from outside").wait_until_ready()
+    port = int(url.rpartition(":")[2])
+    with ExitStack() as stack:
+        for number in range(200):
+            source = (f"127.0.1.{number % sources + 1}", 0)
+            held = socket.create_connection(("127.0.0.1", port), 10, source_address=source)
+            stack.enter_context(held)
+            held.sendall(list(HELD.values())[number % len(HELD)])
+            if number % 16 < len(HELD):
+                with suppress(OSError):  # it may have been closed for a newer one
+                    held.shutdown(socket.SHUT_WR)
+        seconds = []
+        browser = logged_in(url, "given from outside")
+        for _ in range(5):
+            for path in ("/healthz", "/", "/films/", "/static/osteolens.css"):
+                began = time.monotonic()
+                assert browser.get(path).status_code == 200
+                seconds.append(time.monotonic() - began)
+        assert upload(browser, film_bytes()).status_code == 201
+    assert max(seconds) < 1.0
+
+
+def test_what_dead_requests_left_is_gone_after_the_start(start: Callable[..., App], tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    folder = tmp_path / "data" / "under_way"
+    folder.mkdir(parents=True)
+    (folder / "tmp1234.upload.png").write_bytes(film_bytes())
+    start(nobody).wait_until_ready()
+    assert list(folder.iterdir()) == []
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    # A second server in the same folder leaves what may be under way in the first.
+    (folder / "tmp5678.upload.png").write_bytes(film_bytes())
+    start(nobody).wait_until_ready()
+    assert [path.name for path in folder.iterdir()] == ["tmp5678.upload.png"]
+
+
+def test_what_was_searched_for_is_not_logged(start: Callable[..., App]) -> None:
+    (nobody,) = free_ports(1)
+    app = start(nobody, OSTEOLENS_ADMIN_PASSWORD="given from outside")
+    url = app.wait_until_ready()
+    browser = logged_in(url, "given from outside")
+    for path in ("/films/", "/nowhere", "/films/x", "/api/films", "/static/x"):
+        browser.get(path, params={"q": "Smith, left knee"})
+    app.process.terminate()
+    output, _ = app.process.communicate(timeout=20)
+    assert "Smith" not in output
 
 
 def test_a_malformed_setting_is_one_line(start: Callable[..., App]) -> None:

@@ -40,6 +40,8 @@ def read_settings(folder: Path, **variables: str) -> subprocess.CompletedProcess
         ("OSTEOLENS_MAX_UPLOAD_MB", "65"),
         ("OSTEOLENS_MAX_UPLOAD_MB", "1.5"),
         ("OSTEOLENS_SECRET_KEY", "short"),
+        ("OSTEOLENS_SECRET_KEY", ""),
+        ("OSTEOLENS_SECRET_KEY", "  "),
         ("OSTEOLENS_URL", "127.0.0.1:8080"),
         ("OSTEOLENS_KEY_FILE", "/nowhere/key_file.json"),
         ("OSTEOLENS_DATA", "/proc/data"),
@@ -101,9 +103,44 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert Environment({"X": "y" * 32}).secret_key("X", file) == "y" * 32
 
 
+@pytest.mark.parametrize("content", [b"", b"too short", b"\xff" * 40])
+def test_a_kept_secret_that_is_damaged_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret_key").write_bytes(content)
+    done = read_settings(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: the secret key in {tmp_path / 'data' / 'secret_key'} ")
+    assert "delete the file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_data_folder_is_private(tmp_path: Path) -> None:
     folder = Environment({}).folder("X", str(tmp_path / "a" / "b"))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("content", [None, "secret_key", "films"])
+def test_an_open_data_folder_of_our_own_is_closed(tmp_path: Path, content: str | None) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(0o755)
+    if content:
+        (folder / content).touch()
+    Environment({"X": str(folder)}).folder("X", "web_data")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("mode", "content"), [(0o755, "letters"), (0o777, "secret_key"), (0o1777, None)])
+def test_an_open_folder_that_is_not_only_ours_is_left_alone(tmp_path: Path, mode: int, content: str | None) -> None:
+    """Root would close /tmp or /home to everybody."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    if content:
+        (folder / content).touch()
+    with pytest.raises(MalformedSetting, match="for example X=web_data"):
+        Environment({"X": str(folder)}).folder("X", "web_data")
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
 
 
 def test_the_app_never_imports_what_reads_films(tmp_path: Path) -> None:

@@ -167,7 +167,6 @@ def test_too_many_bytes_are_refused_unread(client: Client, settings: Any) -> Non
     settings.MAX_UPLOAD_MB, settings.MAX_UPLOAD_BYTES = 1, 1024**2
     big = client.post("/upload", {"file": SimpleUploadedFile("a.png", bytes(3 * 1024**2))})
     assert (big.status_code, big.json()["error"]["code"]) == (413, "too_large")
-    assert big["Connection"] == "close"
     little_over = client.post("/upload", {"file": SimpleUploadedFile("a.png", bytes(1024**2 + 1))})
     assert (little_over.status_code, little_over.json()["error"]["code"]) == (413, "too_large")
     page = client.post("/films/selected", {"films": "x" * (3 * 1024**2)})

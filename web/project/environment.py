@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ _ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 _SQLITE_OPTIONS = {
     # Writers queue up for the lock when they begin instead of failing when they first write.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
+    "timeout": 10,
+    # What is deleted is overwritten.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; "
+    "PRAGMA secure_delete=ON;",
 }
+_OWN_FILES = {"secret_key", "osteolens.sqlite3", "films", "under_way"}
+_REPLACING_IT = "delete the file, for example, and a new one is made; everybody logs in again then"
 SHORTEST_SECRET = 32
 
 
@@ -73,7 +78,7 @@ class Environment:
         return found
 
     def folder(self, name: str, default: str) -> Path:
-        """A folder that only this user may look into; made if it is not there."""
+        """A folder that only this user may look into; made if it is not there, closed to others if it is ours."""
         path = Path(self.text(name, default)).absolute()
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,8 +86,10 @@ class Environment:
             raise MalformedSetting(
                 f"{name} is {str(path)!r}, which cannot be made: {error.strerror}; for example {name}={default}"
             ) from error
-        if not os.access(path, os.W_OK | os.X_OK):
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             raise MalformedSetting(f"{name} is {str(path)!r}, which cannot be written to; for example {name}={default}")
+        if path.stat().st_mode & 0o077:
+            _close_to_others(name, path)
         return path
 
     def file(self, name: str) -> Path | None:
@@ -111,26 +118,54 @@ class Environment:
         return database
 
     def secret_key(self, name: str, file: Path) -> str:
-        """The key that signs cookies; default: made once and kept in a file that only this user may read."""
-        found = self.text(name)
-        if found and len(found) < SHORTEST_SECRET:
+        """The key that signs cookies; default: made once and kept in a file that only this user may read.
+
+        Set to nothing it is refused: whoever sets it means to decide.
+        """
+        if name not in self._values:
+            return _kept_secret(file)
+        found = self._values[name].strip()
+        if len(found) < SHORTEST_SECRET:
             raise MalformedSetting(
                 f"{name} has {len(found)} characters; it needs at least {SHORTEST_SECRET}, "
-                "for example from: openssl rand -hex 32"
+                f"for example from: openssl rand -hex 32; without {name}, a key is made and kept"
             )
-        return found or _kept_secret(file)
+        return found
+
+
+def _close_to_others(name: str, path: Path) -> None:
+    """Narrow the folder's mode, if it is this app's alone: closing a folder such as /home would do harm."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    content = {entry.name for entry in path.iterdir()}
+    own = path.stat().st_uid == os.geteuid() and (not content or content & _OWN_FILES)
+    if not own or mode & 0o002:
+        raise MalformedSetting(
+            f"{name} is {str(path)!r}, which others may look into (mode {mode:o}); "
+            f"it holds films: chmod 700 {path}, or a folder of its own, for example {name}=web_data"
+        )
+    path.chmod(0o700)
 
 
 def _kept_secret(file: Path) -> str:
     """Of several processes that start at once, one writes the file and all read it."""
     if not file.exists():
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(secrets.token_urlsafe(48))
+            stream.flush()
+            os.fsync(stream.fileno())  # or a power cut leaves an empty one
         try:
             os.link(draft, file)
         except FileExistsError:
             pass
         finally:
             draft.unlink()
-    return file.read_text()
+    try:
+        secret = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise MalformedSetting(f"the secret key in {file} cannot be read: {error}; {_REPLACING_IT}") from None
+    if len(secret) < SHORTEST_SECRET:
+        raise MalformedSetting(
+            f"the secret key in {file} has {len(secret)} characters, not {SHORTEST_SECRET} or more; {_REPLACING_IT}"
+        )
+    return secret

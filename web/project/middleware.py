@@ -12,29 +12,18 @@ from project.errors import error_json, refuse, wants_json
 
 View = Callable[..., HttpResponseBase]
 Respond = Callable[[HttpRequest], HttpResponseBase]
-DRAINED_BYTES = 256 * 1024**2
-_CHUNK = 1024**2
 
 
 def limit_body(get_response: Respond) -> Respond:
-    """Answer 413 to a body that is too large before anything parses it.
-
-    It is read to its end where that is in reach: a client that is cut off while it sends sees a broken connection
-    instead of the answer.
-    """
+    """Answer 413 to a body that is too large before anything parses it; `project.connections` does not even keep it."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"
         size = int(length) if length.isascii() and length.isdigit() else 0
         if size <= settings.MAX_UPLOAD_BYTES + settings.FORM_BYTES:
             return get_response(request)
-        if size <= DRAINED_BYTES:
-            while request.read(_CHUNK):
-                pass
         hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
-        response = refuse(request, 413, "too_large", f"the request has {size / 1e6:.0f} MB", hint)
-        response["Connection"] = "close"
-        return response
+        return refuse(request, 413, "too_large", f"the request has {size / 1e6:.0f} MB", hint)
 
     return respond
 

@@ -7,12 +7,13 @@ import threading
 import time
 from contextlib import suppress
 
+PARENT = "OSTEOLENS_PARENT_PROCESS"
 _LOOK_SECONDS = 1.0
 
 
 def end_with_parent() -> None:
-    """End this process by SIGTERM once its parent is gone, however that died."""
-    parent = os.getppid()
+    """End this process by SIGTERM once its parent is gone, however that died, be it before this was called."""
+    parent = int(os.environ.get(PARENT, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -134,6 +134,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
+FILE_UPLOAD_TEMP_DIR = DATA_FOLDER / "under_way"
+FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, exist_ok=True)
 DATA_UPLOAD_MAX_MEMORY_SIZE = FORM_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
@@ -161,5 +163,6 @@ LOGGING = {
         "django.security": {"level": "CRITICAL"},
         "axes": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},
+        "waitress.queue": {"level": "ERROR"},  # that requests wait for a thread is no event
     },
 }

@@ -1,4 +1,4 @@
-"""The application that gunicorn runs."""
+"""The application that `project.server` runs."""
 
 import os
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from accounts.management.commands.first_account import first_account_line
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from project.processes import end, end_with_parent
+from project import uploads
+from project.processes import PARENT, end, end_with_parent
 
 DEFAULT_BIND = "127.0.0.1:8000"
 START_SECONDS, STOP_SECONDS = 30.0, 12.0
-_GUNICORN = Path(__file__).parents[3] / "project" / "gunicorn_conf.py"
+WEB_PROCESSES = 2
+_LOOK_SECONDS = 0.5
+_WEB = Path(__file__).parents[3]
 
 
 class Stop(BaseException):
@@ -28,10 +32,9 @@ class Stop(BaseException):
 
 
 class Command(BaseCommand):
-    """Migrate, make the first account, run gunicorn and `answer_films`, print the address; end all of it together.
+    """Migrate, make the first account, run `project.server` and `answer_films`, print the address; end all together.
 
-    SIGTERM, SIGINT and SIGHUP end it with status 0. A queue worker that dies is started again; if gunicorn ends by
-    itself, so does this, with status 1.
+    SIGTERM, SIGINT and SIGHUP end it with status 0. A process that dies is started again.
     """
 
     help = __doc__
@@ -46,7 +49,7 @@ class Command(BaseCommand):
         """Run until a signal.
 
         Raises:
-            CommandError: The address is malformed or taken, or gunicorn ended by itself.
+            CommandError: The address is malformed or taken, or the web server does not start.
         """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _stop)
@@ -54,21 +57,21 @@ class Command(BaseCommand):
             end_with_parent()
         children: dict[str, subprocess.Popen[bytes]] = {}
         try:
-            with _listen(options["bind"]) as listener:
+            with _listen(options["bind"]) as listener, uploads.folder_in_use() as lock:
                 call_command("migrate", verbosity=0, interactive=False)
                 password = first_account()
                 if password:
                     self._say(first_account_line(password))
-                children["web"] = _start_gunicorn(listener)
-                address = _address(listener)
-            children["queue"] = _start_worker()
-            _wait_until_ready(children["web"], address)
-            self._say(f"The app: http://{address}/")
-            while children["web"].poll() is None:
-                if children["queue"].poll() is not None:
-                    children["queue"] = _start_worker()
-                time.sleep(0.5)
-            raise CommandError(f"gunicorn ended with status {children['web'].returncode}")
+                web = partial(_start, ["-m", "project.server", str(listener.fileno())], listener.fileno(), lock)
+                parts = {f"web {number}": web for number in range(WEB_PROCESSES)} | {"queue": _start_worker}
+                children |= {name: start() for name, start in parts.items()}
+                _wait_until_ready(children["web 0"], _address(listener))
+                self._say(f"The app: http://{_address(listener)}/")
+                while True:
+                    for name, child in children.items():
+                        if child.poll() is not None:
+                            children[name] = parts[name]()
+                    time.sleep(_LOOK_SECONDS)
         except Stop:
             self._say("the app is stopped")
         finally:
@@ -89,7 +92,7 @@ def _stop(*_: object) -> None:
 
 
 def _listen(bind: str) -> socket.socket:
-    """A listening socket that gunicorn inherits: a taken port is found before anything else is done."""
+    """A listening socket that the web processes inherit: a taken port is found before anything else is done."""
     host, _, port = bind.rpartition(":")
     host = host.strip("[]")
     if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
@@ -108,21 +111,15 @@ def _address(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _start_gunicorn(listener: socket.socket) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable, "-m", "gunicorn", "--config", str(_GUNICORN),
-        "--bind", f"fd://{listener.fileno()}", "project.wsgi",
-    ]  # fmt: skip
-    return _start(command, (listener.fileno(),))
-
-
 def _start_worker() -> subprocess.Popen[bytes]:
-    return _start([sys.executable, str(_GUNICORN.parents[1] / "manage.py"), "answer_films", "--child"], ())
+    return _start([str(_WEB / "manage.py"), "answer_films", "--child"])
 
 
-def _start(command: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def _start(arguments: list[str], *descriptors: int) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, [str(_WEB), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, PARENT: str(os.getpid())}
+    command = [sys.executable, *arguments]
     # A group of its own: Ctrl-C in a terminal reaches us alone, and we end our children in order.
-    environment = os.environ | {"PYTHONPATH": str(_GUNICORN.parents[1])}
     return subprocess.Popen(command, pass_fds=descriptors, start_new_session=True, env=environment)
 
 
