@@ -33,8 +33,8 @@ EXPORTERS: dict[Backend, str] = {
     "onnx-int8": "export/to_onnx.py", "onnx-fp32": "export/to_onnx.py", "torchscript": "export/to_torchscript.py"
 }  # fmt: skip
 NEEDED = (
-    "grad-cam", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "safetensors", "timm", "torch",
-    "torchvision", "ultralytics-opencv-headless",
+    "grad-cam", "imagecodecs", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "safetensors",
+    "simplejpeg", "timm", "torch", "torchvision", "ultralytics-opencv-headless",
 )  # fmt: skip
 """What the handler imports. Written in the archive for the record: TorchServe is told not to install it."""
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"labels", "errors", "agreement", "files"}),
     frozenset({"schema", "card", "sniff", "console"}),
-    frozenset({"image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
+    frozenset({"films", "image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
     frozenset({"models"}),
     frozenset({"gradcam"}),
     frozenset({"runtime", "quantising"}),
@@ -32,7 +32,7 @@ LIGHT = (
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
-    "aiohttp", "ray",
+    "aiohttp", "ray", "imagecodecs", "tifffile",
 )  # fmt: skip
 
 

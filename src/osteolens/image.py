@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from osteolens.errors import EmptyInput, InputTooLarge, UnreadableImage, UnsupportedType, UnusableImage
+from osteolens.films import tiff
+from osteolens.films.window import window
 from osteolens.sniff import sniff
 
 MAX_BYTES = 64 * 1024**2
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 64
-WINDOW_PERCENTILES = (0.5, 99.5)
 
 SUPPORTED = ("JPEG", "PNG", "TIFF", "BMP", "WebP")
 _HINT = f"send one still picture as {', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
@@ -32,7 +33,6 @@ _DECODE_ERRORS = (
 )  # fmt: skip
 _EXIF_ORIENTATION = 0x0112
 _JPEG_END = b"\xff\xd9"
-_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 Source = bytes | bytearray | memoryview | str | Path | BinaryIO
 
@@ -91,29 +91,42 @@ def _bytes_of(source: Source) -> bytes:
 
 
 def _decode(data: bytes, kind: str) -> Picture:
-    with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise InputTooLarge(f"the {kind} claims {width} x {height} pixels", f"at most {MAX_PIXELS:,} pixels")
-        if min(width, height) < MIN_SIDE:
-            raise UnusableImage(f"the {kind} has only {width} x {height} pixels", f"at least {MIN_SIDE} per side")
-        pages = getattr(image, "n_frames", 1)
-        if pages > 1 and kind != "TIFF" and getattr(image, "is_animated", False) and image.format != "MPO":
-            raise UnsupportedType(f"found an animated {kind} with {pages} frames", _HINT)
-        image.seek(0)
-        warnings = (f"the TIFF has {pages} pages; only the first was read",) if pages > 1 and kind == "TIFF" else ()
-        pixels = _oriented(*_grey(image, data))
+    pixels, warnings = _tiff(data) if kind == "TIFF" else (_still(data, kind), ())
     if pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
     return Picture(np.ascontiguousarray(pixels), kind, warnings)
 
 
+def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    page = tiff.largest_page(data)
+    _check_size("TIFF", page.width, page.height)
+    from osteolens.films import tiff_pixels  # its codecs are loaded when a TIFF arrives
+
+    return _oriented(tiff_pixels.grey(data, page), page.orientation), page.warnings
+
+
+def _still(data: bytes, kind: str) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+        _check_size(kind, *image.size)
+        pages = getattr(image, "n_frames", 1)
+        if pages > 1 and getattr(image, "is_animated", False) and image.format != "MPO":
+            raise UnsupportedType(f"found an animated {kind} with {pages} frames", _HINT)
+        image.seek(0)
+        return _oriented(*_grey(image, data))
+
+
+def _check_size(kind: str, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise InputTooLarge(f"the {kind} claims {width} x {height} pixels", f"at most {MAX_PIXELS:,} pixels")
+    if min(width, height) < MIN_SIDE:
+        raise UnusableImage(f"the {kind} has only {width} x {height} pixels", f"at least {MIN_SIDE} per side")
+
+
 def _grey(image: Image.Image, data: bytes) -> tuple[NDArray[np.uint8], int]:
     """The picture as uint8 [H, W] before orientation, and the EXIF orientation still to be applied."""
     if ";16" in str(getattr(image, "tile", "")) and image.mode in ("RGB", "RGBA", "LA"):
-        # Pillow would cut 16-bit colour to its high bytes. OpenCV turns TIFFs itself, as Pillow does.
-        orientation = 1 if image.format == "TIFF" else image.getexif().get(_EXIF_ORIENTATION, 1)
-        return window(_deep_luminance(data)), orientation
+        # Pillow would cut 16-bit colour to its high bytes.
+        return window(_deep_luminance(data)), image.getexif().get(_EXIF_ORIENTATION, 1)
     if image.format == "JPEG" and image.mode in ("L", "RGB") and data.endswith(_JPEG_END):
         # The same library, libjpeg-turbo, as Pillow's, and the same luminance to the last bit, in four fifths of the
         # time. It says nothing of a film that breaks off: one without its end mark is left to Pillow.
@@ -125,10 +138,7 @@ def _grey(image: Image.Image, data: bytes) -> tuple[NDArray[np.uint8], int]:
     image.load()
     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float32)
-        if image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:  # type: ignore[attr-defined]
-            values = values.max() - values
-        return window(values), orientation
+        return window(np.asarray(image, dtype=np.float32)), orientation
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))
@@ -139,33 +149,12 @@ def _deep_luminance(data: bytes) -> NDArray[np.float32]:
     """16-bit colour or grey-with-alpha as float32 [H, W]: ITU-R BT.601 luminance over black."""
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
-        raise UnreadableImage("the 16-bit picture cannot be decoded", "save it as 16-bit grey PNG or TIFF")
+        raise UnreadableImage("the 16-bit picture cannot be decoded", "save it as 16-bit grey PNG")
     colour = values.astype(np.float32)
     luminance: NDArray[np.float32] = np.dot(colour[..., :3], np.array([0.114, 0.587, 0.299], np.float32))  # from BGR
     if colour.shape[2] == 4:
         luminance *= colour[..., 3] / np.float32(65535)
     return luminance
-
-
-def window(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Stretch deep grey values to 8 bits between robust percentiles (hot pixels do not darken a film).
-
-    Args:
-        values: [H, W], any finite range.
-
-    Returns:
-        uint8 [H, W]; the 0.5th percentile becomes 0 and the 99.5th 255.
-    """
-    if not np.isfinite(values).all():
-        raise UnusableImage("the picture holds values that are not finite", "save it as 16-bit grey PNG or TIFF")
-    low, high = np.percentile(values, WINDOW_PERCENTILES)
-    if high == low:  # nearly all of one value: stretch what there is
-        low, high = float(values.min()), float(values.max())
-    if high == low:
-        return np.zeros(values.shape, np.uint8)
-    scaled = np.clip((values - low) * (255.0 / (high - low)), 0, 255)
-    rounded: NDArray[np.uint8] = np.rint(scaled).astype(np.uint8)
-    return rounded
 
 
 def _oriented(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
