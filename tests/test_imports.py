@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"labels", "errors", "agreement", "files"}),
     frozenset({"schema", "card", "sniff", "console"}),
-    frozenset({"films", "image", "preprocess", "overlay", "calibration", "client", "archives", "java"}),
+    frozenset({"films", "image", "preprocess", "overlay", "calibration", "client", "archives", "java", "datasets"}),
     frozenset({"models"}),
     frozenset({"gradcam"}),
     frozenset({"runtime", "quantising"}),
@@ -28,11 +28,11 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 LIGHT = (
     "labels", "errors", "agreement", "files", "schema", "card", "sniff", "console", "image", "preprocess", "overlay",
-    "calibration", "client", "cli",
+    "calibration", "client", "cli", "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
-    "aiohttp", "ray", "imagecodecs", "tifffile",
+    "aiohttp", "ray", "imagecodecs", "tifffile", "openpyxl",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What the command line and the scripts share."""
 
 import functools
+import io
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -17,6 +18,8 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not be valid text, nor fit the terminal's
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             command(*args, **kwargs)
         except (OsteoLensError, OSError) as error:

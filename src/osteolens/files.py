@@ -1,9 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and texts that may not be valid text."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @contextmanager
@@ -24,12 +29,30 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with line feeds, whole or not at all."""
+    """Write UTF-8 text with line feeds, whole or not at all; what is no valid text is written as by `as_text`."""
     with whole(path) as draft:
-        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.write_text(as_text(text), encoding="utf-8", newline="\n")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes, whole or not at all."""
     with whole(path) as draft:
         draft.write_bytes(content)
+
+
+def as_text(text: str) -> str:
+    r"""The same as valid text: a file name's bytes that are not UTF-8 become a backslash, x and two digits.
+
+    Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes `\u` and four digits.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def harmless(cell: Any) -> Any:
+    """A cell for a spreadsheet: a text that would be run as a formula gets an apostrophe in front, a number never."""
+    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell

@@ -8,6 +8,7 @@ from pyarrow import parquet
 
 from osteolens.batch.errors import BatchError
 from osteolens.batch.inputs import Sources
+from osteolens.datasets.folders import HIDDEN
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +32,9 @@ def test_a_folder_gives_the_films_below_it_and_counts_what_it_passes_over() -> N
         film(name)
     sources = Sources(["f"], Path("out"))
     assert sorted(found.file for found in sources) == ["f/a.png", "f/b/IM0001", "f/b/c.JPG"]
-    assert sources.passed_over == {".txt": 1, ".db": 1}
+    assert sources.passed_over == {".txt": 1, HIDDEN: 3}
     assert sources.count() == 3
-    assert sources.passed_over == {".txt": 1, ".db": 1}
+    assert sources.passed_over == {".txt": 1, HIDDEN: 3}
 
 
 def test_the_output_folder_is_no_input() -> None:
@@ -93,10 +94,10 @@ def test_a_parquet_table_says_the_same_as_a_csv() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("name,age\na.png,1\n", "no column `file` but name, age"),
-        ("", "no column `file` but nothing"),
+        ("name,age\na.png,1\n", "no column 'file'; its columns are name, age"),
+        ("", "no column 'file'; its columns are none"),
         ("file,age,age\na.png,1,2\n", "several columns age"),
-        ("file,age\na.png,1,2\n", "line 2 of table.csv has 3 cells, the first 2"),
+        ("file,age\na.png,1,2\n", "line 2 of table.csv has 3 cells, but the first line has 2"),
     ],
 )
 def test_a_table_that_is_none_is_told(content: str, message: str) -> None:
@@ -115,7 +116,7 @@ def test_a_row_without_a_file_is_a_row_with_a_problem() -> None:
     Path("table.csv").write_text("file,age\n,63\n,64\n")
     first, second = Sources(["table.csv"], Path("out"))
     assert first.problem is not None
-    assert first.problem.message == "row 2 of table.csv names no file"
+    assert first.problem.message == "line 2 of table.csv names no file"
     assert first.key != second.key
 
 

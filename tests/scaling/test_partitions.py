@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_partition_as_it_was(tmp_path, monkeypatch):
 def test_a_partition_that_is_torn_or_somebody_elses_is_named(tmp_path):
     partitions = Partitions(tmp_path, models=2)
     partitions.path(0).write_bytes(b"torn")
-    with pytest.raises(BatchError, match=r"part-000000\.parquet cannot be read"):
+    with pytest.raises(BatchError, match=r"part-000000\.parquet is damaged"):
         partitions.known()
     parquet.write_table(pa.table({"a": [1]}), partitions.path(0))
     with pytest.raises(BatchError, match="is not a partition of a batch"):

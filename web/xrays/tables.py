@@ -6,13 +6,13 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from osteolens.files import harmless
 from xrays.models import Film
 
 COLUMNS = (
     "id", "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
     "sha256", "uploaded_at", "state", "model", "model_version", "label", "probability", "t_score", "triage",
 )  # fmt: skip
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Echo:
@@ -35,11 +35,6 @@ def csv_response(name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]
     response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def harmless(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
 def films_csv(films: Iterable[Film]) -> StreamingHttpResponse:

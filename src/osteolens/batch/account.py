@@ -11,6 +11,7 @@ from typing import Any
 from osteolens import __version__
 from osteolens.batch.errors import BatchError
 from osteolens.batch.journal import Journal
+from osteolens.files import write_text
 
 FILE = "run.json"
 _PACKAGES = ("httpx", "httpx-aiohttp", "aiohttp", "pyarrow", "pydantic")
@@ -72,10 +73,8 @@ def write_account(journal: Journal, passed_over: Mapping[str, int]) -> Path:
         "calls": calls,
     }
     path = journal.folder / FILE
-    draft = path.with_name(f".{FILE}.draft")
     try:
-        draft.write_text(json.dumps(account, indent=2) + "\n")
-        draft.replace(path)
+        write_text(path, json.dumps(account, indent=2) + "\n")
     except OSError as error:
         raise BatchError(f"{path} cannot be written: {error.strerror}; is the disk full?") from error
     return path

@@ -1,11 +1,13 @@
 """Finds the films of a batch, one after the other: nothing here holds a list of them.
 
-A source is a file, a folder (with all folders below it), a glob, a CSV or Parquet table with a column `file`, or `-`
-for paths on standard input. A film that cannot be reached is an input too, with its problem, so that it gets a row.
+A source is a file, a folder (with all folders below it), a glob, a table (`osteolens.datasets.tables`) with a column
+`file`, or `-` for paths on standard input. A film that cannot be reached is an input too, with its problem, so that it
+gets a row.
 """
 
 # A Path would change names such as ./films and //films, and takes ten times as long.
 # ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120, PTH122, PTH207
+import codecs
 import glob
 import os
 import stat
@@ -17,17 +19,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from osteolens.batch.errors import BatchError
-from osteolens.batch.listings import FILE, ID, csv_rows, parquet_rows
-from osteolens.batch.rows import as_text
 from osteolens.card import PATIENT_FACTS
-from osteolens.errors import InvalidOption
+from osteolens.datasets.columns import SEX, Columns, find_columns
+from osteolens.datasets.folders import FILM_SUFFIXES, files_below
+from osteolens.datasets.names import FILE, ID, find_file
+from osteolens.datasets.tables import TABLE_SUFFIXES, Row, Table, open_table
+from osteolens.datasets.values import plain_number, sex
+from osteolens.errors import DataError, InvalidOption
+from osteolens.files import as_text
 from osteolens.schema import parse_options
 
 STANDARD_INPUT = "-"
-CSV_SUFFIXES, PARQUET_SUFFIXES = (".csv",), (".parquet", ".pq")
-FILM_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ""})
-"""Files of a folder that are asked about; DICOM files often have no suffix."""
-
+_KNOWN: tuple[str, ...] = (FILE, ID, *PATIENT_FACTS)
 _STDIN_BLOCK = 1 << 16
 
 
@@ -83,7 +86,8 @@ class Sources:
         out: Output folder: what lies there is no input.
         null: Paths on standard input end in a zero byte instead of a line's end.
         stdin: Standard input.
-        passed_over: Files of folders that are no films by their suffix: suffix to number, counted by the latest pass.
+        passed_over: Files of folders that are no films: suffix, or `osteolens.datasets.folders.HIDDEN`, to number,
+            counted by the latest pass.
 
     Raises:
         BatchError: No source at all, or one that is neither there nor a glob that finds something.
@@ -132,34 +136,21 @@ class Sources:
         suffix = os.path.splitext(path)[1].lower()
         if os.path.isdir(path):
             return self._films_in(path)
-        if suffix in CSV_SUFFIXES:
-            return _listed(path, csv_rows(path))
-        if suffix in PARQUET_SUFFIXES:
-            return _listed(path, parquet_rows(path))
+        if suffix in TABLE_SUFFIXES:
+            return _listed(path)
         return iter([_named(path)])
 
     def _films_in(self, top: str) -> Iterator[Film]:
-        """All films below a folder; folders behind links are not followed."""
-        out = os.path.realpath(self.out)
-        pending = [top]
-        while pending:
-            folder = pending.pop()
-            try:
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        suffix = os.path.splitext(entry.name)[1].lower()
-                        if entry.name.startswith("."):
-                            continue
-                        if entry.is_dir(follow_symlinks=False):
-                            if os.path.realpath(entry.path) != out:
-                                pending.append(entry.path)
-                        elif suffix in FILM_SUFFIXES:
-                            yield _named(entry.path)
-                        else:
-                            self.passed_over[suffix] += 1
-            except OSError as error:
+        """All films below a folder."""
+        for path, error in files_below(top, self.passed_over, os.path.realpath(self.out)):
+            suffix = os.path.splitext(path)[1].lower()
+            if error:
                 message = f"the folder cannot be read: {error.strerror}"
-                yield replace(_named(folder), problem=Problem("unreadable_folder", message))
+                yield replace(_named(path), problem=Problem("unreadable_folder", message))
+            elif suffix in FILM_SUFFIXES:
+                yield _named(path)
+            else:
+                self.passed_over[suffix] += 1
 
 
 def looked_at(film: Film) -> Film:
@@ -203,25 +194,66 @@ def _named(path: str) -> Film:
 
 
 def _paths(stream: BinaryIO, end: bytes) -> Iterator[str]:
-    """The paths on standard input, each as soon as it is there."""
-    rest = b""
+    """The paths on standard input, each as soon as it is there; without byte order mark and the ends of lines."""
     read = getattr(stream, "read1", stream.read)
-    while block := read(_STDIN_BLOCK):
+    block = read(_STDIN_BLOCK)
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        block = _from_utf16(block + stream.read())
+    block, rest = block.removeprefix(codecs.BOM_UTF8), b""
+    while block:
         *paths, rest = (rest + block).split(end)
-        yield from (os.fsdecode(path) for path in paths if path)
-    if rest:
-        yield os.fsdecode(rest)
+        yield from (_listed_path(path, end) for path in paths if path.strip(b"\r"))
+        block = read(_STDIN_BLOCK)
+    if rest.strip(b"\r"):
+        yield _listed_path(rest, end)
 
 
-def _listed(table: str, rows: Iterator[tuple[int, dict[str, str]]]) -> Iterator[Film]:
-    folder = os.path.dirname(table)
-    for number, row in rows:
-        file = row.get(FILE, "")
-        if not file:
-            problem = Problem("no_file", f"row {number} of {table} names no file")
-            yield replace(_named(f"{table}, row {number}"), problem=problem)
-            continue
-        cells = {as_text(name): as_text(text) for name, text in row.items() if name != FILE}
-        facts = {str(name): cells[name] for name in PATIENT_FACTS if cells.get(name, "").strip()}
-        carried = {name: text for name, text in cells.items() if name not in (ID, *PATIENT_FACTS)}
-        yield Film(os.path.abspath(os.path.join(folder, file)), file, cells.get(ID, ""), facts, carried)
+def _from_utf16(data: bytes) -> bytes:
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeDecodeError as error:
+        raise BatchError(f"the list of paths begins as UTF-16 and goes on otherwise: {error}") from error
+
+
+def _listed_path(path: bytes, end: bytes) -> str:
+    """A line may come from Windows (CR LF) or macOS (decomposed names); between zero bytes names are exact."""
+    return find_file("", os.fsdecode(path)) if end == b"\n" else os.fsdecode(path)
+
+
+def _listed(path: str) -> Iterator[Film]:
+    """The films of a table.
+
+    Raises:
+        BatchError: It is none, or a row has more cells than the first line.
+    """
+    try:
+        table = open_table(Path(path))
+        used = find_columns(table, _KNOWN, example="file,age,sex")
+        for row in table:
+            if row.problem:
+                raise BatchError(f"{row.place} of {path} has {row.problem}")
+            yield _film_of(path, table, used, row)
+    except DataError as error:
+        raise BatchError(str(error)) from error
+
+
+def _film_of(path: str, table: Table, used: Columns, row: Row) -> Film:
+    cells = {as_text(name): as_text(text) for name, text in used.known(row).items()}
+    if not cells[FILE]:
+        problem = Problem("no_file", f"{row.place} of {path} names no file")
+        return replace(_named(f"{path}, row {row.place.split()[1]}"), problem=problem)
+    folder = os.path.dirname(path)
+    file = find_file(folder, row.raw[used.own[FILE]], table.encoding)
+    facts = {str(name): _fact(name, cells[name], table) for name in PATIENT_FACTS if cells.get(name)}
+    carried = {as_text(name): as_text(row.cells[name]) for name in used.others}
+    return Film(os.path.abspath(os.path.join(folder, file)), cells[FILE], cells.get(ID, ""), facts, carried)
+
+
+def _fact(name: str, text: str, table: Table) -> str:
+    """A fact as it is sent; what cannot be read is sent as it stands, and refused with its row."""
+    if name != SEX:
+        return plain_number(text, table.decimal_comma)
+    try:
+        return sex(text)
+    except ValueError:
+        return text

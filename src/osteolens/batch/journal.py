@@ -4,6 +4,7 @@ The primary key (file, table's id, model) makes it impossible that anything is t
 """
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from osteolens.batch.inputs import Film
-from osteolens.batch.rows import COLUMNS, FINAL, Row, Status, as_text, now
-from osteolens.batch.storage import OWN, connect, forget, lock, storing, transaction
+from osteolens.batch.rows import COLUMNS, FINAL, Row, Status, Value, now
+from osteolens.batch.storage import OWN, connect, forget, lock, storing, transaction, trouble
+from osteolens.files import as_text
 
 _ALL = (*OWN, *(column.name for column in COLUMNS))
 _COPIED = tuple(
@@ -86,6 +88,8 @@ class Journal:
     ) -> None:
         self._database.close()
         self._lock.close()
+        if isinstance(error, sqlite3.Error | json.JSONDecodeError):
+            raise trouble(self.folder, error) from error
 
     def end(self, status: int, facts: Mapping[str, Any]) -> None:
         """Note how this call ended."""
@@ -106,7 +110,7 @@ class Journal:
         return Known(
             final=status in FINAL and current,
             same_file=(size, mtime_ns) == (film.size, film.mtime_ns),
-            same_facts=facts == as_json(film.facts),
+            same_facts=_same(json.loads(facts), film.facts),
             same_call=call == self.call,
             pending=status == "pending",
             carried=carried,
@@ -154,7 +158,7 @@ class Journal:
             self._note_names("carried", film.carried)
             self._note_names("label", shares)
             self._note_names("fused_label", fused_shares)
-            self._database.execute(_INSERT, [values.get(name) for name in _ALL])
+            self._database.execute(_INSERT, [_storable(values.get(name)) for name in _ALL])
 
     def copy_of(self, film: Film, sha256: str, model: str) -> tuple[Row, dict[str, float], dict[str, float]] | None:
         """A final row of the same content under another name, asked with the same facts; None without one."""
@@ -214,7 +218,7 @@ class Journal:
     def _note_names(self, kind: str, names: Iterable[str]) -> None:
         for name in names:
             if (kind, name) not in self._names:
-                self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", [kind, name])
+                self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", [kind, as_text(name)])
                 self._names.add((kind, name))
 
 
@@ -224,3 +228,23 @@ _INSERT = f"INSERT OR REPLACE INTO rows ({', '.join(_ALL)}) VALUES ({', '.join('
 def as_json(texts: Mapping[str, str]) -> str:
     """Texts by name, in a form that is the same whenever they are the same."""
     return json.dumps(texts, sort_keys=True) if texts else "{}"
+
+
+def _storable(value: Value | bytes) -> Value | bytes:
+    """SQLite takes valid text alone, and an error message may quote a file name that is none."""
+    return as_text(value) if isinstance(value, str) else value
+
+
+def _same(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether facts say the same: 63.0, as earlier versions read it from Parquet, is 63."""
+    return before.keys() == now.keys() and all(
+        before[name] == text or _number(before[name]) == _number(text) for name, text in now.items()
+    )
+
+
+def _number(text: str) -> float:
+    """NaN, which equals nothing, for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

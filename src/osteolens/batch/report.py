@@ -17,6 +17,7 @@ from osteolens.batch.account import Totals
 from osteolens.batch.errors import BatchError
 from osteolens.batch.journal import Journal
 from osteolens.errors import InputError
+from osteolens.files import write_text
 
 FILE = "report.html"
 LISTED, PICTURES, ERRORS = 50, 48, 2000
@@ -55,12 +56,9 @@ def write_report(journal: Journal) -> Path:
         film_link=lambda row: film_link(row, journal.folder),
     )
     path = journal.folder / FILE
-    draft = path.with_name(f".{FILE}.draft")
     try:
-        draft.write_text(page, encoding="utf-8")
-        draft.replace(path)
+        write_text(path, page)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise BatchError(f"{path} cannot be written: {error.strerror}; is the disk full?") from error
     return path
 

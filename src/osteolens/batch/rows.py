@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from osteolens.files import as_text
 from osteolens.schema import Answer, Fused
 
 Kind = Literal["text", "real", "integer", "boolean"]
@@ -135,17 +136,12 @@ def answer_columns(answer: Answer) -> tuple[Row, dict[str, float], dict[str, flo
 
 def failure_columns(status: Status, code: str, message: str) -> Row:
     """The columns of a film without an answer."""
-    return {"status": status, "error_code": code, "error_message": message, "answered_at": now()}
+    return {"status": status, "error_code": code, "error_message": as_text(message), "answered_at": now()}
 
 
 def now() -> str:
     """The time in UTC, as ISO 8601 to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def as_text(name: str) -> str:
-    """A file name as valid text: its bytes that are not UTF-8 are written as a backslash, x and two digits."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _fused_columns(fused: Fused) -> Row:

@@ -16,6 +16,8 @@ RAY_BATCH = "ray.json"
 """Stands in the folder of a batch on Ray, which keeps what is known elsewhere."""
 FORMAT = 1
 
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
 _TYPES = {"text": "TEXT", "real": "REAL", "integer": "INTEGER", "boolean": "INTEGER"}
 OWN = {
     "key": "BLOB NOT NULL",  # the file's name as bytes: not every name is text
@@ -96,9 +98,16 @@ def connect(folder: Path, identity: Mapping[str, Any]) -> sqlite3.Connection:
                     database.execute(table)
                 facts = [(name, json.dumps(value)) for name, value in wanted.items()]
                 database.executemany("INSERT INTO identity VALUES (?, ?)", facts)
-        found = {row["name"]: json.loads(row["value"]) for row in database.execute("SELECT * FROM identity")}
+        found = _identity(folder, database)
     _compare(folder, found, wanted)
     return database
+
+
+def _identity(folder: Path, database: sqlite3.Connection) -> dict[str, Any]:
+    try:
+        return {row["name"]: json.loads(row["value"]) for row in database.execute("SELECT * FROM identity")}
+    except json.JSONDecodeError as error:
+        raise trouble(folder, error) from error
 
 
 @contextmanager
@@ -120,10 +129,22 @@ def storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise BatchError(
-            f"{folder / DATABASE} cannot be written: {error}; when that is mended (is the disk full?), the same "
-            "command goes on"
-        ) from error
+        raise trouble(folder, error) from error
+
+
+def trouble(folder: Path, error: Exception) -> BatchError:
+    """What to tell of an error with a folder's database, and which way out there is."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # An extended code has its kind in the lowest byte. A plain SQLITE_ERROR: a table or column is not there.
+    if code is None or code & 0xFF in _DAMAGE:
+        return BatchError(
+            f"{folder / DATABASE} is damaged: {error}; --fresh starts again in this folder (keep a copy of "
+            f"{folder / 'results.csv'} if you need it), or give another --out"
+        )
+    return BatchError(
+        f"{folder / DATABASE} cannot be written: {error}; when that is fixed (is the disk full?), the same command "
+        "goes on"
+    )
 
 
 def _compare(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from pyarrow import parquet
 from osteolens.batch.errors import BatchError
 from osteolens.batch.journal import Journal
 from osteolens.batch.rows import AGREEMENT, COLUMNS, FUSED_SHARES, SHARES, Column, Row, probability_columns
+from osteolens.files import harmless, whole
 
 PARQUET, CSV = "results.parquet", "results.csv"
 ROWS_AT_A_TIME = 5000
@@ -72,14 +73,16 @@ def write_tables(journal: Journal) -> int:
     schema = pa.schema([(column.name, _ARROW[column.kind]) for column in layout.columns])
     names = schema.names
     rows, count = result_rows(journal, layout), 0
-    with _written(journal.folder, PARQUET, CSV) as (parquet_draft, csv_draft), ExitStack() as stack:
+    # The writers are closed before the drafts take their places.
+    with _disk_errors(journal.folder), ExitStack() as drafts, ExitStack() as stack:
+        parquet_draft, csv_draft = (drafts.enter_context(whole(journal.folder / name)) for name in (PARQUET, CSV))
         writer = stack.enter_context(parquet.ParquetWriter(parquet_draft, schema, compression="zstd"))
         stream = stack.enter_context(csv_draft.open("w", newline="", encoding="utf-8"))
         sheet = csv.writer(stream)
-        sheet.writerow(names)
+        sheet.writerow(map(harmless, names))
         while batch := list(islice(rows, ROWS_AT_A_TIME)):
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-            sheet.writerows([row.get(name) for name in names] for row in batch)
+            sheet.writerows([harmless(row.get(name)) for name in names] for row in batch)
             count += len(batch)
     return count
 
@@ -109,18 +112,11 @@ def _columns(record: Record) -> Row:
 
 
 @contextmanager
-def _written(folder: Path, *names: str) -> Iterator[list[Path]]:
-    """Names of drafts; what was written there takes its place at the end, and goes if anything fails."""
-    drafts = [folder / f".{name}.draft" for name in names]
+def _disk_errors(folder: Path) -> Iterator[None]:
     try:
-        yield drafts
-        for draft, name in zip(drafts, names, strict=True):
-            draft.replace(folder / name)
+        yield
     except OSError as error:  # pyarrow's errors of writing are OSError too
         raise BatchError(
-            f"{' and '.join(names)} cannot be written to {folder}: {error.strerror or error}; when that is mended (is "
+            f"{PARQUET} and {CSV} cannot be written to {folder}: {error.strerror or error}; when that is fixed (is "
             "the disk full?), the same command writes them"
         ) from error
-    finally:
-        for draft in drafts:
-            draft.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from osteolens.batch.account import FILE, Totals
 from osteolens.batch.errors import BatchError
 from osteolens.batch.rows import now
 from osteolens.batch.tables import CSV
+from osteolens.files import harmless, whole
 from osteolens.scaling import manifest
 from osteolens.scaling.partitions import Partitions
 
@@ -52,9 +53,9 @@ def write(
     statuses = Counter[str]()
     with _written(out / CSV) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         sheet = csv.writer(stream)
-        sheet.writerow(schema.names)
+        sheet.writerow(map(harmless, schema.names))
         for rows in partitions.rows():
-            sheet.writerows(row.values() for row in rows.to_pylist())
+            sheet.writerows(map(harmless, row.values()) for row in rows.to_pylist())
             statuses.update(rows["status"].to_pylist())
     totals = Totals(**statuses)
     _add_call(out, call, begun, totals, stopped)
@@ -63,7 +64,7 @@ def write(
 
 def _add_call(out: Path, call: Mapping[str, Any], begun: str, totals: Totals, stopped: BaseException | None) -> None:
     path = out / FILE
-    earlier = json.loads(path.read_text())["calls"] if path.exists() else []
+    earlier = _earlier_calls(path)
     versions = {"osteolens": __version__, "python": platform.python_version()}
     versions |= {package: version(package) for package in _PACKAGES}
     reason = str(stopped) or type(stopped).__name__ if stopped else None
@@ -89,13 +90,23 @@ def _add_call(out: Path, call: Mapping[str, Any], begun: str, totals: Totals, st
 @contextmanager
 def _written(path: Path) -> Iterator[Path]:
     """A draft's name; what was written there takes its place at the end."""
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        yield draft
-        draft.replace(path)
+        with whole(path) as draft:
+            yield draft
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise BatchError(
-            f"{path} cannot be written: {error.strerror or error}; when that is mended (is the disk full?), the same "
+            f"{path} cannot be written: {error.strerror or error}; when that is fixed (is the disk full?), the same "
             "command writes it"
         ) from error
+
+
+def _earlier_calls(path: Path) -> list[Any]:
+    try:
+        calls: list[Any] = json.loads(path.read_text(encoding="utf-8"))["calls"]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise BatchError(
+            f"{path}, the account of earlier calls, is damaged: {error}; move it away, and the same command goes on"
+        ) from error
+    return calls

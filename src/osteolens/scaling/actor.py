@@ -22,12 +22,12 @@ from osteolens.batch.rows import (
     SHARES,
     Row,
     answer_columns,
-    as_text,
     failure_columns,
     probability_columns,
 )
 from osteolens.batch.tables import Layout
 from osteolens.errors import InputError
+from osteolens.files import as_text
 from osteolens.image import MAX_BYTES
 from osteolens.reader import Reader, Request
 from osteolens.scaling import remote

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from osteolens.batch.errors import BatchError
 from osteolens.batch.inputs import Film, Problem, Sources
+from osteolens.files import as_text
 from osteolens.scaling import remote
 
 DIGEST = 12
@@ -92,7 +93,7 @@ def _row(found: remote.Found) -> dict[str, object]:
     film, version = found
     path, film_id = film.key
     facts, carried = _as_json(film.facts), _as_json(film.carried)
-    code, message = (film.problem.code, film.problem.message) if film.problem else (None, None)
+    code, message = (film.problem.code, as_text(film.problem.message)) if film.problem else (None, None)
     return {
         "name": digest(path, film_id.encode()), "path": path, "file": os.fsencode(film.file), "id": film_id,
         "state": digest(version.encode(), facts.encode(), carried.encode(), (code or "").encode()),

@@ -11,6 +11,7 @@ from osteolens.batch import account
 from osteolens.batch.errors import BatchError, ModelChanged, OtherBatch
 from osteolens.batch.storage import DATABASE, RAY_BATCH, lock
 from osteolens.batch.tables import CSV
+from osteolens.files import write_text
 from osteolens.scaling.archive import Model
 from osteolens.scaling.partitions import FOLDER
 
@@ -83,8 +84,11 @@ def read(out: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
-    except json.JSONDecodeError as error:
-        raise BatchError(f"{path} cannot be read: {error}; give another --out, or --fresh to start anew") from error
+        manifest["format"], manifest["models"], manifest["explain"], manifest["versions"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BatchError(
+            f"{path} is damaged: {error}; --fresh starts again in this folder, or give another --out"
+        ) from error
     return manifest
 
 
@@ -115,9 +119,7 @@ def _told(model: str, before: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 def _write(path: Path, manifest: dict[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text(json.dumps(manifest, indent=2) + "\n")
-        draft.replace(path)
+        write_text(path, json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise BatchError(f"{path} cannot be written: {error.strerror}; is the disk full?") from error

@@ -7,6 +7,7 @@ the next call knows without reading the rows.
 # mypy: disable-error-code="import-untyped"
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +73,13 @@ class Partitions:
 
     def columns(self, number: int) -> list[str]:
         """The columns of a partition."""
-        names: list[str] = parquet.read_schema(self.path(number)).names
+        with _reading(self.path(number)):
+            names: list[str] = parquet.read_schema(self.path(number)).names
         return names
 
     def read(self, number: int) -> pa.Table:
         """A partition's rows with the films' hashes."""
-        films, table = self._films(number), parquet.read_table(self.path(number), partitioning=None)
+        films, table = self._films(number), self._table(number)
         names = [bytes.fromhex(name) for name, _, _ in films for _ in range(self.models)]
         states = [bytes.fromhex(state) for _, state, _ in films for _ in range(self.models)]
         table = table.append_column(NAME, pa.array(names, pa.binary()))
@@ -105,7 +107,7 @@ class Partitions:
     def rows(self) -> Iterator[pa.Table]:
         """The partitions' rows, one partition after the other."""
         for number in self.numbers():
-            yield parquet.read_table(self.path(number), partitioning=None).replace_schema_metadata(None)
+            yield self._table(number).replace_schema_metadata(None)
 
     def _save(self, number: int, table: pa.Table) -> None:
         films = _described(table, self.models)
@@ -126,14 +128,26 @@ class Partitions:
     def _films(self, number: int) -> list[tuple[str, str, bool]]:
         """Name, state, and whether all is final, of a partition's films in the order of their rows."""
         path = self.path(number)
-        try:
+        with _reading(path):
             metadata = parquet.read_metadata(path).metadata or {}
-        except (OSError, pa.ArrowException) as error:
-            raise BatchError(f"{path} cannot be read ({error}); delete it to ask about its films again") from error
         if _METADATA not in metadata:
             raise BatchError(f"{path} is not a partition of a batch; give another --out, or move it away")
-        films: list[tuple[str, str, bool]] = json.loads(metadata[_METADATA])
+        with _reading(path):
+            films: list[tuple[str, str, bool]] = json.loads(metadata[_METADATA])
         return films
+
+    def _table(self, number: int) -> pa.Table:
+        with _reading(self.path(number)):
+            return parquet.read_table(self.path(number), partitioning=None)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say how to go on where a partition is damaged."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise BatchError(f"{path} is damaged ({error}); delete it to ask about its films again") from error
 
 
 def in_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -11,7 +11,9 @@ from typing import Any
 import fsspec
 
 from osteolens.batch.errors import BatchError
-from osteolens.batch.inputs import CSV_SUFFIXES, FILM_SUFFIXES, PARQUET_SUFFIXES, Film, Problem, Sources, problem_of
+from osteolens.batch.inputs import Film, Problem, Sources, problem_of
+from osteolens.datasets.folders import FILM_SUFFIXES, is_ignored
+from osteolens.datasets.tables import TABLE_SUFFIXES
 
 _VERSION_FACTS = ("size", "ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 """What the file systems say of an object that differs when its content does; each knows some of them."""
@@ -28,7 +30,7 @@ def find(name: str, out: Path) -> Iterator[Found]:
     """The films of an address, each with what changes when it changes.
 
     Args:
-        name: A file, a folder (with all below it), a glob, or a CSV or Parquet table with a column `file`.
+        name: A file, a folder (with all below it), a glob, or a table with a column `file`.
         out: Output folder, for the tables.
 
     Raises:
@@ -36,7 +38,7 @@ def find(name: str, out: Path) -> Iterator[Found]:
     """
     files, path = _opened(name)
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix in CSV_SUFFIXES + PARQUET_SUFFIXES:
+    if suffix in TABLE_SUFFIXES:
         yield from _listed(files, name, path, out)
         return
     if any(sign in path for sign in "*?["):
@@ -128,5 +130,4 @@ def _arrow_files(bucket: str) -> Any:
 
 def _is_film(inside: str) -> bool:
     parts = PurePosixPath(inside.strip("/")).parts
-    hidden = any(part.startswith(".") for part in parts)
-    return not hidden and os.path.splitext(inside)[1].lower() in FILM_SUFFIXES  # noqa: PTH122 - addresses are no paths
+    return not any(map(is_ignored, parts)) and os.path.splitext(inside)[1].lower() in FILM_SUFFIXES  # noqa: PTH122 - addresses are no paths

@@ -1,9 +1,10 @@
 """Films for training: a table or a folder in, checked rows and prepared pictures out."""
 
-import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from rich.progress import track
 
 from osteolens import image, preprocess
 from osteolens.card import PreprocessSpec
+from osteolens.datasets import columns, folders, values
+from osteolens.datasets.names import FILE, GROUP, LABEL, composed, find_file
+from osteolens.datasets.tables import Row, Table, open_table
 from osteolens.errors import DataError, InputError
+from osteolens.files import as_text
 from osteolens.labels import LABELS, SEVERITY, have_order, in_order, usual
 
-TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 SHOWN_PROBLEMS = 20
-_EXAMPLES = {"t_score": "-1.5", "age": "63", "weight_kg": "71.5", "height_m": "1.62"}
-_RANGES = {"t_score": (-15.0, 15.0), "age": (0.0, 130.0), "weight_kg": (2.0, 400.0), "height_m": (0.3, 2.5)}
+_KNOWN = (FILE, LABEL, GROUP, *values.NUMBERS, columns.SEX, columns.SOURCE, columns.FAMILY)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Film:
         label: The class.
         t_score: Standard deviations from the young adult mean, or NaN.
         age: Years, or NaN.
-        sex: As given, in lower case; empty where unknown.
+        sex: `female` or `male`; empty where unknown.
         weight_kg: Kilograms, or NaN.
         height_m: Metres, or NaN.
         source: Where the film was taken, for data from several places; empty where unknown.
@@ -59,29 +61,36 @@ class Film:
     held_out: bool = False
 
 
-def read_films(source: Path, skip: str = "", held_out: str = "", labels: Sequence[str] = ()) -> list[Film]:
+def read_films(
+    source: Path,
+    skip: str = "",
+    held_out: str = "",
+    labels: Sequence[str] = (),
+    tell: Callable[[str], None] | None = None,
+) -> list[Film]:
     """The films of a data set.
 
     Args:
-        source: A CSV table with `file` (relative to the table) and `label`, and optionally `group` (without it
-            each file is its own), `t_score`, `age`, `sex`, `weight_kg`, `height_m`, `source` and `format_family`;
-            other columns are ignored. Or a folder that holds one folder per class, where each file is its own
-            group: write a table where a patient has several.
+        source: A table (see `osteolens.datasets.tables`) with `file` (relative to the table) and `label`, and
+            optionally `group` (without it each file is its own), `t_score`, `age`, `sex`, `weight_kg`, `height_m`,
+            `source` and `format_family`; other columns are not used. Or a folder that holds one folder per class,
+            where each file is its own group: write a table where a patient has several.
         skip: A column of the table; rows where it is true (1, true, yes) are left out.
         held_out: A column of the table; rows where it is true are kept for the final test.
         labels: All labels that may occur; without them, those of `osteolens.labels` or any others, but not both.
+        tell: Is told in a sentence which columns and files are not used.
 
     Raises:
         DataError: Names every wrong row with its line, up to 20, and how many there are.
     """
-    if source.is_dir():
-        for key, column in (("skip", skip), ("held_out", held_out)):
-            if column:
-                raise DataError(
-                    f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
-                )
-        return _read_folder(source, labels)
-    return _read_table(source, skip, held_out, labels)
+    if not source.is_dir():
+        return _read_table(source, skip, held_out, labels, tell)
+    for key, column in (("skip", skip), ("held_out", held_out)):
+        if column:
+            raise DataError(
+                f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
+            )
+    return _read_folder(source, labels, tell)
 
 
 def label_order(films: Iterable[Film], order: Sequence[str] = ()) -> tuple[str, ...]:
@@ -138,108 +147,97 @@ def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console)
     return pictures
 
 
-def _read_folder(folder: Path, labels: Sequence[str]) -> list[Film]:
-    films = [
-        Film(place=name, path=path, file=name, group=name, label=usual(path.parent.name))
-        for path in sorted(folder.glob("*/*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        for name in [path.relative_to(folder).as_posix()]
-    ]
-    if not films:
+def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None] | None) -> list[Film]:
+    passed_over: Counter[str] = Counter()
+    films, problems = [], []
+    for path, error in sorted(folders.files_below(str(folder), passed_over), key=lambda found: found[0]):
+        name = Path(path).relative_to(folder).as_posix()
+        depth, suffix = name.count("/"), Path(path).suffix.lower()
+        if error is not None:
+            problems.append(f"{as_text(name)}: the folder cannot be read: {error.strerror}")
+        elif suffix not in folders.PICTURE_SUFFIXES:
+            passed_over[suffix] += 1
+        elif depth == 0:
+            passed_over["beside the class folders"] += 1
+        elif depth > 1:
+            problems.append(f"{as_text(name)}: a picture below its class folder; use a table, or move it up")
+        else:
+            films.append(_film_in_folder(Path(path), as_text(name)))
+    if not films and not problems:
         raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
-    problems = _label_problems(films, labels)
+    if tell and (sentence := folders.describe(passed_over)):
+        tell(sentence)
+    problems += _label_problems(films, labels)
+    problems += _repeated(films, os.path.realpath)
     _refuse(problems, str(folder))
     return films
 
 
-def _read_table(table: Path, skip: str, held_out: str, labels: Sequence[str]) -> list[Film]:
+def _film_in_folder(path: Path, name: str) -> Film:
+    return Film(place=name, path=path, file=name, group=name, label=usual(composed(as_text(path.parent.name))))
+
+
+def _read_table(
+    path: Path, skip: str, held_out: str, labels: Sequence[str], tell: Callable[[str], None] | None
+) -> list[Film]:
+    table = open_table(path)
+    flags = [name for name in (skip, held_out) if name]
+    used = columns.find_columns(table, [*_KNOWN, *flags], (FILE, LABEL, *flags), "file,label,group")
+    if tell and used.others:
+        tell(f"Columns of {path.name} that are not used: {', '.join(used.others)}.")
     films: list[Film] = []
     problems: list[str] = []
-    for line, row in _rows(table, skip, held_out):
+    for row in table:
+        cells = used.known(row) if not row.problem else {}
         try:
-            if not _flag(row, skip):
-                films.append(_film(line, row, table.parent, held_out=_flag(row, held_out)))
+            if row.problem:
+                raise ValueError(row.problem)
+            if not (skip and values.flag(cells[skip], skip)):
+                kept = bool(held_out) and values.flag(cells[held_out], held_out)
+                films.append(_film(table, row, cells, row.raw[used.own[FILE]], held_out=kept))
         except ValueError as error:
-            problems.append(f"line {line}: {error}")
+            problems.append(f"{row.place}: {error}")
     problems += _label_problems(films, labels)
-    problems += _repeated(films)
-    _refuse(problems, str(table))
+    problems += _repeated(films, os.path.normpath)
+    _refuse(problems, str(path))
     if not films:
-        raise DataError(f"{table} has no rows to train on; expected lines such as films/1.jpg,normal")
+        raise DataError(f"{path} has no rows to train on; expected lines such as films/1.jpg,normal")
     return films
 
 
-def _rows(table: Path, *flags: str) -> list[tuple[int, dict[str, str]]]:
-    """The table's rows with their line numbers; cells are stripped."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restkey="", restval="")
-            columns = reader.fieldnames or []
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the table {table} cannot be read: {error}") from error
-    missing = [name for name in ("file", "label", *flags) if name and name not in columns]
-    if missing:
-        raise DataError(f"{table} has no column {missing[0]!r}; its columns are {', '.join(columns) or 'none'}")
-    return [(line, {key: value.strip() for key, value in row.items() if key}) for line, row in rows]
-
-
-def _flag(row: dict[str, str], column: str) -> bool:
-    value = row[column].lower() if column else ""
-    if value not in TRUE + FALSE:
-        raise ValueError(f"{column} is {row[column]!r}; use 0 or 1")
-    return value in TRUE
-
-
-def _film(line: int, row: dict[str, str], folder: Path, *, held_out: bool) -> Film:
+def _film(table: Table, row: Row, cells: dict[str, str], file: str, *, held_out: bool) -> Film:
     """A checked row.
 
     Raises:
         ValueError: Says what is wrong with it.
     """
-    for name in ("file", "label", "group"):
-        if not row.get(name, "-"):
+    for name in (FILE, LABEL, GROUP):
+        if not cells.get(name, "-"):
             raise ValueError(f"{name} is empty")
-    path = folder / row["file"]
+    path = table.path.parent / find_file(str(table.path.parent), file, table.encoding)
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError(f"there is no file {as_text(str(path))}")
+    name = as_text(cells[FILE])
     return Film(
-        place=f"line {line}",
+        place=row.place,
         path=path,
-        file=row["file"],
-        group=row.get("group", row["file"]),
-        label=usual(row["label"]),
-        t_score=_number(row, "t_score"),
-        age=_number(row, "age"),
-        sex=row.get("sex", "").lower(),
-        weight_kg=_number(row, "weight_kg"),
-        height_m=_number(row, "height_m"),
-        source=row.get("source", ""),
-        family=row.get("format_family", ""),
+        file=name,
+        group=composed(as_text(cells.get(GROUP, name))),
+        label=usual(composed(as_text(cells[LABEL]))),
+        **{fact: values.number(cells.get(fact, ""), fact, table.decimal_comma) for fact in values.NUMBERS},
+        sex=values.sex(cells.get(columns.SEX, "")),
+        source=as_text(cells.get(columns.SOURCE, "")),
+        family=as_text(cells.get(columns.FAMILY, "")),
         held_out=held_out,
     )
 
 
-def _number(row: dict[str, str], column: str) -> float:
-    """A cell as a number; NaN where it is empty or the table has no such column."""
-    text = row.get(column, "")
-    if not text:
-        return math.nan
-    low, high = _RANGES[column]
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{column} is {text!r}, which is not a number such as {_EXAMPLES[column]}") from None
-    if not low <= value <= high:
-        raise ValueError(f"{column} is {text}, expected {low:g} to {high:g}")
-    return value
-
-
 def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
-    """One entry per film with an unknown label: where any of ours occurs, any other is most likely a slip."""
+    """Unknown labels: where any of ours occurs, any other is most likely a slip; and labels that differ in case."""
     if not labels and not any(film.label in LABELS for film in films):
-        return []
-    allowed = [usual(label) for label in labels] or [*SEVERITY]
+        alike = values.differ_in_case(film.label for film in films)
+        return [f"the labels {' and '.join(map(repr, names))} differ only in case; write them alike" for names in alike]
+    allowed = [usual(composed(label)) for label in labels] or [*SEVERITY]
     return [
         f"{film.place}: unknown label {film.label!r}; use {', '.join(allowed)}"
         for film in films
@@ -247,13 +245,13 @@ def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _repeated(films: Sequence[Film]) -> list[str]:
+def _repeated(films: Sequence[Film], identity: Callable[[Path], str]) -> list[str]:
     """A film named twice could end up on both sides of a split."""
-    first: dict[Path, str] = {}
+    first: dict[str, str] = {}
     return [
-        f"{film.place}: {film.file} is already named on {first[film.path]}"
+        f"{film.place}: {film.file} is already named on {first[identity(film.path)]}"
         for film in films
-        if first.setdefault(film.path, film.place) != film.place
+        if first.setdefault(identity(film.path), film.place) != film.place
     ]
 
 

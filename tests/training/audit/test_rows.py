@@ -31,12 +31,11 @@ def test_a_table_is_read_by_its_usual_columns(tmp_path: Path) -> None:
     assert said(found) == [
         ("a.png", ("normal",), "p1", "train"),
         ("b.png", ("normal", "osteopenia"), "p2", "rest"),
-        ("", (), "", "rest"),
     ]
     assert found.rows[0].values == {"age": "40"}
     assert found.rows[0].path == tmp_path / "a.png"
-    assert [row.label for row in found.rows] == ["normal", "", ""]
-    assert [row.place for row in found.rows] == ["line 2", "line 3", "line 4"]
+    assert [row.label for row in found.rows] == ["normal", ""]
+    assert [row.place for row in found.rows] == ["line 2", "line 3"]
 
 
 def test_columns_are_named_or_switched_off(tmp_path: Path) -> None:
@@ -48,7 +47,9 @@ def test_columns_are_named_or_switched_off(tmp_path: Path) -> None:
 def test_one_folder_per_class(tmp_path: Path) -> None:
     found = read_data_set(pictures(tmp_path, "ill/b.JPG", "well/a.png", "well/notes.txt", ".hidden.png"), Naming())
     assert said(found) == [("ill/b.JPG", ("ill",), "", ""), ("well/a.png", ("well",), "", "")]
-    assert "1 files are no pictures by their names and were left out." in found.notes
+    assert found.notes[-1] == (
+        "Passed over: 1 hidden or system files and folders and 1 files that are no pictures by their names (.txt)."
+    )
 
 
 def test_parts_with_one_folder_per_class(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_names_that_do_not_fit_the_pattern_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "naming", "message"),
     [
-        ("", Naming(), "is empty; expected a CSV table"),
+        ("", Naming(), "is empty; expected a table"),
         ("file,label\n", Naming(), "has no rows"),
         ("path,label\na,b\n", Naming(), "has no column 'file'; its columns are path, label"),
         ("file,kind\na,b\n", Naming(), "has no column 'label'; name the labels' column with --label-column"),
@@ -100,7 +101,7 @@ def test_a_wrong_table_is_one_clear_error(text: str, naming: Naming, message: st
 def test_other_things_than_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no table or folder"):
         read_data_set(tmp_path / "absent.csv", Naming())
-    with pytest.raises(DataError, match="cannot be read as a CSV table"):
+    with pytest.raises(DataError, match="is not text"):
         read_data_set(save(tmp_path / "a.png", film(0)), Naming())
     with pytest.raises(DataError, match="holds no pictures"):
         read_data_set(pictures(tmp_path / "empty", "a.txt"), Naming())

@@ -124,6 +124,6 @@ def verdict(findings: Iterable[Finding], split: bool) -> str:
     return f"{start}{', but ' + others if others else ''}."
 
 
-def many(count: int, what: str) -> str:
+def many(count: int, what: str, plural: str = "") -> str:
     """Such as `1 picture` or `1,200 pictures`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {plural or what + 's'}"

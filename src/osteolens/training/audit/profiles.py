@@ -13,6 +13,7 @@ from osteolens.training.audit.pictures import Facts
 from osteolens.training.audit.shortcuts import SOURCE, as_column
 
 WOMEN = ("f", "female", "woman", "w")
+"""Also in a column `gender`, whose words are not read as those of `sex` are."""
 _ALIKE = 0.015
 """Sizes within 1.5 % of each other are one family: scanners cut a row or column more or less."""
 _SMALL = 0.01

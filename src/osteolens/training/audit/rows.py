@@ -1,14 +1,20 @@
 """What a data set says about its pictures: the rows of a table, or the names of folders."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from osteolens.datasets import tables
+from osteolens.datasets.columns import column_named, find_columns, look_alikes
+from osteolens.datasets.folders import PICTURE_SUFFIXES, describe, files_below
+from osteolens.datasets.names import FILE, composed, find_file
+from osteolens.datasets.tables import Table, open_table
 from osteolens.errors import DataError
-from osteolens.training.data import PICTURE_SUFFIXES
+from osteolens.files import as_text
+from osteolens.labels import usual
+from osteolens.training.audit.patients import PatientFacts
 
 SEVERAL = "|"
 """Between labels in one cell: the table itself gives the picture more than one."""
@@ -48,7 +54,8 @@ class Row:
         labels: None, one, or contradicting ones.
         group: Empty where unknown.
         part: Side of the split; empty where unknown.
-        values: The table's other cells, stripped.
+        values: The table's other cells; facts about the patient by their known names, sexes as female and male, decimal
+            commas as points.
     """
 
     place: str
@@ -67,22 +74,24 @@ class Row:
 
 @dataclass(frozen=True)
 class DataSet:
-    """All rows of a table or folder, and in plain sentences how it was read."""
+    """All rows of a table or folder, and in plain sentences how it was read and which values could not be."""
 
     name: str
     rows: tuple[Row, ...]
     columns: tuple[str, ...]
     notes: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def read_data_set(source: Path, naming: Naming) -> DataSet:
-    """Read a CSV table with the column `file` (relative to the table), or a folder of pictures.
+    """Read a table with the column `file` (relative to the table), or a folder of pictures.
 
     In a folder, pictures lie in one folder per class, or in one folder per class in one folder per part (such as
-    `train/normal/1.png`), or all together without labels. Wrong rows and missing files are left for the audit.
+    `train/normal/1.png`), or all together without labels. Wrong values and missing files are left for the audit.
 
     Raises:
-        DataError: There is no such table or folder, it has no pictures or not the columns, or the pattern fits none.
+        DataError: There is no such table or folder, it has no pictures or not the columns, a row has more cells than
+            the first, or the pattern fits none.
     """
     if not source.exists():
         raise DataError(f"there is no table or folder {source}")
@@ -92,65 +101,84 @@ def read_data_set(source: Path, naming: Naming) -> DataSet:
     return data_set
 
 
-def _read_table(table: Path, naming: Naming) -> DataSet:
-    columns, lines = _cells(table)
-    if "file" not in columns:
-        raise DataError(f"{table} has no column 'file'; its columns are {', '.join(columns)}")
-    label = _column(table, columns, naming.label, ("label",), f"{naming.options}label-column")
+def _read_table(path: Path, naming: Naming) -> DataSet:
+    table = open_table(path)
+    if not table.columns:
+        raise DataError(f"{path} is empty; expected a table whose first line names columns, such as file,label")
+    used = find_columns(table, (FILE,))
+    label = _column(table, naming.label, ("label",), f"{naming.options}label-column")
     if naming.label is None and not label:
         raise DataError(
-            f"{table} has no column 'label'; name the labels' column with {naming.options}label-column, or give "
-            f'{naming.options}label-column "" to audit without labels; its columns are {", ".join(columns)}'
+            f"{path} has no column 'label'; name the labels' column with {naming.options}label-column, or give "
+            f'{naming.options}label-column "" to audit without labels; its columns are {", ".join(table.columns)}'
         )
-    group = _column(table, columns, naming.group, ("group",), f"{naming.options}group-column")
-    split = _column(table, columns, naming.split, _SPLIT_COLUMNS, f"{naming.options}split-column")
-    rows = tuple(
-        Row(
-            place=f"line {line}",
-            file=cells["file"],
-            path=table.parent / cells["file"],
-            labels=tuple(dict.fromkeys(part.strip() for part in cells.get(label, "").split(SEVERAL) if part.strip())),
-            group=cells.get(group, ""),
-            part=cells.get(split, "") or naming.part,
-            values={name: value for name, value in cells.items() if name not in ("file", label, group, split)},
-        )
-        for line, cells in lines
-    )
+    group = _column(table, naming.group, ("group",), f"{naming.options}group-column")
+    split = _column(table, naming.split, _SPLIT_COLUMNS, f"{naming.options}split-column")
+    if naming.group is None and naming.group_pattern is None and not group:
+        _refuse_hidden_groups(table, used.others, naming.options)
+    taken = (used.own[FILE], label, group, split)
+    facts = PatientFacts.of(table, taken)
+    rows = tuple(_row(row, table, taken, naming, facts) for row in _checked(table))
     if not rows:
-        raise DataError(f"{table} has no rows; expected lines such as films/1.jpg,normal")
+        raise DataError(f"{path} has no rows; expected lines such as films/1.jpg,normal")
     notes = [
         f"Labels: column {label}." if label else "Labels: none.",
         f"Groups: column {group}." if group else "Groups: none, so no patient can be followed across a split.",
         f"Split: column {split}." if split else f"Split: all is {naming.part}." if naming.part else "Split: none.",
     ]
-    return DataSet(table.name, rows, tuple(columns), tuple(notes))
+    columns = tuple(facts.names.get(name, name) for name in table.columns)
+    return DataSet(path.name, rows, columns, tuple(notes), tuple(facts.problems))
 
 
-def _cells(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The columns' names, and each line's number and stripped cells."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restkey="", restval="")
-            columns = [name for name in reader.fieldnames or [] if name]
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {error}") from error
-    if not columns:
-        raise DataError(f"{table} is empty; expected a CSV table whose first line names columns, such as file,label")
-    return columns, [(line, {name: row[name].strip() for name in columns}) for line, row in rows]
+def _checked(table: Table) -> list[tables.Row]:
+    """All rows; one that is wrong as a whole would be audited wrongly, so none is left out."""
+    rows = list(table)
+    wrong = [f"{row.place}: {row.problem}" for row in rows if row.problem]
+    if wrong:
+        more = f"; and {len(wrong) - 1} more lines" if len(wrong) > 1 else ""
+        raise DataError(f"{table.path}: {wrong[0]}{more}")
+    return rows
 
 
-def _column(table: Path, columns: Sequence[str], named: str | None, usual: Sequence[str], option: str) -> str:
-    """The column to use, or nothing.
+def _row(row: tables.Row, table: Table, taken: tuple[str, str, str, str], naming: Naming, facts: PatientFacts) -> Row:
+    file, label, group, split = taken
+    name = find_file(str(table.path.parent), row.raw[file], table.encoding)
+    labels = (usual(composed(as_text(part))) for part in row.cells.get(label, "").split(SEVERAL) if part.strip())
+    return Row(
+        place=row.place,
+        file=as_text(row.cells[file]),
+        path=table.path.parent / name,
+        labels=tuple(dict.fromkeys(labels)),
+        group=composed(as_text(row.cells.get(group, ""))),
+        part=as_text(row.cells.get(split, "")) or naming.part,
+        values=facts.read(row),
+    )
+
+
+def _column(table: Table, named: str | None, usual: Sequence[str], option: str) -> str:
+    """The column to use as the table writes its name, or nothing.
 
     Raises:
         DataError: A column was asked for by name and is not there.
     """
     if named is None:
-        return next((name for name in usual if name in columns), "")
-    if named and named not in columns:
-        raise DataError(f"{table} has no column {named!r} for {option}; its columns are {', '.join(columns)}")
-    return named
+        return next((column for name in usual if (column := column_named(table, name))), "")
+    column = column_named(table, named) if named else ""
+    if named and not column:
+        raise DataError(
+            f"{table.path} has no column {named!r} for {option}; its columns are {', '.join(table.columns)}"
+        )
+    return column
+
+
+def _refuse_hidden_groups(table: Table, others: Sequence[str], options: str) -> None:
+    """No group, but a column that looks like it: an audit without it would miss every patient on two sides."""
+    column = look_alikes(others, ["group"]).get("group")
+    if column:
+        raise DataError(
+            f"{table.path} has no column 'group', but {column!r} looks like it: give {options}group-column "
+            f'{column!r}, or {options}group-column "" to audit without groups'
+        )
 
 
 def _read_folder(folder: Path, naming: Naming) -> DataSet:
@@ -160,8 +188,17 @@ def _read_folder(folder: Path, naming: Naming) -> DataSet:
                 f"{naming.options}{option}-column {value} is for tables, but {folder} is a folder"
                 + (f"; use {naming.options}group-pattern" if option == "group" else "")
             )
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    pictures = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    passed_over: Counter[str] = Counter()
+    pictures: list[Path] = []
+    for path, error in files_below(str(folder), passed_over):
+        if error is not None:
+            raise DataError(f"the folder {path} cannot be read: {error.strerror}")
+        suffix = Path(path).suffix.lower()
+        if suffix in PICTURE_SUFFIXES:
+            pictures.append(Path(path))
+        else:
+            passed_over[suffix] += 1
+    pictures.sort()
     if not pictures:
         raise DataError(
             f"{folder} holds no pictures ({', '.join(PICTURE_SUFFIXES)}); expected files such as {folder}/normal/1.png"
@@ -173,7 +210,7 @@ def _read_folder(folder: Path, naming: Naming) -> DataSet:
         _named_by_folders(path, folder, above, with_parts, naming)
         for path, above in zip(pictures, parents, strict=True)
     )
-    return DataSet(name, rows, (), tuple(_folder_notes(rows, len(files) - len(pictures), naming)))
+    return DataSet(as_text(name), rows, (), tuple(_folder_notes(rows, passed_over, naming)))
 
 
 def _named_by_folders(path: Path, folder: Path, above: tuple[str, ...], with_parts: bool, naming: Naming) -> Row:
@@ -181,19 +218,20 @@ def _named_by_folders(path: Path, folder: Path, above: tuple[str, ...], with_par
     labelled = above[1:] if with_parts else above
     use_label = labelled and naming.label != ""
     part = above[0] if with_parts and above and naming.split != "" else naming.part
-    file = path.relative_to(folder).as_posix()
-    return Row(file, file, path, (labelled[-1],) if use_label else (), part=part)
+    file = as_text(path.relative_to(folder).as_posix())
+    labels = (usual(composed(as_text(labelled[-1]))),) if use_label else ()
+    return Row(file, file, path, labels, part=as_text(part))
 
 
-def _folder_notes(rows: Sequence[Row], others: int, naming: Naming) -> list[str]:
+def _folder_notes(rows: Sequence[Row], passed_over: Counter[str], naming: Naming) -> list[str]:
     parts = sorted({row.part for row in rows if row.part})
     unlabelled = sum(not row.labels for row in rows)
     notes = ["Labels: names of the innermost folders." if unlabelled < len(rows) else "Labels: none."]
     if naming.group_pattern is None:
         notes.append("Groups: none, so no patient can be followed across a split; --group-pattern reads them.")
     notes.append(f"Split: {', '.join(parts)}." if parts else "Split: none.")
-    if others:
-        notes.append(f"{others} files are no pictures by their names and were left out.")
+    if passed_over:
+        notes.append(describe(passed_over))
     return notes
 
 

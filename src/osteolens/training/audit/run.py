@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from osteolens.errors import DataError
+from osteolens.files import write_text
+from osteolens.training.audit.cells import cell_findings
 from osteolens.training.audit.copies import find_copies, origins
 from osteolens.training.audit.findings import Collection, Severity, by_importance, verdict
 from osteolens.training.audit.leaks import copy_findings, label_findings, reading_findings, split_findings
@@ -66,8 +68,8 @@ def audit(
         raise DataError(f"{source} has no column {missing[0]!r}; its columns are {', '.join(data.columns) or 'none'}")
     result = examine(collect(data, other, Console(stderr=True)), predictors)
     out.mkdir(parents=True, exist_ok=True)
-    (out / JSON_FILE).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
-    (out / PAGE_FILE).write_text(audit_page(result))
+    write_text(out / JSON_FILE, json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
+    write_text(out / PAGE_FILE, audit_page(result))
     summarise(result, Console())
     print(f"Written: {out / PAGE_FILE} (open it in a browser) and {out / JSON_FILE}")
     return LEAKS if result.leaks else CLEAN
@@ -105,6 +107,7 @@ def examine(collection: Collection, predictors: Sequence[str]) -> Audit:
         [
             *split_findings(collection),
             *label_findings(collection),
+            *cell_findings(collection),
             *reading_findings(collection),
             *copy_findings(collection),
             *shortcut_findings(shortcuts),
