@@ -175,7 +175,7 @@ def test_other_options_in_the_same_folder_are_refused_with_both_named(server: Fa
 
 def test_a_second_batch_on_the_same_folder_is_refused(server: FakeServer) -> None:
     films = make_films(Path("films"))
-    server.delay = 0.05
+    server.delay = 0.2
     first = threading.Thread(target=run, args=(server,))
     first.start()
     while not server.requests:
