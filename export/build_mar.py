@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 import osteolens
+from osteolens.archives import read_checksum
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.console import one_line_errors
 from osteolens.errors import ExportError
@@ -145,7 +146,7 @@ def is_current(archive: Path, inputs: str) -> bool:
     """Whether the archive is whole and was built from these inputs (their hash is the zip file's comment)."""
     if not archive.is_file() or not checksum_of(archive).is_file():
         return False
-    if checksum_of(archive).read_text().split()[0] != file_sha256(archive):
+    if read_checksum(checksum_of(archive)) != file_sha256(archive):
         return False
     with zipfile.ZipFile(archive) as stored:
         return stored.comment == inputs.encode()

@@ -39,7 +39,8 @@ def test_predict_local_writes_answers_and_overlays_and_reports_failures(films: P
     written = {path.name for path in (films / "answers").iterdir()}
     maps = {f"{name}.{label}.png" for name in ("a", "a-2") for label in ("normal", "osteopenia", "osteoporosis")}
     assert written == {"a.json", "a-2.json"} | maps
-    assert json.loads((films / "answers" / "a-2.json").read_text()) == rows[1]["answer"]
+    of = {"file": str(films / "other" / "a.jpg")}
+    assert json.loads((films / "answers" / "a-2.json").read_text()) == rows[1]["answer"] | of
     with Image.open(films / "answers" / "a.normal.png") as overlay:
         assert overlay.width > 240
         assert overlay.height > 300
@@ -85,3 +86,11 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     for command in ("predict", "serve", "card"):
         assert command in done.stdout
     assert "not a diagnostic device" in done.stdout
+
+
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_a_port_that_does_not_exist_is_refused_as_wrong_usage(port: str, tmp_path: Path) -> None:
+    done = run("serve", "--port", port, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "0<=x<=65535" in done.stderr
+    assert "Traceback" not in done.stderr

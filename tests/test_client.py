@@ -1,13 +1,18 @@
+import asyncio
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
 from test_schema import ANSWER
 
 from osteolens import client as client_module
-from osteolens.client import Client, read_key
+from osteolens.batch.send import Transport
+from osteolens.client import AsyncClient, Client, read_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.schema import ErrorAnswer, ErrorDetail, dump
 
@@ -125,3 +130,110 @@ def test_a_key_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="is not a TorchServe key file"):
         read_key(tmp_path / "broken.json")
     assert read_key(tmp_path / "absent.json") is None
+
+
+PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+
+class Listener(BaseHTTPRequestHandler):
+    """Counts who comes; as a proxy it would see films, keys and facts about patients."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(self.path)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(GOOD.content)))
+        self.end_headers()
+        self.wfile.write(GOOD.content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def listeners() -> Iterator[list[str]]:
+    """Addresses of a server and of a proxy."""
+    Listener.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as one, ThreadingHTTPServer(("127.0.0.1", 0), Listener) as two:
+        for server in (one, two):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield [f"http://127.0.0.1:{server.server_address[1]}" for server in (one, two)]
+        one.shutdown()
+        two.shutdown()
+
+
+async def ask(server: str, transport: httpx.AsyncBaseTransport | None) -> str:
+    async with AsyncClient(server, transport=transport) as connection:
+        return (await connection.predict(b"film", options={"age": "63"})).label
+
+
+@pytest.mark.parametrize("transport", [None, Transport])
+def test_a_server_on_this_machine_is_asked_without_a_proxy_and_another_through_it(
+    listeners: list[str], monkeypatch: pytest.MonkeyPatch, transport: type[Transport] | None
+) -> None:
+    server, proxy = listeners
+    for name in PROXIES:
+        monkeypatch.setenv(name, proxy)
+    with Client(server) as connection:
+        assert connection.predict(b"film").label == "osteopenia"
+    assert asyncio.run(ask(server, transport and transport(server))) == "osteopenia"
+    assert Listener.asked == ["/predictions/efficientnet"] * 2  # a proxy is asked for a whole address
+    assert asyncio.run(ask("http://films.test:8080", transport and transport("http://films.test:8080"))) == "osteopenia"
+    assert Listener.asked[2:] == ["http://films.test:8080/predictions/efficientnet"]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_a_line_and_stops_nobody_on_this_machine(
+    listeners: list[str], monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in PROXIES:
+        monkeypatch.setenv(name, proxy)
+    for make in (Client, AsyncClient, Transport):
+        with pytest.raises(ClientError, match=r"^the proxy .*in the environment.* cannot be used: .*$"):
+            make("http://films.test:8080")
+    with Client(listeners[0]) as connection:
+        assert connection.predict(b"film").label == "osteopenia"
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:8080", True), ("http://127.8.9.1", True), ("http://[::1]:8080", True),
+        ("http://a.localhost", True), ("http://localhost.example.com", False), ("http://10.0.0.1", False),
+        ("http://127.0.0.1.example.com", False),
+    ],
+)  # fmt: skip
+def test_which_addresses_are_on_this_machine(url: str, here: bool) -> None:
+    assert client_module.is_loopback(url) is here
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/?age=63", "http://127.0.0.1:8080#age"])
+def test_an_address_with_a_query_is_refused_because_it_would_be_ignored(url: str) -> None:
+    with pytest.raises(ClientError, match="would be ignored: options such as age are headers"):
+        Client(url)
+
+
+def test_a_models_name_stays_one_part_of_the_address() -> None:
+    paths: list[bytes] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.raw_path)
+        return GOOD
+
+    client(handle).predict(b"film", model="knee?age=63/../x")
+    assert paths == [b"/predictions/knee%3Fage%3D63%2F..%2Fx"]
+
+
+def test_options_travel_in_utf_8_and_never_as_a_second_header() -> None:
+    sent: list[bytes] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.extend(value for name, value in request.headers.raw if name == b"X-OsteoLens-Target")
+        return GOOD
+
+    client(handle).predict(b"film", options={"target": "künstlich"})
+    assert sent == ["künstlich".encode()]
+    with pytest.raises(ClientError, match=r"option age is '63\\r\\nX: 1': one line"):
+        client(handle).predict(b"film", options={"age": "63\r\nX: 1"})

@@ -12,9 +12,10 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement", "files"}),
+    frozenset({"labels", "errors", "agreement", "files", "supervisor"}),
     frozenset({"schema", "card", "sniff", "console"}),
-    frozenset({"films", "image", "preprocess", "overlay", "calibration", "client", "archives", "java", "datasets"}),
+    frozenset({"films", "image", "preprocess", "overlay", "calibration", "client", "archives", "datasets"}),
+    frozenset({"java", "properties", "surroundings"}),
     frozenset({"models"}),
     frozenset({"gradcam"}),
     frozenset({"runtime", "quantising"}),

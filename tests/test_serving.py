@@ -1,11 +1,11 @@
 """What can be checked of serving without a server, and the configuration that it starts from."""
 
-import signal
+import os
 import socket
-import subprocess
 import sys
-import time
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,9 @@ from osteolens.archives import verify_archives
 from osteolens.card import file_sha256
 from osteolens.errors import ServerError
 from osteolens.java import find_java
+from osteolens.properties import read_properties
 from osteolens.serving import Server
+from osteolens.surroundings import claim
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config.properties"
@@ -46,6 +48,13 @@ def make_java(home: Path, script: str) -> Path:
     java.write_text(f"#!/bin/sh\n{script}\n")
     java.chmod(0o755)
     return home
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder with a short path, unlike pytest's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def test_java_home_wins_when_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,16 +145,18 @@ def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ends_at_once_shows_its_log_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_archive(tmp_path)
     java = make_java(tmp_path / "java", 'if [ "$1" != -version ]; then echo the reason why; exit 3; fi')
     monkeypatch.setenv("JAVA_HOME", str(java))
-    folder = tmp_path / "run"
+    folder, temporary = tmp_path / "run", short_folder
     folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with pytest.raises(ServerError, match=r"(?s)ended before it was ready.*the reason why"):
         Server(CONFIG, port=0, model_store=tmp_path, folder=folder).start()
     assert [path.name for path in folder.iterdir()] == ["logs"]
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_server_that_never_gets_ready_is_ended_after_the_time_limit(
@@ -192,19 +203,73 @@ def test_without_tokens_the_three_lines_name_no_key() -> None:
     assert "No key" in key
 
 
-def test_ending_a_group_takes_those_that_ignore_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "STOP_SECONDS", 0.5)
-    stubborn = "trap '' TERM; echo ready; while true; do sleep 0.1; done"
-    leader = subprocess.Popen(["sh", "-c", stubborn], start_new_session=True, stdout=subprocess.PIPE)
-    assert leader.stdout
-    with leader.stdout:
-        leader.stdout.readline()
-        serving._end_group(leader)
-    assert leader.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 5
-    while serving.group_members(leader.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert serving.group_members(leader.pid) == []
+@pytest.mark.parametrize("port", [70000, -1])
+def test_a_port_that_does_not_exist_is_refused_in_a_line(port: int) -> None:
+    with pytest.raises(ServerError, match=rf"no port {port}: 1 to 65535, for example 8080"):
+        Server(CONFIG, port=port)
+
+
+def test_an_address_with_such_a_port_is_refused_in_a_line(tmp_path: Path) -> None:
+    make_archive(tmp_path)
+    server = Server(CONFIG, port=0, model_store=tmp_path)
+    server.settings["metrics_address"] = "http://127.0.0.1:70000"
+    with pytest.raises(ServerError, match=r"http://127\.0\.0\.1:70000 is no address: Port out of range"):
+        server.start()
+
+
+def test_a_configuration_without_addresses_says_what_it_lacks(tmp_path: Path) -> None:
+    config = tmp_path / "config.properties"
+    config.write_text("inference_address=http://127.0.0.1:8080\n")
+    with pytest.raises(ServerError, match="says nothing of management_address, metrics_address, model_store"):
+        Server(config)
+
+
+@pytest.mark.parametrize("checksum", ["", "\n", "\xff"])
+def test_an_archive_whose_checksum_is_empty_is_refused(tmp_path: Path, checksum: str) -> None:
+    make_archive(tmp_path).with_name("efficientnet.mar.sha256").write_bytes(checksum.encode("latin-1"))
+    with pytest.raises(ServerError, match=r"efficientnet\.mar\.sha256 holds no checksum.*build_mar\.py"):
+        verify_archives(tmp_path)
+
+
+def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path)
+    archive.write_bytes(b"not a zip file")
+    archive.with_name("efficientnet.mar.sha256").write_text(file_sha256(archive))
+    with pytest.raises(ServerError, match=r"efficientnet\.mar is no archive.*build_mar\.py"):
+        verify_archives(tmp_path)
+
+
+def test_a_second_server_in_a_folder_is_refused_and_leaves_the_first_ones_key(
+    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_archive(tmp_path)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "key_file.json").write_text("the winner's")
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    with claim(tmp_path / "logs"), pytest.raises(ServerError, match=rf"process {os.getpid()}\) already runs in"):
+        Server(CONFIG, port=0, model_store=tmp_path, folder=tmp_path).start()
+    assert (tmp_path / "key_file.json").read_text() == "the winner's"
+
+
+LOG = """\
+2026-01-01T10:00:00,000 [INFO ] W-9000-knee_1.0-stdout - Traceback (most recent call last):
+2026-01-01T10:00:00,000 [INFO ] W-9000-knee_1.0-stdout -   File "ts/model_loader.py", line 108, in load
+2026-01-01T10:00:00,000 [INFO ] W-9000-knee_1.0-stdout - ModuleNotFoundError: No module named 'timm'
+2026-01-01T10:00:00,000 [INFO ] W-9000-knee_1.0-stdout - Traceback (most recent call last):
+2026-01-01T10:00:00,000 [INFO ] W-9000-knee_1.0-stdout - {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "cause"),
+    [
+        ("osteolens.errors.ExportError: the graph is of another card", ": ExportError: the graph is of another card"),
+        ("ValueError: no default handler", ": ModuleNotFoundError: No module named 'timm'"),
+    ],
+)
+def test_the_workers_own_error_is_in_the_first_line(last: str, cause: str) -> None:
+    assert serving._cause(LOG.format(last)) == cause
+    assert serving._cause("nothing of the kind") == ""
 
 
 def test_every_setting_has_a_comment_that_says_why() -> None:
@@ -218,12 +283,12 @@ def test_torchserve_knows_every_setting() -> None:
     jar = Path(ts.__file__).parent / "frontend" / "model-server.jar"
     with zipfile.ZipFile(jar) as classes:
         known = classes.read("org/pytorch/serve/util/ConfigManager.class")
-    unknown = [name for name in serving.read_properties(CONFIG) if name.encode() not in known and name != "vmargs"]
+    unknown = [name for name in read_properties(CONFIG) if name.encode() not in known and name != "vmargs"]
     assert unknown == []
 
 
 def test_the_configuration_is_closed() -> None:
-    settings = serving.read_properties(CONFIG)
+    settings = read_properties(CONFIG)
     assert all(
         settings[name].startswith("http://127.0.0.1:")
         for name in settings

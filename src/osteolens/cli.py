@@ -97,7 +97,9 @@ def predict(
 def serve(
     port: Annotated[
         int | None,
-        typer.Option(envvar="OSTEOLENS_PORT", help="0 for free ones; default: the ports of config.properties."),
+        typer.Option(
+            envvar="OSTEOLENS_PORT", min=0, max=65535, help="0 for free ones; default: the ports of config.properties."
+        ),
     ] = None,
     config: Annotated[Path, typer.Option(help="TorchServe configuration.")] = Path("config.properties"),
     model_store: Annotated[Path | None, typer.Option(help="Archives; default: as configured.")] = None,

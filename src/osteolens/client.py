@@ -11,10 +11,13 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import ValidationError
@@ -39,6 +42,7 @@ _FRONT_END_HINTS = {
     400: _KEY_HINT,  # TorchServe's answer to a wrong or missing key
     404: "is that model's archive in model_store?",
     413: "send at most 64 MiB",
+    415: "send the film's bytes as the body, as application/octet-stream",
     503: "the server is busy or its worker is starting; try again",
 }
 
@@ -65,8 +69,7 @@ class _Access:
     """Where a server is, and the key that it wants to see."""
 
     def __init__(self, url: str | None, key: str | None, key_file: Path | None) -> None:
-        self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
-        _check_address(self.url)
+        self.url = server_address(url)
         self._key_file: Path | None = None  # only a key that came from a file can be read again
         if key is None and key_file is None:
             key = os.environ.get(KEY_VARIABLE) or None
@@ -80,12 +83,12 @@ class _Access:
 
     def post(self, film: bytes, model: str, options: Mapping[str, str]) -> dict[str, Any]:
         """The arguments of httpx for one request."""
-        headers = {header_name(name): value for name, value in options.items()}
-        headers["Content-Type"] = "application/octet-stream"
+        headers = {header_name(name): _header_value(name, value) for name, value in options.items()}
+        headers["Content-Type"] = b"application/octet-stream"
         if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+            headers["Authorization"] = f"Bearer {self._key}".encode()
         if model not in self._addresses:
-            self._addresses[model] = httpx.URL(f"{self.url}/predictions/{model}")
+            self._addresses[model] = httpx.URL(f"{self.url}/predictions/{quote(model, safe='')}")
         return {"url": self._addresses[model], "content": film, "headers": headers}
 
     def renew_key(self) -> bool:
@@ -134,7 +137,8 @@ class Client:
     ) -> None:
         self._access = _Access(url, key, key_file)
         self.url = self._access.url
-        self._http = httpx.Client(timeout=timeout, transport=transport)
+        with _proxies_make_sense():
+            self._http = httpx.Client(timeout=timeout, transport=transport, trust_env=not is_loopback(self.url))
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +200,8 @@ class AsyncClient:
     ) -> None:
         self._access = _Access(url, key, key_file)
         self.url = self._access.url
-        self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
+        with _proxies_make_sense():
+            self._http = httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=not is_loopback(self.url))
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,14 +236,57 @@ class AsyncClient:
             raise self._access.unreachable(error) from error
 
 
-def _check_address(url: str) -> None:
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine; no proxy is given what is sent there."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name
+
+
+@contextmanager
+def _proxies_make_sense() -> Iterator[None]:
+    """What httpx says in its own ways of http_proxy and its like, when a client is made, in one."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise ClientError(
+            f"the proxy in the environment (http_proxy, all_proxy) cannot be used: {' '.join(str(error).split())}; "
+            "unset it, or name the server in no_proxy"
+        ) from error
+
+
+def _header_value(option: str, value: str) -> bytes:
+    """An option's text as the bytes of a header.
+
+    Raises:
+        ClientError: It has a line break or the like.
+    """
+    if not value.isprintable():
+        raise ClientError(f"option {option} is {value!r}: one line of letters, digits and signs, such as 63 or female")
+    return value.encode()
+
+
+def server_address(url: str | None = None) -> str:
+    """An address that was named, else that of OSTEOLENS_URL, else this machine's.
+
+    Raises:
+        ClientError: It is no address of a server, or has a query, which a server would ignore.
+    """
+    url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
     try:
         parsed = httpx.URL(url)
         reason = "" if parsed.scheme in ("http", "https") and parsed.host else "it starts with neither http nor https"
+        if parsed.query or parsed.fragment:
+            reason = f"what follows {'?' if parsed.query else '#'} would be ignored: options such as age are headers"
     except (httpx.InvalidURL, ValueError) as error:
         reason = str(error)
     if reason:
         raise ClientError(f"{url!r} is not an address ({reason}); for example {DEFAULT_URL}")
+    return url
 
 
 def read_key(path: Path) -> str | None:
@@ -331,7 +379,7 @@ def _front_end_message(response: httpx.Response) -> str:
 
 
 def _seconds(retry_after: str) -> float | None:
-    """Of a Retry-After header in seconds; its other form, a date, needs clocks that agree, and is left out."""
+    """Seconds of a Retry-After header; its other form, a date, needs clocks that agree, and is left out."""
     return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
 
 

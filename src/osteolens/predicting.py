@@ -1,7 +1,10 @@
 """`osteolens predict`: ask about files one by one, show a table, write answers and overlays."""
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +46,7 @@ def local_asker(folder: Path) -> Ask:
     reader = Reader(folder, slow_methods=True)
 
     def ask(path: Path, options: Mapping[str, str]) -> Answer:
-        outcome = reader.answer([Request(path.read_bytes(), options, path.name)])[0]
+        outcome = reader.answer([Request(path.read_bytes(), options, printable(path.name))])[0]
         if isinstance(outcome, InputError):
             raise outcome
         return outcome
@@ -61,21 +64,18 @@ def predict(
         ask: From `server_asker` or `local_asker`.
         options: Option texts by name.
         out: Folder for `<film>.json` and `<film>.<class>.png`; made when the first answer is there.
-        opacity: Of the overlays, 0 to 1.
+        opacity: Opacity of the overlays, 0 to 1.
         json_output: Print JSON instead of a table.
     """
     outcomes: list[tuple[Path, Outcome]] = []
-    names = _distinct_names(files)
     progress = Console(stderr=True)
-    for path, name in track(
-        list(zip(files, names, strict=True)), "asking", console=progress, disable=not progress.is_terminal
-    ):
+    for path, name in track(_names(files, out).items(), "asking", console=progress, disable=not progress.is_terminal):
         try:
             answer = ask(path, options)
             _write(path, name, answer, out, opacity)
             outcomes.append((path, answer))
         except ServerUnreachable as error:
-            progress.print(f"error: {error}", style="red", soft_wrap=True, highlight=False)
+            progress.print(printable(f"error: {error}"), style="red", soft_wrap=True, highlight=False)
             _report(outcomes, json_output)
             return UNREACHABLE
         except (OsteoLensError, OSError) as error:
@@ -86,7 +86,9 @@ def predict(
 
 def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(answer.model_dump_json(by_alias=True, indent=2) + "\n")
+    answer_file = out / f"{name}.json"
+    # What it is of: another film of that name gets another file, in this call and in later ones.
+    answer_file.write_text(json.dumps({"file": _absolute(path), **_dumped(answer)}, indent=2) + "\n")
     if answer.explanations:
         film = image.read(path).pixels
         for explanation in answer.explanations:
@@ -101,18 +103,24 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
         return
     if not outcomes:
         return
-    rows = [row for path, outcome in outcomes for row in _rows(path.name, outcome)]
+    names = Counter(path.name for path, _ in outcomes)
+    shown = [(str(path) if names[path.name] > 1 else path.name, outcome) for path, outcome in outcomes]
+    rows = [row for name, outcome in shown for row in _rows(printable(name), outcome)]
     filled = [column for column in range(len(_COLUMNS)) if any(row[column] for row in rows)]
     table = Table(*(_COLUMNS[column] for column in filled), caption=_caption([outcome for _, outcome in outcomes]))
     for row in rows:
-        table.add_row(*(Text(row[column]) for column in filled))
-    Console().print(table)
+        table.add_row(*(Text(row[column], overflow="fold") for column in filled))
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # For a file or another program: as wide as it must be, so that nothing is cut or wrapped.
+        console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
+    console.print(table)
 
 
 def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
     """A film's row of the table, and another for the answer with the patient's facts."""
     if not isinstance(outcome, Answer):
-        yield name, "error", "", "", "", str(outcome)
+        yield name, "error", "", "", "", printable(str(outcome))
         return
     yield name, *_cells(outcome), "; ".join(outcome.quality.warnings)
     if outcome.fused:
@@ -120,16 +128,16 @@ def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
         yield f"  with {facts}", *_cells(outcome.fused), ""
 
 
-def _cells(said: Answer | Fused) -> tuple[str, str, str, str]:
-    shares = ", ".join(f"{label} {share:.2f}" for label, share in said.probabilities.items())
-    return said.label, shares, _t_score(said.t_score), said.triage or ""
+def _cells(answer: Answer | Fused) -> tuple[str, str, str, str]:
+    shares = ", ".join(f"{label} {share:.2f}" for label, share in answer.probabilities.items())
+    return answer.label, shares, _t_score(answer.t_score), answer.triage or ""
 
 
-def _t_score(said: TScore | None) -> str:
-    if said is None:
+def _t_score(score: TScore | None) -> str:
+    if score is None:
         return ""
-    interval = f" ({said.interval_90[0]:+.1f} to {said.interval_90[1]:+.1f})" if said.interval_90 else ""
-    return f"{said.estimate:+.1f}{interval}"
+    interval = f" ({score.interval_90[0]:+.1f} to {score.interval_90[1]:+.1f})" if score.interval_90 else ""
+    return f"{score.estimate:+.1f}{interval}"
 
 
 def _caption(outcomes: Sequence[Outcome]) -> str:
@@ -144,14 +152,44 @@ def _caption(outcomes: Sequence[Outcome]) -> str:
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Answer):
-        return {"answer": outcome.model_dump(mode="json", by_alias=True)}
+        return {"answer": _dumped(outcome)}
     code = outcome.code if isinstance(outcome, InputError | RequestRefused) else type(outcome).__name__
     return {"error": {"code": code, "message": str(outcome)}}
 
 
-def _distinct_names(files: Sequence[Path]) -> Iterator[str]:
-    """File stems, numbered where several files share one."""
-    seen: dict[str, int] = {}
+def _dumped(answer: Answer) -> dict[str, Any]:
+    dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True)
+    return dumped
+
+
+def _names(files: Sequence[Path], out: Path) -> dict[Path, str]:
+    """A name for each film's answer: its stem, numbered where another film has it, also in another case of letters."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
     for path in files:
-        count = seen[path.stem] = seen.get(path.stem, 0) + 1
-        yield path.stem if count == 1 else f"{path.stem}-{count}"
+        candidates = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
+        names[path] = next(
+            name for name in candidates if name.casefold() not in taken and _is_free(out / f"{name}.json", path)
+        )
+        taken.add(names[path].casefold())
+    return names
+
+
+def _is_free(answer_file: Path, path: Path) -> bool:
+    """Whether a film's answer may be written there: no file, or the answer that the same film got earlier."""
+    try:
+        earlier = json.loads(answer_file.read_text())
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return isinstance(earlier, dict) and earlier.get("file", _absolute(path)) == _absolute(path)
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
+
+
+def printable(text: str) -> str:
+    """Text that any output takes: control characters, and bytes of a file name that are no UTF-8, are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

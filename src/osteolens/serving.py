@@ -2,16 +2,16 @@
 
 What is odd about TorchServe stays in this file: it needs a Java, it writes its keys into its current folder,
 its Python and Java halves keep process ids and worker sockets in temporary folders, its health check is
-content before the workers have loaded, and its Java half outlives the Python one.
+content before the workers have loaded, and its Java half outlives the Python one: a supervisor ends all of it when
+this process lets go or dies.
 """
 
 import json
-import os
-import signal
+import re
+import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,9 +22,12 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from osteolens import supervisor
 from osteolens.archives import verify_archives
 from osteolens.errors import ServerError
 from osteolens.java import find_java
+from osteolens.properties import read_properties, write_properties
+from osteolens.surroundings import TORCHSERVE, claim, clean_environment, private_folder
 
 CONFIG = Path("config.properties")
 LOG_CONFIG = "log4j2.xml"
@@ -35,7 +38,7 @@ LOG_LINES = 15
 _ADDRESSES = ("inference_address", "management_address", "metrics_address")
 _OTHER_PORTS = ("grpc_inference_port", "grpc_management_port", "initial_worker_port")
 _LOGS = ("console.log", "ts_log.log", "model_log.log")
-_JAVA_MAIN = "org.pytorch.serve.ModelServer"
+_ERROR = re.compile(r"-std(?:out|err) - ((?:\w+\.)*\w*(?:Error|Exception): .*)")
 _WORKER_DIED = "Backend worker process died"
 
 
@@ -44,7 +47,7 @@ class Server:
 
     Args:
         config: The configuration file; relative paths in it start at its folder.
-        port: Of the inference API: None for all ports as configured, 0 for free ones throughout, a number for
+        port: Port of the inference API: None for all ports as configured, 0 for free ones throughout, a number for
             this one and free ones for the other APIs.
         model_store: Instead of the configured one.
         folder: TorchServe's current folder, which gets `key_file.json` and `logs/`; default: a temporary one.
@@ -67,12 +70,15 @@ class Server:
         timeout: float = START_SECONDS,
     ) -> None:
         settings = read_properties(config)
-        self.settings = settings | _absolute(settings, config.parent) | _ports(settings, port)
+        missing = [name for name in (*_ADDRESSES, "model_store") if name not in settings]
+        if missing:
+            raise ServerError(f"{config} says nothing of {', '.join(missing)}: see config.properties in the checkout")
+        self.settings = settings | _ports(settings, port)
         self.url, self.management_url, _ = (self.settings[name] for name in _ADDRESSES)
         self.model_store = (model_store or config.parent / settings["model_store"]).resolve()
         self.models: tuple[str, ...] = ()
         self.folder = folder.resolve() if folder else None
-        self._log_config = config.resolve().with_name(LOG_CONFIG)
+        self._checkout = config.resolve().parent
         self._timeout = timeout
         self._logs: list[_Log] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,8 +114,6 @@ class Server:
         """
         self.models = verify_archives(self.model_store)
         java_home = find_java()
-        for name in _ADDRESSES:
-            _check_is_free(self.settings[name])
         try:
             self._launch(java_home)
             self._wait_until_ready()
@@ -129,47 +133,58 @@ class Server:
                 raise self._failure("TorchServe ended")
 
     def stop(self) -> None:
-        """End everything that `start` started: both halves of TorchServe and the workers."""
+        """End everything that `start` started: both halves of TorchServe, the workers and their supervisor."""
         process, self._process = self._process, None
         try:
-            if process:
-                _end_group(process)
+            if process and process.stdin:
+                process.stdin.close()
+                process.wait()
+                supervisor.end_group(process.pid, STOP_SECONDS)  # where somebody has killed the supervisor
         finally:
             self._cleanup.close()
 
     def processes(self) -> list[int]:
         """Process ids of all that runs: both halves of TorchServe and the workers."""
-        return group_members(self._process.pid) if self._process else []
+        return supervisor.group_members(self._process.pid) if self._process else []
 
     def _launch(self, java_home: Path) -> None:
-        private = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="osteolens-")))
+        private, private_lock = self._cleanup.enter_context(private_folder())
         self.folder = self.folder or private
-        _check_folder_is_free(self.folder)
         key_file, logs = self.folder / KEY_FILE, self.folder / "logs"
+        logs.mkdir(exist_ok=True)
+        lock = self._cleanup.enter_context(claim(logs))
+        _check_folder_is_free(self.folder)
+        for name in _ADDRESSES:
+            _check_is_free(self.settings[name])
         key_file.unlink(missing_ok=True)
         self._cleanup.callback(key_file.unlink, missing_ok=True)
-        logs.mkdir(exist_ok=True)
         self._logs = [_Log(logs / name) for name in _LOGS]
-        settings = self.settings | {"model_store": str(self.model_store)}
-        config = private / "config.properties"
-        config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        command = [
+        command: list[str | Path] = [
+            sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--",
             sys.executable, "-P", "-m", "ts.model_server", "--start", "--foreground", "--no-config-snapshots",
-            "--ts-config", str(config), "--log-config", str(self._log_config),
+            "--ts-config", self._configure(private), "--log-config", shutil.copy(self._checkout / LOG_CONFIG, private),
+            "--model-store", self.model_store,
         ]  # fmt: skip
-        environment = os.environ | {"JAVA_HOME": str(java_home), "TMPDIR": str(private), "TEMP": str(private)}
+        environment = clean_environment() | {"JAVA_HOME": str(java_home), "TMPDIR": str(private), "TEMP": str(private)}
         environment |= {"LOG_LOCATION": str(logs), "METRICS_LOCATION": str(logs)}
-        environment.pop("PYTHONPATH", None)  # TorchServe would put it before the archive's own package
         with (logs / _LOGS[0]).open("ab") as console:
             # A session of its own: Ctrl-C in a terminal reaches us alone, and all of it can be ended as a group.
             self._process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, umask=0o077, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                stdin=subprocess.PIPE, stdout=console, stderr=console, pass_fds=(lock.fileno(), private_lock.fileno()),
             )  # fmt: skip
+
+    def _configure(self, private: Path) -> Path:
+        """Write the settings; the files that they name are copied, as Java understands few letters in a path."""
+        settings = self.settings | {"model_store": str(self.model_store)}
+        if name := settings.get("metrics_config"):
+            settings["metrics_config"] = str(shutil.copy(self._checkout / name, private))
+        write_properties(private / CONFIG.name, settings)
+        return private / CONFIG.name
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout
-        with httpx.Client(base_url=self.management_url, timeout=2.0) as management:
+        with httpx.Client(base_url=self.management_url, timeout=2.0, trust_env=False) as management:
             while not self._is_ready(management):
                 if self._process is None or self._process.poll() is not None:
                     raise self._failure("TorchServe ended before it was ready")
@@ -196,22 +211,9 @@ class Server:
         return True
 
     def _failure(self, what: str) -> ServerError:
+        cause = _cause("".join(log.text() for log in self._logs))
         lines = [line for log in self._logs for line in log.text().splitlines()[-LOG_LINES:]]
-        return ServerError("\n".join([f"{what}; the logs in {self.folder}/logs end with:", *lines]))
-
-
-def read_properties(path: Path) -> dict[str, str]:
-    """The settings of a Java properties file (one `name=value` a line, `#` for comments).
-
-    Raises:
-        ServerError: There is no such file.
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise ServerError(f"no {path}: start in the checkout, or give the path of a config.properties") from None
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
+        return ServerError("\n".join([f"{what}{cause}; the logs in {self.folder}/logs end with:", *lines]))
 
 
 def read_keys(key_file: Path) -> dict[str, dict[str, str]]:
@@ -224,33 +226,38 @@ def free_ports(count: int) -> list[int]:
     """Ports on loopback where nothing listens."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def _absolute(settings: dict[str, str], folder: Path) -> dict[str, str]:
-    """Where the metrics file is, whatever folder TorchServe runs in."""
-    name = "metrics_config"
-    return {name: str((folder / settings[name]).resolve())} if name in settings else {}
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
 
 
 def _ports(settings: dict[str, str], port: int | None) -> dict[str, str]:
     """The settings that put a server on ports of its own."""
     if port is None:
         return {}
+    if not 0 <= port < 2**16:
+        raise ServerError(f"there is no port {port}: 1 to 65535, for example 8080, or 0 for a free one")
     first, *others = free_ports(len(_ADDRESSES) + len(_OTHER_PORTS))
     chosen = dict(zip((*_ADDRESSES, *_OTHER_PORTS), (port or first, *others), strict=True))
     addresses = {name: urlsplit(settings[name])._replace(netloc=f"127.0.0.1:{chosen[name]}") for name in _ADDRESSES}
     return {name: str(chosen[name]) for name in _OTHER_PORTS} | {name: url.geturl() for name, url in addresses.items()}
 
 
+def _cause(log: str) -> str:
+    """What a worker's traceback says, with a colon before it: our own error where there is one, else the first."""
+    errors = _ERROR.findall(log)
+    ours = [error.removeprefix("osteolens.errors.") for error in errors if error.startswith("osteolens.errors.")]
+    return f": {ours[-1] if ours else errors[0]}" if errors else ""
+
+
 def _check_is_free(address: str) -> None:
-    url = urlsplit(address)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            url = urlsplit(address)
             probe.bind((url.hostname or "", url.port or 80))
+        except ValueError as error:
+            raise ServerError(f"{address} is no address: {error}; for example http://127.0.0.1:8080") from error
         except OSError as error:
             raise ServerError(f"cannot listen on {address}: {error.strerror}; `--port 0` takes a free port") from error
 
@@ -258,35 +265,8 @@ def _check_is_free(address: str) -> None:
 def _check_folder_is_free(folder: Path) -> None:
     """Two servers in one folder would overwrite each other's key file."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
-        if _JAVA_MAIN in (process.info["cmdline"] or ()) and process.info["cwd"] == str(folder):
+        if TORCHSERVE[0] in (process.info["cmdline"] or ()) and process.info["cwd"] == str(folder):
             raise ServerError(f"a TorchServe (process {process.pid}) already runs in {folder}: stop it first")
-
-
-def group_members(group: int) -> list[int]:
-    """Process ids of the living members of a process group."""
-    members = []
-    for process in psutil.process_iter(["status"]):
-        with suppress(ProcessLookupError):
-            if process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) == group:
-                members.append(process.pid)
-    return members
-
-
-def _end_group(leader: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
-    try:
-        _signal_group(leader.pid, signal.SIGTERM)
-        while group_members(leader.pid) and time.monotonic() < deadline:
-            leader.poll()
-            time.sleep(0.05)
-    finally:
-        _signal_group(leader.pid, signal.SIGKILL)
-        leader.wait()
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, number)
 
 
 class _Log:

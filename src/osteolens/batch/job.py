@@ -22,7 +22,7 @@ from osteolens.batch.journal import Journal
 from osteolens.batch.progress import Reporter, Style
 from osteolens.batch.send import Patience, Sender, Transport
 from osteolens.batch.storage import DATABASE
-from osteolens.client import DEFAULT_MODEL, AsyncClient
+from osteolens.client import DEFAULT_MODEL, AsyncClient, server_address
 from osteolens.console import USAGE_STATUS
 from osteolens.errors import OsteoLensError, ServerUnreachable
 from osteolens.overlay import DEFAULT_COLOUR_MAP
@@ -114,7 +114,7 @@ def run(
     identity = {"models": sorted(models), "explain": explain, "overlays": str(look) if overlays else "none"}
     timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
     # Made before anything else: an address or a key that makes no sense is told before there is an output folder.
-    client = AsyncClient(server, key_file=key_file, timeout=timeout, transport=Transport())
+    client = AsyncClient(server, key_file=key_file, timeout=timeout, transport=Transport(server_address(server)))
     started = time.monotonic()
     forgotten = fresh and (out / DATABASE).is_file()
     with Journal(out, identity, fresh=fresh) as journal, Reporter(progress) as reporter:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import aiohttp
@@ -16,7 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 from osteolens.batch.errors import ServerRefuses
 from osteolens.batch.gate import Gate
 from osteolens.batch.rows import Status
-from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy
+from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy, is_loopback
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.schema import Answer
 
@@ -67,14 +68,25 @@ class Transport(AiohttpTransport):
     """aiohttp's connections under httpx's interface: they take a quarter of the processor time of httpx's own.
 
     Tells apart who could not be reached, who was too slow, and what broke on the way, which the package mixes up.
+
+    Args:
+        url: Address of the server; on this machine it is reached without a proxy.
+
+    Raises:
+        ClientError: The environment wants another kind of proxy than aiohttp knows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
+        proxies = {} if is_loopback(url) else getproxies()
+        proxy = proxies.get(urlsplit(url).scheme, "")
+        if urlsplit(proxy).scheme not in ("", "http"):
+            raise ClientError(f"the proxy {proxy} in the environment cannot be used: an address with http:// can")
+
         def session() -> aiohttp.ClientSession:
             # With trust_env aiohttp starts two threads for each request, to look for proxies and passwords.
             return aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
-                trust_env=bool(getproxies()),
+                trust_env=bool(proxies),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
 
