@@ -1,13 +1,24 @@
 """Error answers: a page for people, an `ErrorAnswer` of the HTTP contract for programs."""
 
+import errno
+import logging
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from osteolens.errors import InputError
 from osteolens.schema import ErrorAnswer, ErrorDetail, dump
 
 _JSON_PATHS = ("/api/", "/upload", "/session")
+RETRY_SECONDS = 30
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 _CSRF_HINT = "reload the page and send it again; cookies must be allowed"
+
+
+logger = logging.getLogger(__name__)
 
 
 def json_body(content: bytes, status: int = 200) -> HttpResponse:
@@ -58,3 +69,32 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
         return error_json(403, "csrf", "the form's token is missing or too old", _CSRF_HINT)
     context = {"message": "the form's token is missing or too old", "hint": _CSRF_HINT}
     return render(request, "403_csrf.html", context, status=403)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, or 503 where the disk is full or the database is locked, full or away: that passes.
+
+    The page is rendered without the request: who is logged in would be read from the database.
+    """
+    error = sys.exc_info()[1]
+    status, code, message, hint = 500, "internal", "something went wrong", "the server's log says what"
+    if is_out_of_service(error):
+        logger.error("%s is answered with 503: %s", request.path, error)
+        status, code, message = 503, "unavailable", "the server cannot store anything at the moment"
+        hint = f"try again in {RETRY_SECONDS} seconds; a film that has come already is recognised and not stored twice"
+    if wants_json(request):
+        response = error_json(status, code, message, hint)
+    else:
+        context = {"status": status, "message": f"{message}: {hint}"}
+        response = HttpResponse(render_to_string("500.html", context), status=status)
+    if status != 500:
+        response["Retry-After"] = str(RETRY_SECONDS)
+        response._has_been_logged = True  # type: ignore[attr-defined]  # by the line above, without its traceback
+    return response
+
+
+def is_out_of_service(error: BaseException | None) -> bool:
+    """Whether disk or database are at fault, and not the request or the code."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    return isinstance(error, OperationalError | InterfaceError)

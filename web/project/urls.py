@@ -10,6 +10,7 @@ from project import pages
 handler400 = "project.errors.bad_request"
 handler403 = "project.errors.forbidden"
 handler404 = "project.errors.not_found"
+handler500 = "project.errors.server_error"
 
 urlpatterns = [
     path("", include("xrays.urls")),

@@ -63,14 +63,20 @@ def save_changes(film: Film, names: Collection[str]) -> None:
 
 
 def answer_now(film: Film, readings: list[Reading], data: bytes) -> None:
-    """Ask about leased readings side by side, and wait for the answers, but not for long."""
+    """Ask about leased readings side by side, and wait for the answers, but not for long.
+
+    The film is kept by now, whatever becomes of them: what cannot be stored is asked for again when its lease runs out.
+    """
     futures: dict[Future[Outcome], Reading] = {}
     for reading in readings:
         futures[_pool().submit(ask, reading.model, data, film.facts)] = reading
     done, late = wait(futures, PATIENCE_SECONDS)
-    with transaction.atomic():  # one wait for the disk instead of one for each
-        for future in done:
-            store(futures[future], future.result())
+    try:
+        with transaction.atomic():  # one wait for the disk instead of one for each
+            for future in done:
+                store(futures[future], future.result())
+    except (DatabaseError, OSError) as error:
+        logger.warning("answers about film %s could not be stored: %s", film.pk, error)
     for future in late:
         future.add_done_callback(partial(_store_late, futures[future], threading.current_thread()))
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -57,7 +57,14 @@ def check_rate(user: User) -> None:
         raise TooManyUploads(f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute")
 
 
-def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any], if_known: str = IfKnown.ASK) -> Received:
+def receive(
+    owner: User,
+    name: str,
+    data: bytes,
+    facts: Mapping[str, Any],
+    if_known: str = IfKnown.ASK,
+    on_kept: Callable[[Film], object] = lambda _film: None,
+) -> Received:
     """Check and keep a film, and ask every model about it.
 
     The files are there before the row, and the row comes together with its questions: whenever the process dies, there
@@ -69,6 +76,7 @@ def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any], if_kn
         data: The file.
         facts: Fields of `Film` that the form checked.
         if_known: What to do if the same bytes are there with other facts.
+        on_kept: Called in the transaction that keeps a new film: what it writes is there if the film is.
 
     Raises:
         KnownFilm: The same bytes are there with other facts, and `if_known` is `ask`.
@@ -100,12 +108,13 @@ def receive(owner: User, name: str, data: bytes, facts: Mapping[str, Any], if_kn
         with transaction.atomic():
             film.save(force_insert=True)
             readings = answering.enqueue(film, leased=True)
+            on_kept(film)
     except IntegrityError:
         storage.remove(film.id)
         if len(known.films_of(owner, sha256)) == len(there):
             raise
         # The same bytes came twice at once, and the other request was faster: now they are known.
-        return receive(owner, name, data, facts, if_known)
+        return receive(owner, name, data, facts, if_known, on_kept)
     except BaseException:
         storage.remove(film.id)
         raise

@@ -77,7 +77,8 @@ def receive(request: Request) -> tuple[Film, bool]:
     except InputError as error:
         audit.record(request, intake.UPLOAD, detail=error.code)  # bad files count towards the limit too
         raise
-    audit.record(request, intake.UPLOAD, film.id, "" if created else "was there already")
+    if not created:
+        audit.record(request, intake.UPLOAD, film.id, "was there already")
     if changed:
         audit.record(request, "edit", film.id, ", ".join(changed))
     if film.label:
@@ -89,12 +90,19 @@ def _receive(request: Request) -> intake.Received:
     file = request.FILES.get("file")
     if file is None:
         raise NoFile("the request holds no file", "send one film as the form part `file`")
+    repeated = [name for name, values in request.POST.lists() if len(values) > 1]
+    if repeated:
+        raise InvalidOption(f"{repeated[0]} comes {len(request.POST.getlist(repeated[0]))} times", "send it once")
     form = UploadForm(request.POST)
     if not form.is_valid():
         raise InvalidOption(*first_error(form))
     facts = dict(form.cleaned_data)
     if_known = facts.pop("if_known")
-    return intake.receive(request.user, file.name or "", file.read(), facts, if_known)
+
+    def note(film: Film) -> None:
+        audit.record(request, intake.UPLOAD, film.id)
+
+    return intake.receive(request.user, file.name or "", file.read(), facts, if_known, note)
 
 
 def known_film(error: KnownFilm) -> HttpResponse:
