@@ -101,7 +101,8 @@ def test_as_many_queries_with_thirty_as_with_three_hundred_films(client: Client,
     Film.objects.all().delete()
     make_films(owner, 300)
     assert (queries(client, "/films/?q=patient"), queries(client, "/films/")) == few
-    assert few == (7, 6)  # session, user, labels, count, page, who saw it, and the first time that it was seen
+    # Session, user, labels, count, page, who saw it, the audit log, and the first time that it was seen.
+    assert few == (8, 7)
 
 
 def test_wrong_method_and_no_log_in(client: Client) -> None:

@@ -1,14 +1,18 @@
 """The audit log: who saw, exported, changed or deleted what, and who logged in or failed to."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.models import AuditEntry
+
+SAME_LOOK, SAME_REFUSAL = timedelta(minutes=10), timedelta(minutes=1)
 
 
 def record(request: HttpRequest, action: str, film_id: UUID | None = None, detail: str = "") -> None:
@@ -16,7 +20,8 @@ def record(request: HttpRequest, action: str, film_id: UUID | None = None, detai
 
     Args:
         request: Of the person who acts.
-        action: One word or two: view, download, export, delete, re-read, upload, review, ...
+        action: One word or two: view, list, picture, thumbnail, map, download, export, delete, re-read, upload, review,
+            refused, ...
         film_id: The film it was done to.
         detail: What else matters; never a label, a note or a file's name.
     """
@@ -37,6 +42,24 @@ def record_all(request: HttpRequest, action: str, film_ids: Iterable[UUID | None
         )
         for film_id in film_ids
     )
+
+
+def record_once(
+    request: HttpRequest, action: str, film_id: UUID | None = None, detail: str = "", within: timedelta = SAME_LOOK
+) -> None:
+    """Write one line, unless the same is written already: a page asks for its pictures again and again.
+
+    Args:
+        request: Of the person who acts.
+        action: As for `record`.
+        film_id: As for `record`.
+        detail: As for `record`.
+        within: How long a line stands for all that is the same.
+    """
+    user = request.user if request.user.is_authenticated else None
+    same = AuditEntry.objects.filter(film_id=film_id, user=user, action=action, detail=detail)
+    if not same.filter(address=address(request), at__gte=timezone.now() - within).exists():
+        record(request, action, film_id, detail)
 
 
 def address(request: HttpRequest) -> str:

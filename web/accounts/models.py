@@ -2,9 +2,10 @@
 
 import hashlib
 import secrets
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.db import models, transaction
 
 REVIEW_PERMISSION = "reviews.review"
 
@@ -12,7 +13,19 @@ REVIEW_PERMISSION = "reviews.review"
 class User(AbstractUser):
     """Somebody who may log in."""
 
+    _password: str | None  # Django's: a text that was set and is not saved yet
     must_change_password = models.BooleanField(default=False)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a new password, wherever it is set, ends every token with the old one.
+
+        A log-in that only hashes the same password in a newer way ends none: Django forgets the text before it saves.
+        """
+        ends_tokens = self._password is not None or not self.has_usable_password()
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if ends_tokens:
+                self.tokens.all().delete()
 
     @property
     def can_review(self) -> bool:

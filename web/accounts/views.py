@@ -49,7 +49,6 @@ def password(request: Request) -> HttpResponse:
         user = form.save(commit=False)
         user.must_change_password = False
         user.save()
-        user.tokens.all().delete()
         update_session_auth_hash(request, user)
         audit.record(request, "change of password")
         messages.success(request, "Your password is changed.")

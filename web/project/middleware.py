@@ -1,7 +1,9 @@
-"""What every request passes: its size, whose it is, and that nobody else's cache keeps the answer."""
+"""What every request passes: its size, whose it is, who is refused, and that nobody else's cache keeps the answer."""
 
 from collections.abc import Callable
+from uuid import UUID
 
+from accounts import audit
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -12,6 +14,7 @@ from project.errors import error_json, refuse, wants_json
 
 View = Callable[..., HttpResponseBase]
 Respond = Callable[[HttpRequest], HttpResponseBase]
+_REFUSED = {401, 403, 404, 429}
 
 
 def limit_body(get_response: Respond) -> Respond:
@@ -34,6 +37,24 @@ def keep_private(get_response: Respond) -> Respond:
     def respond(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         response.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return respond
+
+
+def note_refusals(get_response: Respond) -> Respond:
+    """The audit log has who was refused what: films of others, tokens that are wrong, too many requests."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if response.status_code in _REFUSED and request.resolver_match:
+            place = request.resolver_match
+            detail = f"{response.status_code} {request.method} /{place.route}"  # the route holds no label
+            try:
+                film_id = UUID(str(place.kwargs["film_id"]))
+            except (KeyError, ValueError):
+                film_id = None
+            audit.record_once(request, "refused", film_id, detail, audit.SAME_REFUSAL)
         return response
 
     return respond

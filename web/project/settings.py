@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "project.middleware.note_refusals",
     "django.contrib.messages.middleware.MessageMiddleware",
     "project.middleware.LogInRequired",
     "project.middleware.PasswordFirst",

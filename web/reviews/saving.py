@@ -5,6 +5,7 @@ import uuid
 from accounts import audit
 from django.db import transaction
 from django.http import Http404
+from project import erasing
 from project.request import Request
 from xrays import storage
 from xrays.models import Film
@@ -46,6 +47,7 @@ def save(request: Request, film: Film, form: ReviewForm) -> Review:
         review.save()
         if found["region"]:
             review.scores.all().delete()
+        transaction.on_commit(erasing.empty_log)
     if found["region"] and old:
         old.unlink(missing_ok=True)
     changed = "new" if new else f"changed: {', '.join(form.changed_data) or 'nothing'}"

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from project import erasing
 
 from xrays import storage
 from xrays.asking import READ_SECONDS, Outcome, ask
@@ -58,6 +59,7 @@ def save_changes(film: Film, names: Collection[str]) -> None:
             raise storage.Gone("deleted in another tab")
         film.save(update_fields=names)  # no others: an answer may come in at the same time
         readings = enqueue(film, leased=True) if set(names) & set(FACTS) else []
+        transaction.on_commit(erasing.empty_log)
     if readings:
         answer_now(film, readings, storage.read(storage.original(film.id)))
 

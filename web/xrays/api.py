@@ -141,6 +141,7 @@ def list_films(request: Request, filters: Query[Filters]) -> Any:
     pages = Paginator(films, filters.page_size)
     page = pages.get_page(filters.page)
     shown = list(sightings.showing(request.user, page.object_list))
+    audit.record(request, "list", detail=f"API, {len(shown)} films")
     return {"count": pages.count, "page": page.number, "pages": pages.num_pages, "films": shown}
 
 
@@ -164,6 +165,7 @@ def show_map(request: Request, film_id: UUID, label: str, model: str = "") -> Ht
     if path is None:
         raise Http404("no such map")
     sightings.note(request.user, [film.id])
+    audit.record_once(request, "map", film.id, "API")
     return sending.picture(request, path, "image/png")
 
 

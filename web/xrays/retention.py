@@ -11,6 +11,7 @@ from accounts.models import AuditEntry
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from project import erasing
 
 from xrays import storage
 from xrays.models import Film
@@ -41,6 +42,8 @@ def delete_films(owner_id: int | None, film_ids: Iterable[UUID]) -> list[UUID]:
             films.delete()
         storage.remove(film_id)
         deleted.append(film_id)
+    if deleted:
+        transaction.on_commit(erasing.empty_log)
     return deleted
 
 

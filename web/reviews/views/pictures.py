@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from accounts import audit
 from django.http import Http404, HttpResponseBase
 from django.views.decorators.http import require_safe
 from project.request import Request
@@ -17,6 +18,7 @@ from reviews.presenting import case_of, others_of
 def picture(request: Request, film_id: UUID) -> HttpResponseBase:
     """The film as shown."""
     film = access.film_for(request.user, film_id)
+    audit.record_once(request, "picture", film.id, "review")
     return sending.picture(request, storage.folder(film.id) / storage.DISPLAY, "image/png")
 
 
@@ -24,6 +26,7 @@ def picture(request: Request, film_id: UUID) -> HttpResponseBase:
 def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
     """A small JPEG of it."""
     film = access.film_for(request.user, film_id)
+    audit.record_once(request, "thumbnail", film.id, "review")
     return sending.picture(request, storage.folder(film.id) / storage.THUMB, "image/jpeg")
 
 
@@ -35,6 +38,7 @@ def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpR
     path = exporting.map_path(found, label) if found else None
     if path is None:
         raise Http404("no such map, or not yet")
+    audit.record_once(request, "map", case.film.id, "review")
     return sending.picture(request, path, "image/png")
 
 
@@ -46,4 +50,5 @@ def region(request: Request, film_id: UUID, review: int) -> HttpResponseBase:
     path = next((one.region_path for one in visible if one.pk == review), None)
     if path is None:
         raise Http404("no such region, or not yet")
+    audit.record_once(request, "region", case.film.id, "review")
     return sending.picture(request, path, "image/png")

@@ -1,5 +1,6 @@
 """What all reviews together say, and the way to the next film."""
 
+from accounts import audit
 from django.core.paginator import Paginator
 from django.db.models import BooleanField, Count, Exists, OuterRef, QuerySet
 from django.http import HttpResponse
@@ -21,6 +22,7 @@ PER_PAGE = 24
 def summary(request: Request) -> HttpResponse:
     """Counts, agreement, map scores, and the films."""
     page = Paginator(_films(request), PER_PAGE).get_page(request.GET.get("page"))
+    audit.record(request, "list", detail=f"reviews, {len(page.object_list)} films")
     context = {
         "summary": summary_for(request.user),
         "left": access.films_without_review(request.user).count(),

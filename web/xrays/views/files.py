@@ -34,6 +34,7 @@ class ShowForm(forms.Form):
 def picture(request: Request, film_id: UUID) -> HttpResponseBase:
     """The film as shown: 8-bit grey, re-encoded, nothing else in the file."""
     film = film_of(request.user, film_id)
+    audit.record_once(request, "picture", film.id)
     return sending.picture(request, storage.folder(film.id) / storage.DISPLAY, "image/png")
 
 
@@ -41,6 +42,7 @@ def picture(request: Request, film_id: UUID) -> HttpResponseBase:
 def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
     """A small JPEG."""
     film = film_of(request.user, film_id)
+    audit.record_once(request, "thumbnail", film.id)
     return sending.picture(request, storage.folder(film.id) / storage.THUMB, "image/jpeg")
 
 
@@ -53,6 +55,7 @@ def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpR
     if path is None:
         raise Http404("no such map")
     sightings.note(request.user, [film.id])
+    audit.record_once(request, "map", film.id)
     return sending.picture(request, path, "image/png")
 
 

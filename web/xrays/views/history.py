@@ -36,6 +36,7 @@ def history(request: Request) -> HttpResponse:
     form, films, total = films_of(request)
     page = Paginator(films, PER_PAGE).get_page(request.GET.get("page"))
     page.object_list = list(sightings.showing(request.user, page.object_list))
+    audit.record(request, "list", detail=f"history, {len(page.object_list)} films")
     query = [(name, value) for name, value in request.GET.items() if name != "page" and value]
     context = {
         "page": page,

@@ -25,9 +25,11 @@ ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.bmp,.webp,image/jpeg,image/png,image/tiff,
 @require_safe
 def upload(request: Request) -> HttpResponse:
     """Where films are dropped."""
-    films = Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS]
+    last = Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS]
+    films = list(sightings.showing(request.user, last))
+    audit.record(request, "list", detail=f"upload page, {len(films)} films")
     context = {
-        "films": list(sightings.showing(request.user, films)),
+        "films": films,
         "facts_form": FactsForm(),
         "accept": ACCEPT,
         "accepted": f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}",

@@ -10,13 +10,14 @@ from typing import Any
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
+from project import erasing
 from project.processes import end_with_parent
 
 from xrays import answering, retention
 
 AT_ONCE = 4
 IDLE_SECONDS, AWAY_SECONDS = 1.0, 5.0
-TIDY_SECONDS = 3600.0
+TIDY_SECONDS, ERASE_SECONDS = 3600.0, 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        tidied = 0.0
+        tidied = erased = 0.0
         while not stop.is_set():
             try:
                 if time.monotonic() - tidied > TIDY_SECONDS or not tidied:
@@ -50,6 +51,9 @@ class Command(BaseCommand):
                     retention.delete_expired()
                     retention.sweep()
                     SessionStore.clear_expired()
+                if time.monotonic() - erased > ERASE_SECONDS:
+                    erased = time.monotonic()
+                    erasing.empty_log()
                 asked, reached = answering.answer_due(AT_ONCE)
             except (DatabaseError, OSError):
                 logger.exception("the queue could not be worked; going on")
