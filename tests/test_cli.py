@@ -76,6 +76,8 @@ def test_card_show(model_folder: Path, tmp_path: Path) -> None:
     table = run("card", "show", model_folder, cwd=tmp_path)
     assert table.returncode == 0
     assert "tf_efficientnet_lite0" in table.stdout
+    assert max(map(len, table.stdout.splitlines())) <= 80
+    assert "…" not in table.stdout
     card = json.loads(run("card", "show", model_folder, "--json", cwd=tmp_path).stdout)
     assert card == json.loads((model_folder / "card.json").read_text())
 

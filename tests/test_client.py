@@ -14,7 +14,7 @@ from osteolens import client as client_module
 from osteolens.batch.send import Transport
 from osteolens.client import AsyncClient, Client, read_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
-from osteolens.schema import ErrorAnswer, ErrorDetail, dump
+from osteolens.schema import ErrorAnswer, ErrorDetail, dump, parse_options
 
 GOOD = httpx.Response(200, content=json.dumps(ANSWER).encode())
 
@@ -226,7 +226,7 @@ def test_a_models_name_stays_one_part_of_the_address() -> None:
     assert paths == [b"/predictions/knee%3Fage%3D63%2F..%2Fx"]
 
 
-def test_options_travel_in_utf_8_and_never_as_a_second_header() -> None:
+def test_options_travel_percent_encoded_and_never_as_a_second_header() -> None:
     sent: list[bytes] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -234,6 +234,19 @@ def test_options_travel_in_utf_8_and_never_as_a_second_header() -> None:
         return GOOD
 
     client(handle).predict(b"film", options={"target": "künstlich"})
-    assert sent == ["künstlich".encode()]
+    assert sent == [b"k%C3%BCnstlich"]
     with pytest.raises(ClientError, match=r"option age is '63\\r\\nX: 1': one line"):
         client(handle).predict(b"film", options={"age": "63\r\nX: 1"})
+
+
+@pytest.mark.parametrize("label", ["Östeopenie", "normal/mild", "10%", "100%25", "osteoporosis", "骨粗鬆症"])
+def test_any_label_can_be_a_target(label: str) -> None:
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return GOOD
+
+    client(handle, key="secret").predict(b"film", options={"target": label})
+    value = dict(seen[0].headers.raw)[b"X-OsteoLens-Target"].decode("ascii")
+    assert parse_options({"target": value}, (label, "other")).target == label

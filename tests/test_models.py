@@ -1,6 +1,7 @@
 import copy
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from conftest import make_model_folder
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from osteolens import models
 from osteolens.errors import CardError, DataError
+from osteolens.models import efficientnet
 from osteolens.models.efficientnet import PACKAGED
 
 
@@ -98,3 +100,21 @@ def test_the_grey_channel_is_folded_only_where_the_padding_stays_the_same(
     assert folded.backbone.conv_stem.weight.shape[1] == channels
     with torch.no_grad():
         torch.testing.assert_close(folded.features(films), model.features(films), atol=1e-4, rtol=1e-4)
+
+
+def test_weights_that_cannot_be_fetched_are_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def unreachable(address: str, **_: float) -> None:
+        calls.append(address)
+        raise httpx.ConnectError("no such host")
+
+    monkeypatch.setattr(efficientnet.httpx, "head", unreachable)
+    monkeypatch.setattr(efficientnet, "try_to_load_from_cache", lambda *_: None)
+    with pytest.raises(
+        DataError, match=r"weights of efficientnet_b0 cannot be fetched .*no such host; set pretrained = false"
+    ):
+        models.build("efficientnet_b0", 3, has_t_score=False, pretrained=True)
+    assert len(calls) == 1
+    with pytest.raises(DataError, match="timm has no ImageNet weights for efficientnet_b8; set pretrained = false"):
+        models.build("efficientnet_b8", 3, has_t_score=False, pretrained=True)

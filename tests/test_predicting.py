@@ -1,10 +1,13 @@
 """The table that `osteolens predict` prints."""
 
+import base64
 import json
 import os
 from pathlib import Path
 
 import pytest
+from conftest import encoded, knee_like
+from PIL import Image
 from test_schema import ANSWER
 
 from osteolens.errors import EmptyInput
@@ -129,3 +132,16 @@ def test_names_are_never_shortened_for_a_pipe(
     wrapped = capsys.readouterr().out
     assert "…" not in wrapped
     assert wrapped.count("x") >= 200
+
+
+def test_maps_of_any_label_are_written_under_names_of_their_own(tmp_path: Path) -> None:
+    film = tmp_path / "0.png"
+    Image.fromarray(knee_like()).save(film)
+    maps = [
+        {"method": "gradcam", "target": label, "map_png": base64.b64encode(encoded(knee_like())).decode(), "peak": 1.0}
+        for label in ("normal/mild", "normal mild", "Östeopenie", "../a")
+    ]
+    answer = Answer.model_validate(ANSWER | {"explanations": maps})
+    predict([film], lambda *_: answer, {}, tmp_path / "out", opacity=0.5, json_output=True)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["0...%2Fa.png", "0.json", "0.normal mild.png", "0.normal%2Fmild.png", "0.Östeopenie.png"]

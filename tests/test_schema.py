@@ -88,3 +88,29 @@ def test_a_wrong_option_is_named_with_a_valid_value(values: dict[str, str], mess
     with pytest.raises(InvalidOption, match=message) as caught:
         parse_options(values, LABELS)
     assert hint in caught.value.hint
+
+
+FREE = ("Östeopenie", "normal/mild", "KL2", "10%")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Östeopenie", "Östeopenie"),
+        ("O\u0308STEOPENIE", "Östeopenie"),  # the letter and its dots apart, as macOS writes them
+        ("%C3%96steopenie", "Östeopenie"),
+        ("Ã\x96steopenie", "Östeopenie"),
+        ("normal/mild", "normal/mild"),
+        (" kl2 ", "KL2"),
+        ("10%", "10%"),
+        ("10%25", "10%"),
+        ("ALL", "all"),
+    ],
+)
+def test_a_target_is_any_label_of_the_model(text, label):
+    assert parse_options({"target": text}, FREE).target == label
+
+
+def test_labels_that_differ_in_case_alone_are_told_apart():
+    assert parse_options({"target": "a"}, ("A", "a")).target == "a"
+    assert parse_options({"target": "A"}, ("A", "a")).target == "A"

@@ -26,7 +26,9 @@ def main(
             "weight_kg, height_m, source and format_family; or a folder that holds one folder of films per class."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The run's folder. A run that was stopped there goes on.")],
+    out: Annotated[
+        Path, typer.Option(help="The run's folder. A run that was stopped there goes on; others are refused.")
+    ],
     name: Annotated[
         str | None, typer.Option(help="The name under which the model will be served; default: that of --out.")
     ] = None,
@@ -38,6 +40,7 @@ def main(
     by_source: Annotated[
         bool, typer.Option("--by-source", help="One fold per `source`: each place is tested by models new to it.")
     ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Delete the run in --out, and train again.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Folds trained at a time; they share the cores.")] = CORES,
     engine: Annotated[
         Literal["processes", "ray"],
@@ -61,7 +64,7 @@ def main(
     run(
         load_configuration(config), data, out, name=name or out.name, folds=folds, repeats=repeats, table=fold_table,
         by_source=by_source, jobs=jobs, ensemble=ensemble, console=Console(),
-        executor=_ray_executor() if engine == "ray" else None,
+        executor=_ray_executor() if engine == "ray" else None, restart=restart,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def main(
     name: Annotated[
         str | None, typer.Option(help="The name under which the model will be served; default: that of --out.")
     ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Start anew where --out already holds a run.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Delete the run in --out, and train again.")] = False,
     trial: Annotated[
         bool,
         typer.Option(

@@ -30,12 +30,13 @@ def main(
     architecture: Annotated[
         list[str], typer.Option(help="What to measure; give it again for another one.")
     ] = ARCHITECTURES,
+    restart: Annotated[bool, typer.Option("--restart", help="Delete the run in --out, and train again.")] = False,
 ) -> None:
     """Measure as a student poster did, and beside it as one should: the same pictures split by group.
 
     Leaves in --out: poster.json, poster.html and folds/.
     """
-    reproduce(load_configuration(config), architecture, data, out, Console())
+    reproduce(load_configuration(config), architecture, data, out, Console(), restart=restart)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from osteolens import __version__
 from osteolens.batching import batch
@@ -204,14 +204,20 @@ def card_show(
     console = Console()
     console.print(_facts(card))
     for evaluation in card.evaluations:
-        table = Table("metric", "value", "95 % interval", title=evaluation.subject, caption=evaluation.protocol)
+        table = Table(
+            Column("metric", overflow="fold"),
+            "value",
+            "95 % interval",
+            title=evaluation.subject,
+            caption=evaluation.protocol,
+        )
         for metric in evaluation.metrics:
             table.add_row(metric.name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")
         console.print(table)
 
 
 def _facts(card: Card) -> Table:
-    table = Table(show_header=False, title=f"{card.name} {card.version}")
+    table = Table(Column(), Column(overflow="fold"), show_header=False, title=f"{card.name} {card.version}")
     table.add_row("architecture", card.architecture)
     table.add_row("labels", ", ".join(card.labels))
     table.add_row("input", f"{card.preprocess.height} x {card.preprocess.width} pixels")

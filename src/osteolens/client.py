@@ -260,14 +260,14 @@ def _proxies_make_sense() -> Iterator[None]:
 
 
 def _header_value(option: str, value: str) -> bytes:
-    """An option's text as the bytes of a header.
+    """An option's text as a header can hold it: `Östeopenie` is sent as `%C3%96steopenie`, which the server reads back.
 
     Raises:
         ClientError: It has a line break or the like.
     """
     if not value.isprintable():
         raise ClientError(f"option {option} is {value!r}: one line of letters, digits and signs, such as 63 or female")
-    return value.encode()
+    return (value if value.isascii() and "%" not in value else quote(value, safe=" ")).encode()
 
 
 def server_address(url: str | None = None) -> str:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.progress import track
@@ -94,7 +96,12 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
         for explanation in answer.explanations:
             title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)
             drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
-            drawn.save(out / f"{name}.{explanation.target}.png")
+            drawn.save(out / f"{name}.{_file_part(explanation.target)}.png")
+
+
+def _file_part(label: str) -> str:
+    """A label as part of a file's name: what some file system does not take, such as `/`, is percent-encoded."""
+    return re.sub(r"[^\w .+-]", lambda match: quote(match[0], safe=""), label)
 
 
 def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:

@@ -1,7 +1,10 @@
 """The HTTP contract, schema version 1: request options and answers."""
 
+import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -33,7 +36,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     explain: Annotated[Method, BeforeValidator(_lower)] = "gradcam"
-    target: Annotated[str, BeforeValidator(_lower)] | None = Field(
+    target: str | None = Field(
         None, description="a label, or `all` for a map of every class; default: the predicted label"
     )
     age: float | None = Field(None, ge=0, le=120, description="years")
@@ -74,12 +77,31 @@ def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options
         raise InvalidOption(
             f"option {name} is {values[name][:80]!r}: {first['msg']}", f"for example {name}={_EXAMPLES[name]}"
         ) from None
-    if options.target not in (None, ALL_TARGETS, *labels):
+    if options.target is None:
+        return options
+    target = _target(options.target, (*labels, ALL_TARGETS))
+    if target is None:
         raise InvalidOption(
-            f"option target is {str(options.target)[:80]!r}, which is not a label of this model",
+            f"option target is {options.target[:80]!r}, which is not a label of this model",
             f"one of {', '.join((*labels, ALL_TARGETS))}",
         )
-    return options
+    return options.model_copy(update={"target": target})
+
+
+def _target(text: str, targets: tuple[str, ...]) -> str | None:
+    """The target that a text names, whatever its case.
+
+    Headers hold ASCII alone, so it may come percent-encoded; what was sent as UTF-8 comes as Latin-1.
+    """
+    names = {_plain(target): target for target in targets} | {target: target for target in targets}
+    spellings = [text, _plain(text), _plain(unquote(text))]
+    with suppress(UnicodeError):
+        spellings.append(_plain(text.encode("latin-1").decode("utf-8")))
+    return next((names[spelling] for spelling in spellings if spelling in names), None)
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip().casefold()
 
 
 class _Message(BaseModel):

@@ -10,7 +10,7 @@ from osteolens.training.engine import train_one_epoch
 
 from .helpers import tiny_batches, tiny_learner
 
-IDENTITY = {"data": "abc", "configuration": {"run": {"seed": 0}}}
+IDENTITY = {"version": 1, "films": {"labels": "abc"}, "configuration": {"run": {"seed": 0}}}
 
 
 def row(loss: float) -> dict[str, float]:
@@ -85,10 +85,10 @@ def test_a_kill_while_writing_leaves_the_checkpoint_before(tmp_path, monkeypatch
 def test_another_configuration_or_other_data_are_refused_by_name(tmp_path):
     path = tmp_path / "c.safetensors"
     checkpoint.save(path, IDENTITY, *reversed(trained(1)))
-    with pytest.raises(DataError, match=r"configuration\.run\.seed was 0 and is 1; use another --out, or --restart"):
-        checkpoint.load(path, {"data": "abc", "configuration": {"run": {"seed": 1}}}, tiny_learner())
-    with pytest.raises(DataError, match="data was 'abc' and is 'def'"):
-        checkpoint.load(path, IDENTITY | {"data": "def"}, tiny_learner())
+    with pytest.raises(DataError, match=r"run\.seed was 0 and is 1; use another --out, or --restart"):
+        checkpoint.load(path, IDENTITY | {"configuration": {"run": {"seed": 1}}}, tiny_learner())
+    with pytest.raises(DataError, match="labels was 'abc' and is 'def'"):
+        checkpoint.load(path, IDENTITY | {"films": {"labels": "def"}}, tiny_learner())
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\x02\0\0\0\0\0\0\0{}"])

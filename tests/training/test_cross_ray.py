@@ -7,7 +7,8 @@ from osteolens.errors import DataError
 from osteolens.scaling.folds import RayExecutor
 from osteolens.scaling.session import ray_session
 from osteolens.training.config import load_configuration
-from osteolens.training.cross_validation import cross_validate, plan
+from osteolens.training.cross_validation import cross_validate
+from osteolens.training.plan import plan
 
 from .helpers import TINY
 

@@ -14,7 +14,7 @@ from osteolens.training.cross_run import run
 from osteolens.training.evaluate import evaluate
 from osteolens.training.table import read_predictions
 
-from .helpers import TINY
+from .helpers import TINY, write_rows
 
 
 def start(settings_file, table, out, quiet, name="squares", **flags):
@@ -55,3 +55,50 @@ def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, ta
 def test_a_name_that_cannot_be_served_is_refused_before_anything_is_read(settings_file, tmp_path, quiet):
     with pytest.raises(DataError, match="not a lower-case word"):
         start(settings_file, tmp_path / "missing.csv", tmp_path / "out", quiet, name="My Knee")
+
+
+def rewritten(table, count, **columns):
+    """The first films of the table with other cells: a function of the row's number for each column."""
+    with table.open() as stream:
+        rows = list(csv.DictReader(stream))[:count]
+    return write_rows(
+        table, [row | {name: value(index) for name, value in columns.items()} for index, row in enumerate(rows)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "flags", "message"),
+    [
+        (6, {}, {"folds": 2}, "6 groups are too few to evaluate, expected at least 10"),
+        (
+            30,
+            {"group": lambda index: f"g{index // 2}", "source": lambda index: "north" if index < 15 else "south"},
+            {"by_source": True},
+            "group 'g7' is in the sources 'north' and 'south'",
+        ),
+        (
+            30,
+            {"source": lambda index: "north" if index % 3 == 2 or index < 6 else "south"},
+            {"by_source": True},
+            "no film outside fold 0 is left to train the label 'osteoporosis' on",
+        ),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_before_training(
+    settings_file, table, tmp_path, quiet, count, columns, flags, message
+):
+    rewritten(table, count, **columns)
+    with pytest.raises(DataError, match=message):
+        start(settings_file, table, tmp_path / "out", quiet, **flags)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_cannot_be_built_is_refused_before_a_film_is_read(
+    settings_file, table, tmp_path, quiet, monkeypatch
+):
+    monkeypatch.setattr("osteolens.training.cross_validation.load_pictures", lambda *_: pytest.fail("films were read"))
+    settings_file.write_text(TINY.format(epochs=1) + '[model]\narchitecture = "yolov5s"\n')
+    config = load_configuration(settings_file)
+    flags = {"folds": 3, "repeats": 1, "table": None, "by_source": False, "jobs": 1, "ensemble": False}
+    with pytest.raises(DataError, match="there are no weights to start yolov5s from"):
+        run(config, table, tmp_path / "out", name="squares", console=quiet, **flags)

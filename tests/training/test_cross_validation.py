@@ -9,8 +9,9 @@ import pytest
 from osteolens.errors import DataError
 from osteolens.labels import LABELS
 from osteolens.training.config import load_configuration
-from osteolens.training.cross_validation import cross_validate, plan
+from osteolens.training.cross_validation import cross_validate
 from osteolens.training.member import ANSWERS_FILE
+from osteolens.training.plan import plan
 from osteolens.training.table import read_predictions
 
 from .helpers import TINY, save_film, write_rows
@@ -113,7 +114,8 @@ def test_every_film_is_answered_by_a_model_that_never_saw_it_and_nothing_is_done
 def test_a_fold_that_fails_is_named_and_finished_ones_are_kept(settings_file, table, tmp_path, quiet):
     config, out = settings(settings_file), tmp_path / "out"
     dealt = deal(config, table)
-    (out / "r0f1").mkdir(parents=True)
+    cross_validate(config, dealt, out, jobs=2, console=quiet)
+    (out / "r0f1" / ANSWERS_FILE).unlink()
     (out / "r0f1" / "checkpoint.safetensors").write_bytes(b"torn")
     with pytest.raises(DataError, match=r"r0f1.*cannot be read"):
         cross_validate(config, dealt, out, jobs=1, console=quiet)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from osteolens.errors import DataError
-from osteolens.training.folds import PARTS, assign_folds, split
+from osteolens.training.folds import PARTS, assign_folds, mark_validation, split
 
 LABELS = ["normal", "osteopenia", "osteopenia", "osteoporosis"] * 40
 GROUPS = [f"g{index // 2}" for index in range(160)]
@@ -59,3 +59,18 @@ def test_a_group_that_is_held_out_in_part_is_refused():
 
 def test_no_validation_part_where_none_is_wanted():
     assert set(parts_of(validation=0)) == {"train", "test"}
+
+
+def test_a_validation_part_counts_what_it_needs():
+    labels, groups = ["a", "b"] * 9, [f"g{index}" for index in range(18)]
+    parts = np.full(18, "train", dtype="U10")
+    with pytest.raises(DataError, match=r"'a' occurs in 9 groups, too few to take 3 of every 10 as validation groups"):
+        mark_validation(parts, labels, groups, 0.3, 0)
+    with pytest.raises(DataError, match=r"data\.validation leaves no group to train on"):
+        mark_validation(parts, labels, groups, 1.3, 0)
+    assert (parts == "train").all()
+
+
+def test_a_small_share_is_a_tenth():
+    parts = parts_of(validation=0.02)
+    assert (parts == "validation").sum() == 12  # of 120 films that are not test films

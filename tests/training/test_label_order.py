@@ -9,9 +9,9 @@ from osteolens.errors import DataError
 from osteolens.labels import have_order, in_order
 from osteolens.training.calibrate import Rows, fit_operating_points
 from osteolens.training.config import load_configuration
-from osteolens.training.cross_validation import plan
 from osteolens.training.data import label_order, read_films
 from osteolens.training.evaluate import check
+from osteolens.training.plan import plan
 from osteolens.training.run import fit
 from osteolens.training.table import Predictions, read_predictions
 

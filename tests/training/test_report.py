@@ -1,15 +1,19 @@
 """The figures of a single split."""
 
+import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from osteolens import models
+from osteolens.card import Evaluation, Metric
 from osteolens.labels import LABELS
 from osteolens.training.cohort import Cohort
-from osteolens.training.report import write_report
+from osteolens.training.report import show, write_report
 from osteolens.training.table import read_predictions
 
 from .helpers import AGE, T_SCORE, configuration, film
@@ -64,3 +68,23 @@ def test_the_model_is_scored_beside_every_baseline_that_has_its_facts(part, fitt
     assert [film.file for film in stored.films] == [film.file for film in cohort.among(part).films]
     right = stored.logits[0].argmax(axis=1) == stored.truth
     assert figures["knee (image alone)"]["accuracy"] == pytest.approx(right.mean())
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_printed_figures_keep_every_name_and_fit_the_console(width):
+    names = ("quadratic-weighted kappa", "sensitivity severe osteoporosis", "T-score lower limit of agreement")
+    metrics = [Metric(name=name, value=-0.5, low=-0.75, high=-0.25) for name in names]
+    subjects = ("squares (image alone)", *(f"baseline: {kind}" for kind in ("majority class", "file format", "age")))
+    evaluations = [
+        Evaluation(subject=subject, protocol="p", films=6, groups=6, metrics=metrics) for subject in subjects
+    ]
+    console = Console(file=io.StringIO(), width=width)
+    show(SimpleNamespace(evaluations=evaluations), "scored on held-out groups", console)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert text.count("-0.500 [-0.750, -0.250]") == 12
+    words = " ".join(text.replace("┃", " ").replace("│", " ").split())
+    for name in (*names, *subjects):
+        assert all(word in words for word in name.split())
+    assert text.count("┏") == (2 if width == 80 else 1)

@@ -105,13 +105,29 @@ def test_a_run_with_other_settings_or_films_is_refused_unless_restarted(settings
     out = tmp_path / "out"
     settings_file.write_text(TINY.format(epochs=1))
     run(settings_file, table, out, quiet)
-    settings_file.write_text(TINY.format(epochs=2))
-    with pytest.raises(DataError, match=r"optimisation\.epochs was 1 and is 2"):
+    settings_file.write_text(TINY.format(epochs=2).replace("2e-3", "1e-3"))
+    with pytest.raises(DataError, match=r"optimisation\.learning_rate was 0\.002 and is 0\.001"):
         run(settings_file, table, out, quiet)
     run(settings_file, table, out, quiet, restart=True)
     assert len(rows(out / "log.csv")) == 2
     save_film(tmp_path / "0.png", 90, seed=7)
-    with pytest.raises(DataError, match="data was"):
+    with pytest.raises(DataError, match="pictures differ; use another --out"):
+        run(settings_file, table, out, quiet)
+
+
+@pytest.mark.slow
+def test_more_epochs_go_on_where_the_run_stopped(settings_file, table, tmp_path, quiet):
+    out = tmp_path / "out"
+    settings_file.write_text(TINY.format(epochs=1))
+    run(settings_file, table, out, quiet)
+    [first] = rows(out / "log.csv")
+    settings_file.write_text(TINY.format(epochs=2).replace("Squares", "Other name") + "[run]\nworkers = 1\n")
+    card = run(settings_file, table, out, quiet)
+    assert rows(out / "log.csv")[0] == first
+    assert len(rows(out / "log.csv")) == 2
+    assert card.data.name == "Other name"
+    settings_file.write_text(TINY.format(epochs=1))
+    with pytest.raises(DataError, match=r"optimisation\.epochs was 2 and is 1"):
         run(settings_file, table, out, quiet)
 
 
@@ -145,6 +161,13 @@ def test_a_killed_run_goes_on_exactly(settings_file, table, tmp_path):
 def test_a_name_that_cannot_be_served(settings_file, table, tmp_path, quiet):
     with pytest.raises(DataError, match="'My Model' is not a lower-case word"):
         run(settings_file, table, tmp_path / "out", quiet, name="My Model")
+
+
+def test_a_trial_needs_validation_films(settings_file, table, tmp_path, quiet):
+    settings_file.write_text(TINY.format(epochs=1).replace("validation = 0.2", "validation = 0.0"))
+    with pytest.raises(DataError, match=r"a trial scores the validation films, and data\.validation = 0 leaves none"):
+        run(settings_file, table, tmp_path / "out", quiet, trial=True)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

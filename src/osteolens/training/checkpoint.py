@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from osteolens.errors import DataError
 from osteolens.training.engine import Learner
+from osteolens.training.identity import compare
 
 Row = dict[str, float]
 """One epoch's figures; `validation loss` is there if there are validation films."""
@@ -62,7 +63,7 @@ def save(path: Path, identity: Mapping[str, Any], progress: Progress, learner: L
 
     Args:
         path: The file.
-        identity: What the run is about (configuration, data), as JSON values: `load` compares it.
+        identity: What decides the training, see `osteolens.training.identity`: `load` compares it.
         progress: How far it has come.
         learner: Model and optimiser as they are after the last epoch.
     """
@@ -89,8 +90,10 @@ def load(path: Path, identity: Mapping[str, Any], learner: Learner) -> Progress:
             facts = json.loads(stored.metadata()["facts"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise DataError(f"the checkpoint {path} cannot be read ({error}); --restart starts anew") from error
-    _compare(path, facts["identity"], identity)
+        raise DataError(
+            f"the checkpoint {path} cannot be read ({error}); delete it to train this model again, or --restart the run"
+        ) from error
+    compare(path.parent, facts["identity"], identity)
     learner.model.load_state_dict(_below(tensors, "model/"))
     _restore_optimiser(learner.optimiser, _below(tensors, "optimiser/"))
     learner.scaler.load_state_dict(facts["scaler"])
@@ -112,23 +115,3 @@ def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> N
             value = torch.empty_like(like).copy_(value)
         state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _compare(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to mix two runs."""
-    old, new = _flat(before), _flat(now)
-    different = [key for key in old | new if old.get(key) != new.get(key)]
-    changed = [f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in different]
-    if changed:
-        raise DataError(
-            f"{path.parent} holds a run that was started differently: {'; '.join(changed)}; "
-            "use another --out, or --restart to start anew"
-        )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

@@ -1,8 +1,7 @@
 """Films with their pictures and parts, and the batches of an epoch."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ class Cohort:
     Attributes:
         films: N of them.
         labels: The K classes in order.
-        pictures: uint8 [N, 1, H, W], prepared.
+        pictures: uint8 [N, 1, H, W], prepared; [N, 1, 0, 0] before they are read.
         parts: [N], see `osteolens.training.folds.split`.
     """
 
@@ -55,19 +54,20 @@ class Cohort:
         """Each film's group, [N]."""
         return [film.group for film in self.films]
 
-    def fingerprint(self) -> str:
-        """SHA-256 over all rows and prepared pictures: the same for the same data, wherever it lies."""
-        digest = hashlib.sha256(self.pictures.data)
-        for film in self.films:
-            digest.update(repr((film.file, film.group, film.label, film.t_score, film.age, film.sex)).encode())
-        return digest.hexdigest()
+    def read(self, config: Configuration, console: Console) -> "Cohort":
+        """The same with the pictures.
+
+        Raises:
+            DataError: Names every picture that cannot be read.
+        """
+        return replace(self, pictures=load_pictures(self.films, config.preprocess, console))
 
 
-def gather(config: Configuration, source: Path, console: Console) -> Cohort:
-    """Read the films of a data set and share them out.
+def share_out(config: Configuration, source: Path) -> Cohort:
+    """The films of a data set with their parts, before any picture is read.
 
     Raises:
-        DataError: Rows, pictures or labels are wrong, or there are too few groups to split.
+        DataError: Rows or labels are wrong, or there are too few groups to split.
     """
     films = read_films(source, config.data.skip, config.data.held_out, config.data.labels)
     labels = label_order(films, config.data.labels)
@@ -79,7 +79,7 @@ def gather(config: Configuration, source: Path, console: Console) -> Cohort:
         seed=config.data.split_seed,
         held_out=[film.held_out for film in films],
     )
-    return Cohort(films, labels, load_pictures(films, config.preprocess, console), parts)
+    return Cohort(films, labels, np.empty((len(films), 1, 0, 0), np.uint8), parts)
 
 
 class VariedFilms(Dataset[Batch]):

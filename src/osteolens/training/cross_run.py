@@ -4,23 +4,29 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from osteolens import models
 from osteolens.card import Card, TrainingData, load_card
 from osteolens.errors import DataError
 from osteolens.training.config import Configuration
-from osteolens.training.cross_validation import Plan, all_films, cross_validate, plan, write_facts
+from osteolens.training.cross_validation import all_films, cross_validate, write_facts
 from osteolens.training.evaluate import apply_to_card, evaluate
+from osteolens.training.evaluate import check as check_table
 from osteolens.training.evidence import Evidence
-from osteolens.training.member import train_on_all
+from osteolens.training.member import Member, train_on_all
+from osteolens.training.optimise import choose_precision
+from osteolens.training.plan import Plan, plan
 from osteolens.training.report import MODEL_FOLDER, show
-from osteolens.training.table import PREDICTIONS_FILE, read_predictions
+from osteolens.training.setup import build_model
+from osteolens.training.table import PREDICTIONS_FILE, Predictions, read_predictions
 
 FACTS_FILE, METRICS_FILE = "run.json", "metrics.json"
 VERSIONS = ("osteolens", "torch", "torchvision", "timm", "scikit-learn", "numpy")
@@ -40,10 +46,11 @@ def run(
     ensemble: bool,
     console: Console,
     executor: Executor | None = None,
+    restart: bool = False,
 ) -> Card:
     """Cross-validate, evaluate, and make the model that is shipped; see `train/cross_validate.py`.
 
-    `executor` trains the folds; default: processes of this machine.
+    `executor` trains the folds; default: processes of this machine. `restart` deletes the run that `out` holds.
 
     Raises:
         DataError: Configuration, data set or fold table are wrong, or `out` holds a different run.
@@ -51,8 +58,10 @@ def run(
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
+    kind = "source" if by_source else "a table" if table else "group, stratified by label"
     dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source)
-    cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor)
+    _refuse_late_failures(config, dealt)
+    cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor, restart=restart)
     predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated
     with console.status("computing figures"):
         evidence = evaluate(predictions)
@@ -63,7 +72,7 @@ def run(
     else:
         trained = train_on_all(config, all_films(config, dealt, console), out, name, console)
         shutil.copytree(trained, out / MODEL_FOLDER, dirs_exist_ok=True)
-    card = finish_card(out / MODEL_FOLDER, evidence, _data(config, dealt))
+    card = finish_card(out / MODEL_FOLDER, evidence, _data(config, dealt, kind))
     write_facts(
         out / FACTS_FILE,
         name=name,
@@ -75,7 +84,7 @@ def run(
         folds=len(np.unique(dealt.fold[0])),
         repeats=len(dealt.fold),
         ensemble=ensemble,
-        seconds=_training_seconds(out),
+        seconds=_training_seconds(dealt.members(out)),
         versions={package: version(package) for package in VERSIONS},
     )
     show(card, "every film answered by the model that never saw it", console)
@@ -89,19 +98,32 @@ def finish_card(folder: Path, evidence: Evidence, data: TrainingData) -> Card:
     return card
 
 
-def _training_seconds(out: Path) -> int:
+def _refuse_late_failures(config: Configuration, dealt: Plan) -> None:
+    """What would end the run only after all folds were trained, or in each of their processes.
+
+    Raises:
+        DataError: The films cannot be evaluated on these folds, or the model cannot be built.
+    """
+    repeats, count = dealt.fold.shape
+    unanswered = np.zeros((repeats, count, len(dealt.labels))), np.full((repeats, count), np.nan)
+    check_table(Predictions(dealt.labels, dealt.films, dealt.fold, *unanswered))
+    choose_precision(config.run.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    build_model(config, dealt.films, len(dealt.labels))
+
+
+def _training_seconds(members: Sequence[Member]) -> int:
     """What all epochs of all folds took, however often the run was stopped between them."""
-    logs = [list(csv.DictReader(path.open())) for path in sorted(out.glob("r*f*/log.csv"))]
+    logs = [list(csv.DictReader((member.folder / "log.csv").open())) for member in members]
     return round(sum(float(row["seconds"]) for log in logs for row in log))
 
 
-def _data(config: Configuration, dealt: Plan) -> TrainingData:
+def _data(config: Configuration, dealt: Plan, kind: str) -> TrainingData:
     repeats, folds = len(dealt.fold), len(np.unique(dealt.fold[0]))
     return TrainingData(
         name=config.dataset.name,
         source=config.dataset.source,
         licence=config.dataset.licence,
-        split=f"{folds} folds by group, stratified by label, {repeats} times; every film answered out of fold",
+        split=f"{folds} folds by {kind}, {repeats} times; every film answered out of fold",
         films={"cross-validated": len(dealt.films)},
         groups={"cross-validated": len({film.group for film in dealt.films})},
     )

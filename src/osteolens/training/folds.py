@@ -1,5 +1,6 @@
 """Splits that never put a group on two sides."""
 
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal, get_args
@@ -20,10 +21,9 @@ def assign_folds(labels: Sequence[str], groups: Sequence[str], folds: int, seed:
     Raises:
         DataError: A label occurs in fewer groups than there are folds.
     """
-    for label in sorted(set(labels)):
-        count = len({group for group, other in zip(groups, labels, strict=True) if other == label})
-        if count < folds:
-            raise DataError(f"label {label!r} occurs in {count} groups, too few for {folds} folds")
+    label, count = _rarest(labels, groups)
+    if count < folds:
+        raise DataError(f"label {label!r} occurs in {count} groups, too few for {folds} folds")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     number = np.empty(len(labels), np.int64)
     for fold, (_, members) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
@@ -60,7 +60,7 @@ def split(
         _refuse_shared(groups, parts)
         test = len({group for group, out in zip(groups, held_out, strict=True) if out}) / len(set(groups))
     else:
-        parts[_share(labels, groups, test, seed)] = "test"
+        parts[_share(labels, groups, test, seed, "test")] = "test"
     if validation:
         mark_validation(parts, labels, groups, validation / (1 - test), seed)
     for part in PARTS if validation else ("train", "test"):
@@ -73,9 +73,13 @@ def split(
 def mark_validation(
     parts: NDArray[np.str_], labels: Sequence[str], groups: Sequence[str], share: float, seed: int
 ) -> None:
-    """Turn about this share of the groups that are not test into `validation`, in place."""
+    """Turn about this share of the groups that are not test into `validation`, in place.
+
+    Raises:
+        DataError: They are too few for that.
+    """
     rest = np.flatnonzero(parts != "test")
-    chosen = _share(np.asarray(labels)[rest].tolist(), np.asarray(groups)[rest].tolist(), share, seed)
+    chosen = _share(np.asarray(labels)[rest].tolist(), np.asarray(groups)[rest].tolist(), share, seed, "validation")
     parts[rest[chosen]] = "validation"
 
 
@@ -89,7 +93,21 @@ def _refuse_shared(groups: Sequence[str], parts: NDArray[np.str_]) -> None:
         )
 
 
-def _share(labels: Sequence[str], groups: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
-    """Mark about this share of the groups: so many whole folds."""
-    fraction = Fraction(share).limit_denominator(10)
+def _share(labels: Sequence[str], groups: Sequence[str], share: float, seed: int, part: Part) -> NDArray[np.bool_]:
+    """Mark about this share of the groups: so many whole folds, and a tenth at least."""
+    fraction = max(Fraction(share).limit_denominator(10), Fraction(1, 10))
+    if fraction >= 1:
+        raise DataError(f"data.{part} leaves no group to train on: take a smaller share, or fewer test films")
+    label, count = _rarest(labels, groups)
+    if count < fraction.denominator:
+        raise DataError(
+            f"label {label!r} occurs in {count} groups, too few to take {fraction.numerator} of every "
+            f"{fraction.denominator} as {part} groups: add groups, or change data.{part}"
+        )
     return np.asarray(assign_folds(labels, groups, fraction.denominator, seed) < fraction.numerator)
+
+
+def _rarest(labels: Sequence[str], groups: Sequence[str]) -> tuple[str, int]:
+    """The label that occurs in the fewest groups, and in how many."""
+    counts = Counter(label for label, _ in {*zip(labels, groups, strict=True)})
+    return min(sorted(counts.items()), key=lambda item: item[1])

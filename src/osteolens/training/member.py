@@ -1,7 +1,6 @@
 """One model of a cross-validation: trained in a process of its own, asked about the films that it never saw."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from osteolens.errors import DataError
+from osteolens.files import write_text
 from osteolens.training.augment import derived_seed
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
+from osteolens.training.identity import Identity, of_training, with_pictures
 from osteolens.training.optimise import choose_precision
 from osteolens.training.report import answers_of, save_model
 from osteolens.training.run import train
@@ -51,16 +52,16 @@ def train_member(config: Configuration, member: Member, cohort: Cohort, threads:
     """
     seed = derived_seed(config.run.seed, member.repeat, member.fold) % 2**31
     config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
-    identity = {"data": cohort.fingerprint(), "configuration": config.model_dump(mode="json")}
+    decided = _identity(config, cohort)
     path = member.folder / ANSWERS_FILE
-    if path.exists() and _read(path)["identity"] == identity:
+    if path.exists() and _read(path)["identity"] == decided:
         return
     torch.set_num_threads(threads)
     member.folder.mkdir(parents=True, exist_ok=True)
     with (member.folder / LOG_FILE).open("a", encoding="utf-8") as log:
         folder = _train(config, member.folder, cohort, "fold", Console(file=log, width=120))
     logits, t_scores = answers_of(folder, cohort.among("test"), config, _device())
-    _write(path, {"identity": identity, "logits": logits.tolist(), "t_scores": [_plain(x) for x in t_scores]})
+    _write(path, {"identity": decided, "logits": logits.tolist(), "t_scores": [_plain(x) for x in t_scores]})
 
 
 def train_on_all(config: Configuration, cohort: Cohort, out: Path, name: str, console: Console) -> Path:
@@ -84,8 +85,12 @@ def train_on_all(config: Configuration, cohort: Cohort, out: Path, name: str, co
 def _train(config: Configuration, folder: Path, cohort: Cohort, name: str, console: Console) -> Path:
     make_deterministic(config.run.seed)
     learner = build_learner(config, cohort.among("train"), choose_precision(config.run.precision, _device()))
-    train(config, learner, cohort, folder, restart=False, console=console)
+    train(config, learner, cohort, folder, _identity(config, cohort), console)
     return save_model(folder, config, name, learner.model, cohort)
+
+
+def _identity(config: Configuration, cohort: Cohort) -> Identity:
+    return with_pictures(of_training("a fold", config, cohort.films, cohort.labels, cohort.parts), cohort.pictures)
 
 
 def _device() -> torch.device:
@@ -106,13 +111,12 @@ def _plain(value: float) -> float | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        stored = {name: stored[name] for name in ("identity", "logits", "t_scores")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); delete it to train this fold again") from error
     return stored
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
     """Whole or not at all: a file that is there belongs to a finished member."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(values), encoding="utf-8")
-    os.replace(draft, path)  # noqa: PTH105 - the name that says atomic
+    write_text(path, json.dumps(values))

@@ -5,7 +5,7 @@ computed from those files.
 """
 
 import json
-import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from osteolens import models
 from osteolens.errors import DataError, TrainingError
+from osteolens.files import write_text
 from osteolens.training.augment import derived_seed
 from osteolens.training.cohort import Cohort, epoch_batches
 from osteolens.training.config import Configuration
 from osteolens.training.engine import predict, train_one_epoch
+from osteolens.training.identity import Identity, claim, digest, of_training, with_pictures
 from osteolens.training.optimise import choose_precision
 from osteolens.training.poster_data import FOLDS, Protocol, build_protocols, read_pictures
 from osteolens.training.poster_results import Result, accuracies, describe, score, show, write_page
@@ -33,7 +35,13 @@ PAGE_FILE = "poster.html"
 
 
 def reproduce(
-    config: Configuration, architectures: Sequence[str], table: Path, out: Path, console: Console
+    config: Configuration,
+    architectures: Sequence[str],
+    table: Path,
+    out: Path,
+    console: Console,
+    *,
+    restart: bool = False,
 ) -> list[Result]:
     """Measure every architecture under every protocol, or go on where `out` stopped.
 
@@ -43,6 +51,7 @@ def reproduce(
         table: The published pictures, see `osteolens.training.poster_data.read_pictures`.
         out: The run's folder: gets `poster.json`, `poster.html` and one file per fold.
         console: Where progress and the table go.
+        restart: Train again even if `out` holds a run, which is deleted.
 
     Returns:
         One result per protocol and architecture.
@@ -52,10 +61,14 @@ def reproduce(
         TrainingError: The loss is not finite.
     """
     for name in architectures:
-        models.build(name, 2, has_t_score=False)  # an unknown name now, not after the first architecture
+        # An unknown name, or weights that cannot be had, now and not after the first architecture.
+        models.build(name, 2, has_t_score=False, pretrained=config.model.pretrained and not config.model.start)
     pictures = read_pictures(table)
     protocols = build_protocols(pictures, config.preprocess, config.data.split_seed, console)
-    (out / FOLD_FOLDER).mkdir(parents=True, exist_ok=True)
+    if restart and (out / FOLD_FOLDER).is_dir():
+        shutil.rmtree(out / FOLD_FOLDER)
+    claim(out, _identity(config, protocols), restart=restart, growing=())  # no fold can be trained on
+    (out / FOLD_FOLDER).mkdir(exist_ok=True)
     results = []
     for protocol in protocols:
         for name in architectures:
@@ -77,7 +90,7 @@ def run_protocol(
     Returns:
         Per fold, logits float64 [E, n, K] of its tested films after each epoch that was scored.
     """
-    identity = {"configuration": config.model_dump(mode="json"), "data": protocol.fingerprint()}
+    decided = _fold_identity(config, protocol)
     answers = []
     name = f"{protocol.name} {config.model.architecture}"
     with _bar(console) as bar:
@@ -92,8 +105,8 @@ def run_protocol(
                     bar.update(task, advance=1, loss=f"loss {loss:.3f}")
 
                 logits = run_fold(config, training, tested, every_epoch=protocol.best_epoch, on_step=on_step)
-                write_whole(path, {"identity": identity, "logits": np.round(logits, 4).tolist()})
-            answers.append(read_fold(path, identity))
+                write_whole(path, {"identity": decided, "logits": np.round(logits, 4).tolist()})
+            answers.append(read_fold(path, decided))
             reached = ", ".join(f"{value:.3f}" for value in accuracies(answers[-1], tested.truth))
             console.print(f"{name}, fold {fold + 1}: accuracy {reached}", soft_wrap=True)
     return answers
@@ -161,19 +174,30 @@ def read_fold(path: Path, identity: Mapping[str, Any]) -> NDArray[np.float64]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the fold {path} cannot be read ({error}); delete it to train it again") from error
     if made_with != identity:
-        raise DataError(f"{path} was made with other settings or other pictures; use another --out")
+        raise DataError(f"{path} was made with other settings or other pictures; use another --out, or --restart")
     return logits
+
+
+def _identity(config: Configuration, protocols: Sequence[Protocol]) -> Identity:
+    """What decides all folds of all architectures."""
+    settings = config.model_copy(update={"model": config.model.model_copy(update={"architecture": ""})})
+    shared = [_fold_identity(settings, protocol) for protocol in protocols]
+    rows = {
+        f"pictures, labels or folds of {protocol.name}": digest([each["films"], each["folds"]])
+        for protocol, each in zip(protocols, shared, strict=True)
+    }
+    return shared[0] | {"kind of run": "the poster's protocols", "films": rows, "folds": {}}
+
+
+def _fold_identity(config: Configuration, protocol: Protocol) -> Identity:
+    cohort = protocol.cohort
+    decided = of_training("a protocol of the poster", config, cohort.films, cohort.labels)
+    return with_pictures(decided, cohort.pictures) | {"folds": {"fold of each film": digest(protocol.fold.tolist())}}
 
 
 def write_whole(path: Path, document: Mapping[str, Any]) -> None:
     """Write JSON in place of the file before; a kill at any moment leaves one of the two whole."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=None if "logits" in document else 2, allow_nan=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)  # noqa: PTH105 - the name that says atomic
+    write_text(path, json.dumps(document, indent=None if "logits" in document else 2, allow_nan=False) + "\n")
 
 
 def _bar(console: Console) -> Progress:

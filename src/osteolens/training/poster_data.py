@@ -4,7 +4,6 @@ The same pictures split by group stand beside it, with the published labels and 
 """
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -84,10 +83,6 @@ class Protocol:
     cohort: Cohort
     fold: NDArray[np.int64]
     best_epoch: bool
-
-    def fingerprint(self) -> str:
-        """SHA-256 of films, pictures and folds, wherever the files lie."""
-        return hashlib.sha256(self.cohort.fingerprint().encode() + self.fold.tobytes()).hexdigest()
 
 
 def read_pictures(table: Path) -> list[Picture]:

@@ -159,7 +159,7 @@ def show(results: Sequence[Result], console: Console) -> None:
     shared = f"Input {first.height} x {first.width} pixels; {INTERVALS}"
     table = Table(caption="\n".join([*titles, shared]), caption_justify="left", box=None, padding=(0, 1, 0, 0))
     for column in ("protocol", "architecture"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for column in ("films", "accuracy", "balanced\naccuracy", "majority\nclass"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:

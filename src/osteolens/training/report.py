@@ -24,6 +24,8 @@ from osteolens.training.optimise import Precision
 from osteolens.training.table import PREDICTIONS_FILE, Predictions, softmax
 
 MODEL_FOLDER = "model"
+_NAME_WIDTH, _FIGURE_WIDTH = 28, 25
+"""Characters of the columns of the printed tables, borders counted: `-0.123 [-0.123, -0.123]` and its frame."""
 SPLIT = "by group, stratified by label, split seed {seed}; no group is in two parts"
 PROTOCOLS: dict[Part, str] = {
     "test": "scored on held-out groups, which chose nothing",
@@ -74,17 +76,25 @@ def write_report(
 
 
 def show(card: Card, protocol: str, console: Console) -> None:
-    """Print the card's figures side by side."""
-    first = card.evaluations[0]
-    table = Table(title=f"{first.films} films of {first.groups} groups", caption=f"{protocol}; {INTERVALS}")
-    table.add_column("figure", no_wrap=True)
-    for evaluation in card.evaluations:
-        table.add_column(evaluation.subject, justify="right")
-    cells = [{metric.name: metric for metric in evaluation.metrics} for evaluation in card.evaluations]
+    """Print the card's figures side by side, in as many tables as the console's width needs."""
+    first, together = card.evaluations[0], max(1, (console.width - _NAME_WIDTH) // _FIGURE_WIDTH)
+    console.print(f"{first.films} films of {first.groups} groups")
+    for start in range(0, len(card.evaluations), together):
+        console.print(_figures(card.evaluations[start : start + together]))
+    console.print(f"{protocol}; {INTERVALS}")
+
+
+def _figures(evaluations: Sequence[Evaluation]) -> Table:
+    """One column per evaluation; names are wrapped where there is no room, and never cut."""
+    table = Table()
+    table.add_column("figure", overflow="fold")
+    for evaluation in evaluations:
+        table.add_column(evaluation.subject, justify="right", overflow="fold", min_width=_FIGURE_WIDTH - 3)
+    cells = [{metric.name: metric for metric in evaluation.metrics} for evaluation in evaluations]
     for name in dict.fromkeys(name for column in cells for name in column):
-        found = [column.get(name) for column in cells]
-        table.add_row(name, *(f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" if m else "-" for m in found))
-    console.print(table)
+        metrics = [column.get(name) for column in cells]
+        table.add_row(name, *(f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" if m else "-" for m in metrics))
+    return table
 
 
 def _training_data(config: Configuration, cohort: Cohort) -> TrainingData:

@@ -13,13 +13,14 @@ from rich.progress import Progress as ProgressBar
 
 from osteolens.card import Card
 from osteolens.errors import DataError, TrainingError
-from osteolens.training import checkpoint, metrics
+from osteolens.training import checkpoint, identity, metrics
 from osteolens.training.augment import derived_seed
 from osteolens.training.checkpoint import Progress, Row
-from osteolens.training.cohort import Cohort, epoch_batches, gather
+from osteolens.training.cohort import Cohort, epoch_batches, share_out
 from osteolens.training.config import Configuration
 from osteolens.training.engine import Learner, predict, train_one_epoch
 from osteolens.training.folds import Part
+from osteolens.training.identity import Identity
 from osteolens.training.logs import RunLog, draw_curves
 from osteolens.training.optimise import choose_precision
 from osteolens.training.report import PROTOCOLS, show, write_report
@@ -39,7 +40,7 @@ def fit(
         source: A table or a folder, see `osteolens.training.data.read_films`.
         out: The run's folder.
         name: The model's name in its card.
-        restart: Start anew even if `out` holds a run.
+        restart: Train again even if `out` holds a run, which is deleted.
         trial: Score the validation films instead of the held-out ones, which stay unread by the model.
         console: Where progress goes.
 
@@ -52,27 +53,38 @@ def fit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     make_deterministic(config.run.seed)
     precision = choose_precision(config.run.precision, device)
-    cohort = gather(config, source, console)
-    learner = build_learner(config, cohort.among("train"), precision)
-    out.mkdir(parents=True, exist_ok=True)
-    train(config, learner, cohort, out, restart=restart, console=console)
     part: Part = "validation" if trial else "test"
+    cohort = share_out(config, source)
+    if not cohort.among(part).films:
+        raise DataError("a trial scores the validation films, and data.validation = 0 leaves none; use 0.15 or so")
+    learner = build_learner(config, cohort.among("train"), precision)
+    plan = identity.of_training("a single split", config, cohort.films, cohort.labels, cohort.parts)
+    if not restart:
+        identity.check(out, plan)  # at once: reading the pictures may take minutes
+    cohort = cohort.read(config, console)
+    decided = identity.with_pictures(plan, cohort.pictures)
+    identity.claim(out, decided, restart=restart)
+    train(config, learner, cohort, out, decided, console)
     card = write_report(out, config, name, learner.model, cohort, part, device)
     show(card, PROTOCOLS[part], console)
     return card
 
 
 def train(
-    config: Configuration, learner: Learner, cohort: Cohort, out: Path, *, restart: bool, console: Console
+    config: Configuration, learner: Learner, cohort: Cohort, out: Path, decided: Identity, console: Console
 ) -> None:
-    """Run the epochs that are left; afterwards the model holds the best weights."""
+    """Run the epochs that are left; afterwards the model holds the best weights.
+
+    Raises:
+        DataError: The checkpoint in `out` is damaged, or of a training that something else than `decided` decided.
+        TrainingError: The loss is not finite.
+    """
     settings = config.optimisation
     training, validation = cohort.among("train"), cohort.among("validation")
     path = out / CHECKPOINT_FILE
-    identity = {"data": cohort.fingerprint(), "configuration": config.model_dump(mode="json")}
     progress = Progress()
-    if path.exists() and not restart:
-        progress = checkpoint.load(path, identity, learner)
+    if path.exists():
+        progress = checkpoint.load(path, decided, learner)
         console.print(f"going on after epoch {len(progress.history)} of {settings.epochs} in {out}")
     log = RunLog(out, progress.history)
     steps, done = learner.schedule.steps_per_epoch, len(progress.history)
@@ -85,7 +97,7 @@ def train(
         while not progress.finished(settings.epochs, settings.patience):
             row = run_epoch(config, learner, training, validation, len(progress.history), on_step)
             progress.add(row, learner.model)
-            checkpoint.save(path, identity, progress, learner)
+            checkpoint.save(path, decided, progress, learner)
             log.add(progress.history)
             console.print(_line(progress, settings.epochs), soft_wrap=True)
     log.close()

@@ -1,0 +1,205 @@
+"""What decides a run's predictions, written into its folder, so that a folder used again never mixes two runs.
+
+What decides nothing is left out: the data set's name, where films and folder lie, how many processes work. Ages, sexes
+and the like are left out too: nothing that is kept comes from them, as what is fitted on them is fitted again.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteolens.card import WEIGHTS_FILE, file_sha256
+from osteolens.errors import DataError
+from osteolens.files import write_text
+from osteolens.training.config import Configuration
+from osteolens.training.data import Film
+from osteolens.training.map_findings import MAPS_FILE
+
+Identity = dict[str, Any]
+"""JSON values by name; lists and tuples are lists."""
+
+IDENTITY_FILE = "identity.json"
+VERSION = 1
+GROWING = ("configuration.optimisation.epochs", "configuration.optimisation.patience")
+"""Settings that may be raised: the run goes on from where it stopped."""
+
+_DIGEST, _FOLDS = "sha256:", "folds"
+_SHOWN = 4
+_RESULTS = (
+    "checkpoint.safetensors", "log.csv", "curves.png", "tensorboard", "model", "all", "predictions.csv", "split.csv",
+    "folds.csv", "metrics.json", "run.json", MAPS_FILE, "report.html", "poster.json", "poster.html", IDENTITY_FILE,
+)  # fmt: skip
+_RESULT_FOLDERS = re.compile(r"r\d+f\d+")
+_TRACES = ("checkpoint.safetensors", "folds.csv", "predictions.csv", "poster.json")
+
+
+def of_training(
+    kind: str,
+    config: Configuration,
+    films: Sequence[Film],
+    labels: Sequence[str],
+    parts: NDArray[np.str_] | None = None,
+) -> Identity:
+    """What decides a training, but for the pictures.
+
+    Args:
+        kind: Of the run.
+        config: Its `data` section is left out: films, labels and parts are what it leads to.
+        films: N of them; their order decides too.
+        labels: The K classes in order.
+        parts: [N], see `osteolens.training.folds.split`.
+    """
+    settings = config.model_dump(mode="json", exclude={"dataset": True, "data": True, "run": {"workers"}})
+    if config.model.start:
+        settings["model"]["start"] = _DIGEST + file_sha256(Path(config.model.start) / WEIGHTS_FILE)
+    names: dict[str, int] = {}
+    facts: Identity = {
+        "number of films": len(films),
+        "order of labels": list(labels),
+        "labels of films": digest([film.label for film in films]),
+        "groups": digest([names.setdefault(film.group, len(names)) for film in films]),
+    }
+    if config.optimisation.t_score_weight:
+        facts["T-scores"] = digest([film.t_score for film in films])
+    if parts is not None:
+        facts["parts (training, validation, held out)"] = digest(parts.tolist())
+    return {"version": VERSION, "kind of run": kind, "configuration": settings, "films": facts}
+
+
+def with_pictures(identity: Identity, pictures: NDArray[np.uint8]) -> Identity:
+    """The same, with the prepared pictures uint8 [N, 1, H, W]: made by reading and preprocessing."""
+    content = _DIGEST + hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
+    return identity | {"films": identity["films"] | {"pictures": content}}
+
+
+def of_folds(fold: NDArray[np.int64], parts: Sequence[Sequence[NDArray[np.str_]]]) -> Identity:
+    """Who is tested when.
+
+    Args:
+        fold: int64 [R, N].
+        parts: For each repeat and each of its folds, the part of each film, [N].
+    """
+    rows: Identity = {}
+    for repeat, sides in enumerate(parts):
+        rows[f"number of folds in repeat {repeat}"] = len(sides)
+        rows[f"films in the folds of repeat {repeat}"] = digest([fold[repeat].tolist(), *(s.tolist() for s in sides)])
+    return rows
+
+
+def digest(values: Any) -> str:
+    """SHA-256 of JSON values."""
+    return _DIGEST + hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def check(folder: Path, identity: Identity, growing: Sequence[str] = GROWING) -> None:
+    """Refuse a folder that holds a different run; `identity` may lack what is not known yet.
+
+    Raises:
+        DataError: Names what differs, in one line.
+    """
+    path = folder / IDENTITY_FILE
+    if path.exists():
+        compare(folder, _read(path), identity, growing)
+        return
+    traces = [name for name in _TRACES if (folder / name).exists()] or [path.name for path in _folders(folder)]
+    if traces:
+        raise DataError(
+            f"{folder} holds {traces[0]} of a run that does not say what decided it, as earlier versions left it; "
+            "use another --out, or --restart to train again there"
+        )
+
+
+def claim(folder: Path, identity: Identity, *, restart: bool = False, growing: Sequence[str] = GROWING) -> None:
+    """Make a folder that of this run: refuse another run's, or with `restart` delete what that left.
+
+    Raises:
+        DataError: Names what differs, in one line.
+    """
+    if restart:
+        _clear(folder)
+    check(folder, identity, growing)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / IDENTITY_FILE
+    if path.exists():
+        before = _read(path)
+        if before["configuration"] != identity["configuration"]:
+            (folder / MAPS_FILE).unlink(missing_ok=True)  # it is about models that will be trained on
+        if _FOLDS in identity:  # repeats that are not asked for this time still lie there
+            identity = identity | {_FOLDS: before[_FOLDS] | identity[_FOLDS]}
+    write_text(path, json.dumps(identity, indent=1, ensure_ascii=False) + "\n")
+
+
+def compare(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], growing: Sequence[str] = GROWING) -> None:
+    """Refuse to mix two runs; repeats that only one of them has do not matter.
+
+    Raises:
+        DataError: Names what differs, in one line.
+    """
+    if before.get("version") != VERSION:
+        raise DataError(
+            f"{folder} holds a run of another version of OsteoLens, which noted other things about its films; "
+            "use another --out, or --restart to train again there"
+        )
+    old, new = _flat(before), _flat(now)
+    different = [
+        key
+        for key, value in new.items()
+        if value != old.get(key)
+        and not (key.startswith(f"{_FOLDS}.") and key not in old)
+        and not (key in growing and key in old and value > old[key])
+    ]
+    if different:
+        shown = [_sentence(key, old.get(key), new[key]) for key in different[:_SHOWN]]
+        rest = [f"and {len(different) - _SHOWN} more"] * (len(different) > _SHOWN)
+        raise DataError(
+            f"{folder} holds a run that was started differently: {'; '.join([*shown, *rest])}; "
+            "use another --out, or --restart to train again there"
+        )
+
+
+def _sentence(key: str, old: Any, new: Any) -> str:
+    name = re.sub(r"^(configuration|films|folds)\.", "", key)
+    if any(str(value).startswith(_DIGEST) for value in (old, new)):
+        return f"{name} differ"
+    return f"{name} was {old!r} and is {new!r}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _read(path: Path) -> Identity:
+    try:
+        values: Identity = json.loads(path.read_text(encoding="utf-8"))
+        return values | {"configuration": values["configuration"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error!r}), so it is not known what lies there; use another --out, or --restart "
+            "to train again there"
+        ) from error
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.glob("r*f*")) if path.is_dir() and _RESULT_FOLDERS.fullmatch(path.name))
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a run left: nothing else that lies in its folder, and nothing at all where no run is."""
+    if not any((folder / name).exists() for name in (IDENTITY_FILE, *_TRACES)) and not any(_folders(folder)):
+        return
+    for path in [*(folder / name for name in _RESULTS), *_folders(folder)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
