@@ -108,8 +108,9 @@ def test_a_stopped_run_goes_on_with_the_next_fold(published, tmp_path, quiet, mo
 def test_other_settings_or_a_damaged_fold_are_refused(published, tmp_path, quiet, monkeypatch):
     monkeypatch.setattr(poster, "run_fold", made_up)
     poster.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
-    with pytest.raises(DataError, match="made with other settings or other pictures"):
+    with pytest.raises(DataError, match=r"learning_rate was 0\.0003 and is 0\.01"):
         poster.reproduce(settings(learning_rate=0.01), [ARCHITECTURE], published, tmp_path / "out", quiet)
+    poster.reproduce(settings(), [ARCHITECTURE, "yolov5n"], published, tmp_path / "out", quiet)  # another one beside it
     (tmp_path / "out" / "folds" / f"poster_{ARCHITECTURE}_0.json").write_text("{")
     with pytest.raises(DataError, match="delete it to train it again"):
         poster.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
