@@ -6,6 +6,7 @@ OsteoLensError
 │   ├── UnreadableImage        400 unreadable_image
 │   ├── InvalidOption          400 invalid_option
 │   ├── InputTooLarge          413 too_large
+│   ├── TooCostly              413 too_costly
 │   ├── UnsupportedType        415 unsupported_type
 │   └── UnusableImage          422 unusable_image
 ├── CardError                  a model card or the weights beside it do not fit
@@ -68,6 +69,13 @@ class InputTooLarge(InputError):
     """More bytes or more pixels than the limits allow."""
 
     code = "too_large"
+    status = 413
+
+
+class TooCostly(InputError):
+    """A picture within the limits of size whose structure would keep a processor busy for longer than allowed."""
+
+    code = "too_costly"
     status = 413
 
 

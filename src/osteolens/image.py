@@ -5,6 +5,7 @@ the library only ever sees `uint8 [H, W]`, brighter meaning denser.
 """
 
 import io
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from osteolens.errors import EmptyInput, InputTooLarge, UnreadableImage, UnsupportedType, UnusableImage
-from osteolens.films import tiff
+from osteolens.films import heif, jpeg, limits, png, steps, tiff
+from osteolens.films.limits import check_cost
 from osteolens.films.window import window
 from osteolens.sniff import sniff
 
@@ -29,10 +31,13 @@ SUPPORTED = ("JPEG", "PNG", "TIFF", "BMP", "WebP")
 _HINT = f"send one still picture as {', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError,
-    struct.error, zlib.error, cv2.error,
+    RuntimeError, struct.error, zlib.error, cv2.error,
 )  # fmt: skip
+_PHONE_FORMATS = {"a HEIC picture": "HEIC", "an AVIF picture": "AVIF"}
+_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
+_STEP = "the brightness changes by a step as in a damaged JPEG: compare the picture with the original film"
+_BAND = 256
 _EXIF_ORIENTATION = 0x0112
-_JPEG_END = b"\xff\xd9"
 
 Source = bytes | bytearray | memoryview | str | Path | BinaryIO
 
@@ -59,22 +64,30 @@ def read(source: Source) -> Picture:
         source: The file's bytes, its path, or a binary file object.
 
     Raises:
-        EmptyInput, UnsupportedType, InputTooLarge, UnreadableImage, UnusableImage: See `osteolens.errors`;
-            the message says what was found.
+        EmptyInput, UnsupportedType, InputTooLarge, TooCostly, UnreadableImage, UnusableImage: See
+            `osteolens.errors`; the message says what was found.
         OSError: The path cannot be opened.
     """
     data = _bytes_of(source)
     if not data:
         raise EmptyInput("the body is empty", _HINT)
-    kind = sniff(data)
-    if kind not in SUPPORTED:
-        raise UnsupportedType(f"found {kind}, which is not a supported picture", _HINT)
+    found = sniff(data)
+    kind = _PHONE_FORMATS.get(found, found)
+    if kind not in SUPPORTED and kind not in _PHONE_FORMATS.values():
+        raise UnsupportedType(f"found {found}, which is not a supported picture", _HINT)
     try:
         return _decode(data, kind)
     except Image.DecompressionBombError as error:
         raise InputTooLarge(f"the {kind} is too large: {error}", f"at most {MAX_PIXELS:,} pixels") from error
     except _DECODE_ERRORS as error:
-        raise UnreadableImage(f"the {kind} cannot be decoded: {error}", "is the file complete?") from error
+        raise UnreadableImage(f"the {kind} cannot be decoded: {_reason(error)}", "is the file complete?") from error
+
+
+def _reason(error: Exception) -> str:
+    """What a decoder says, without the addresses of its objects."""
+    if isinstance(error, UnidentifiedImageError):
+        return "its header is damaged"
+    return _OBJECT.sub("the file", str(error)) or type(error).__name__
 
 
 def _bytes_of(source: Source) -> bytes:
@@ -91,7 +104,7 @@ def _bytes_of(source: Source) -> bytes:
 
 
 def _decode(data: bytes, kind: str) -> Picture:
-    pixels, warnings = _tiff(data) if kind == "TIFF" else (_still(data, kind), ())
+    pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
     if pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
     return Picture(np.ascontiguousarray(pixels), kind, warnings)
@@ -105,14 +118,35 @@ def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     return _oriented(tiff_pixels.grey(data, page), page.orientation), page.warnings
 
 
-def _still(data: bytes, kind: str) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    layout = jpeg.examine(data)
+    _check_size("JPEG", layout.width, layout.height)
+    check_cost("JPEG", layout.seconds, jpeg.SAVE_AGAIN)
+    pixels = jpeg.luminance(data, layout)
+    warnings = (_STEP,) if steps.step(pixels) > 1 else ()
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        return _upright(pixels, image, warnings)
+
+
+def _still(data: bytes, kind: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    layout = png.examine(data) if kind == "PNG" else None
+    with heif.opened(data, kind) if kind in heif.KINDS else Image.open(io.BytesIO(data), formats=[kind]) as image:
         _check_size(kind, *image.size)
+        check_cost(kind, layout.seconds if layout else limits.seconds(image, data), limits.SAVE_AGAIN)
         pages = getattr(image, "n_frames", 1)
-        if pages > 1 and getattr(image, "is_animated", False) and image.format != "MPO":
+        if pages > 1 and kind != "HEIC":  # of a burst, the main picture is read
             raise UnsupportedType(f"found an animated {kind} with {pages} frames", _HINT)
-        image.seek(0)
-        return _oriented(*_grey(image, data))
+        pixels = _grey(image, data)
+        if layout and (layout.interlaced or not pixels[-1].any()):
+            png.check_complete(data, layout)
+        warnings: tuple[str, ...] = ()
+        if not pixels.any() and image.has_transparency_data:
+            pixels = np.asarray(image.convert("RGB").convert("L"))
+            warnings = ("the whole picture is marked as transparent, which was ignored",)
+        return _upright(pixels, image, warnings)
+
+
+_READERS = {"JPEG": _jpeg, "TIFF": _tiff}
 
 
 def _check_size(kind: str, width: int, height: int) -> None:
@@ -122,27 +156,36 @@ def _check_size(kind: str, width: int, height: int) -> None:
         raise UnusableImage(f"the {kind} has only {width} x {height} pixels", f"at least {MIN_SIDE} per side")
 
 
-def _grey(image: Image.Image, data: bytes) -> tuple[NDArray[np.uint8], int]:
-    """The picture as uint8 [H, W] before orientation, and the EXIF orientation still to be applied."""
+def _grey(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
+    """The picture as uint8 [H, W] before orientation."""
     if ";16" in str(getattr(image, "tile", "")) and image.mode in ("RGB", "RGBA", "LA"):
-        # Pillow would cut 16-bit colour to its high bytes.
-        return window(_deep_luminance(data)), image.getexif().get(_EXIF_ORIENTATION, 1)
-    if image.format == "JPEG" and image.mode in ("L", "RGB") and data.endswith(_JPEG_END):
-        # The same library, libjpeg-turbo, as Pillow's, and the same luminance to the last bit, in four fifths of the
-        # time. It says nothing of a film that breaks off: one without its end mark is left to Pillow.
-        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-        luminance = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if luminance is not None:
-            return np.asarray(luminance, np.uint8), image.getexif().get(_EXIF_ORIENTATION, 1)
-    image.draft("L", image.size)  # JPEG: decode luminance alone
+        return window(_deep_luminance(data))  # Pillow would cut 16-bit colour to its high bytes
     image.load()
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     if image.mode.startswith(("I", "F")):
-        return window(np.asarray(image, dtype=np.float32)), orientation
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    return np.asarray(image.convert("L")), orientation
+        return window(np.asarray(image))
+    return _over_black(image) if image.has_transparency_data else np.asarray(image.convert("L"))
+
+
+def _over_black(image: Image.Image) -> NDArray[np.uint8]:
+    """A picture with transparency as uint8 [H, W], in bands: three copies of a large one would not fit into memory."""
+    width, height = image.size
+    pixels = np.empty((height, width), np.uint8)
+    for top in range(0, height, _BAND):
+        band = image.crop((0, top, width, min(top + _BAND, height))).convert("RGBA")
+        black = Image.new("RGBA", band.size, (0, 0, 0, 255))
+        pixels[top : top + _BAND] = np.asarray(Image.alpha_composite(black, band).convert("L"))
+    return pixels
+
+
+def _upright(
+    pixels: NDArray[np.uint8], image: Image.Image, warnings: tuple[str, ...]
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Apply the EXIF orientation, or warn where it cannot be known."""
+    try:
+        Image.Exif().load(image.info.get("exif", b""))  # of a JPEG, `getexif` says nothing of damage
+        return _oriented(pixels, image.getexif().get(_EXIF_ORIENTATION, 1)), warnings
+    except _DECODE_ERRORS:
+        return pixels, (*warnings, "the EXIF data are damaged, so the picture was taken as upright")
 
 
 def _deep_luminance(data: bytes) -> NDArray[np.float32]:

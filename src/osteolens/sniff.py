@@ -16,9 +16,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip file"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"Rar!", "a rar archive"),
-    (4, b"ftypheic", "a HEIC picture"),
-    (4, b"ftypavif", "an AVIF picture"),
-    (4, b"ftyp", "an MP4 video"),
     (8, b"AVI ", "an AVI video"),
     (0, b"\x1aE\xdf\xa3", "a Matroska video"),
     (0, b"\x00\x00\x01\xba", "an MPEG video"),
@@ -27,6 +24,10 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MZ", "a program"),
     (0, b"BM", "BMP"),
 )
+_HEIC_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
+)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _TEXT = frozenset(range(32, 127)) | frozenset(b"\t\r\n\f\b\x1b")
 
 
@@ -35,6 +36,8 @@ def sniff(data: bytes) -> str:
     for offset, magic, name in _SIGNATURES:
         if data.startswith(magic, offset):
             return name
+    if data.startswith(b"ftyp", 4):
+        return _base_media(data)
     head = data[:512].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"
@@ -43,6 +46,15 @@ def sniff(data: bytes) -> str:
     if _is_text(data[:512]):
         return "plain text"
     return f"unknown data starting with bytes {data[:4].hex(' ')}"
+
+
+def _base_media(data: bytes) -> str:
+    """A picture or a video, by the brands in the first box (ISO/IEC 14496-12): pictures share the video's container."""
+    box = data[8 : min(int.from_bytes(data[:4]), 256)]
+    brands = {box[place : place + 4] for place in range(0, len(box), 4)}
+    if brands & _AVIF_BRANDS:
+        return "an AVIF picture"
+    return "a HEIC picture" if brands & _HEIC_BRANDS else "an MP4 video"
 
 
 def _is_text(head: bytes) -> bool:
