@@ -3,8 +3,6 @@
 import base64
 import io
 import json
-import re
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 from accounts.models import AuditEntry
 from django.test import Client
 from fake_reader import FakeReader
+from pdf_pages import pdf_text
 from PIL import Image
 from refusals import check_refusals
 from web_films import film_bytes
@@ -204,11 +203,3 @@ def test_an_answer_of_an_earlier_server_says_nothing_of_strength(client: Client,
     [model, *_] = client.get(f"/films/{film.id}/").context["viewer_data"]["models"]
     assert {(one["map"]["strength"], one["map"]["strengthWords"]) for one in model["classes"]} == {(None, "")}
     assert "map strength" not in pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
-
-
-def pdf_text(content: bytes) -> str:
-    """What a report's page says; reportlab writes a text as one string per line."""
-    pages = (base64.a85decode(part, adobe=False) for part in re.findall(rb"stream\r?\n(.*?)~>endstream", content, re.S))
-    text = b" ".join(zlib.decompress(page) for page in pages if page[:1] == b"x")
-    words = b" ".join(re.findall(rb"\((.*?)\) Tj", text)).decode("latin-1")
-    return " ".join(words.replace(" ' ", "' ").replace("' s ", "'s ").split())

@@ -11,6 +11,7 @@ import pytest
 from accounts.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from fake_reader import FakeReader, answer, refusal
 from web_films import film_bytes
@@ -233,3 +234,31 @@ def test_many_workers_answer_each_question_once(owner: User, reader: FakeReader)
         thread.join()
     assert Reading.objects.filter(state="answered").count() == 24
     assert len(reader.asked) == 24
+
+
+def test_a_film_that_is_too_costly_is_never_sent_again(client: Client, waiting: Film, reader: FakeReader) -> None:
+    reader.faults["knee"] = refusal(413, "too_costly", "decoding takes longer than 2 s of CPU")
+    make_due()
+    answering.answer_due(10)
+    assert states(waiting) == ["refused", "answered", "answered"]
+    reader.come_back()
+    reader.asked.clear()
+    make_due()
+    answering.answer_due(10)
+    client.post(f"/films/{waiting.id}/reread")
+    client.post(f"/films/{waiting.id}/edit", {"age": "63"})
+    client.post("/films/selected", {"action": "reread", "films": [waiting.id]})
+    make_due()
+    answering.answer_due(10)
+    assert sorted({model for model, _ in reader.asked}) == ["efficientnet", "yolov5"]
+    text = client.get(f"/films/{waiting.id}/").content.decode()
+    assert "decoding takes longer" in text
+
+
+def test_where_nobody_can_be_asked_the_page_says_so(client: Client, film: Film, reader: FakeReader) -> None:
+    reader.faults["all"] = refusal(413, "too_costly", "decoding takes longer than 2 s of CPU")
+    client.post(f"/films/{film.id}/reread")
+    asked = len(reader.asked)
+    page = client.post(f"/films/{film.id}/reread", follow=True).content.decode()
+    assert "Nobody is asked" in page
+    assert len(reader.asked) == asked

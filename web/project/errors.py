@@ -21,6 +21,23 @@ _CSRF_HINT = "reload the page and send it again; cookies must be allowed"
 logger = logging.getLogger(__name__)
 
 
+class TooMany(InputError):
+    """More requests than one person may send, or more work under way than there is room for.
+
+    Args:
+        message: As for every input error.
+        hint: Likewise.
+        wait: Seconds after which it may be sent again.
+    """
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(self, message: str, hint: str, wait: int) -> None:
+        super().__init__(message, hint)
+        self.wait = wait
+
+
 def json_body(content: bytes, status: int = 200) -> HttpResponse:
     """A JSON answer from bytes."""
     return HttpResponse(content, status=status, content_type="application/json")
@@ -33,7 +50,14 @@ def error_json(status: int, code: str, message: str, hint: str = "") -> HttpResp
 
 def input_error(error: InputError) -> HttpResponse:
     """What somebody sent cannot be used."""
-    return error_json(error.status, error.code, error.message, error.hint)
+    return with_wait(error_json(error.status, error.code, error.message, error.hint), error)
+
+
+def with_wait(response: HttpResponse, error: InputError) -> HttpResponse:
+    """The response; where the error passes, it says when."""
+    if isinstance(error, TooMany):
+        response["Retry-After"] = str(error.wait)
+    return response
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -46,6 +70,11 @@ def refuse(request: HttpRequest, status: int, code: str, message: str, hint: str
     if wants_json(request):
         return error_json(status, code, message, hint)
     return render(request, f"{status}.html", {"message": message, "hint": hint}, status=status)
+
+
+def refuse_input(request: HttpRequest, error: InputError) -> HttpResponse:
+    """An input error as JSON or as a page, whoever asked."""
+    return with_wait(refuse(request, error.status, error.code, error.message, error.hint), error)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001

@@ -24,6 +24,8 @@ try:
     MODELS = _environment.names("OSTEOLENS_MODELS", "knee,efficientnet,yolov5", "_-.")
     RETENTION_DAYS = _environment.number("OSTEOLENS_RETENTION_DAYS", 0, 0, 36500)
     UPLOADS_PER_MINUTE = _environment.number("OSTEOLENS_UPLOADS_PER_MINUTE", 120, 1, 100_000)
+    PICTURES_PER_MINUTE = _environment.number("OSTEOLENS_PICTURES_PER_MINUTE", 1200, 1, 1_000_000)
+    DRAWINGS_PER_MINUTE = _environment.number("OSTEOLENS_DRAWINGS_PER_MINUTE", 60, 1, 100_000)
     MAX_UPLOAD_MB = _environment.number("OSTEOLENS_MAX_UPLOAD_MB", 64, 1, MAX_BYTES // MEGABYTE)
     SERVER_URL = _environment.url("OSTEOLENS_URL")
     SERVER_KEY = _environment.text("OSTEOLENS_KEY")

@@ -29,6 +29,8 @@ PATIENCE_SECONDS = 3.0
 """How long an upload waits for its answers; what comes later is stored when it comes."""
 MAX_ATTEMPTS = 6
 """After so many answers that make no sense, a question is given up; an unreachable or busy server is asked for ever."""
+TOO_COSTLY = "too_costly"
+"""Code of the server's refusal of a film that takes too long to decode."""
 _LONGEST_PAUSE_SECONDS = 30
 _THREADS = 12
 
@@ -36,13 +38,14 @@ logger = logging.getLogger(__name__)
 
 
 def enqueue(film: Film, *, leased: bool = False) -> list[Reading]:
-    """Ask every model, except those that are still being asked.
+    """Ask every model, except those that are still being asked, and those that the film has been too costly for.
 
     Args:
         film: What it is about; its row is locked or new.
         leased: The caller asks at once; nobody else does before the lease runs out.
     """
-    waiting = set(film.readings.filter(state=Reading.State.QUEUED).values_list("model", flat=True))
+    passed_over = Q(state=Reading.State.QUEUED) | Q(error_code=TOO_COSTLY)  # the same bytes cost the same again
+    waiting = set(film.readings.filter(passed_over).values_list("model", flat=True))
     lease = {"lease": uuid.uuid4(), "leased_until": timezone.now() + LEASE, "attempts": 1} if leased else {}
     readings = [Reading(film=film, model=model, **lease) for model in settings.MODELS if model not in waiting]
     return Reading.objects.bulk_create(readings)

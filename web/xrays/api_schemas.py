@@ -14,7 +14,7 @@ FILM_EXAMPLE = {
     "id": _ID, "name": "knee.jpg", "label_text": "left, 2026", "note": "", "age": 63.0, "sex": "female",
     "weight_kg": 71.5, "height_m": 1.62, "width": 1248, "height": 1024, "format": "JPEG", "bytes": 184233,
     "uploaded_at": "2026-11-24T02:34:27Z", "state": "answered", "label": "osteopenia", "probability": 0.61,
-    "t_score": -1.8, "triage": "uncertain", "model": "knee", "model_version": "1.0",
+    "t_score": -1.8, "triage": "uncertain", "model": "knee", "model_version": "1.0", "warnings": [],
     "url": f"/films/{_ID}/", "duplicate_of": None,
 }  # fmt: skip
 ANSWER_EXAMPLE = {
@@ -76,8 +76,14 @@ class FilmOut(Schema):
     triage: str
     model: str
     model_version: str
+    warnings: list[str] = Field(description="about the picture and the main answer, in plain sentences")
     url: str = Field(description="the film's page")
     duplicate_of: UUID | None = Field(None, description="after an upload: the same bytes were there already")
+
+    @staticmethod
+    def resolve_warnings(film: Any) -> list[str]:
+        """From a row of the database, or from what was made of one."""
+        return list(film["warnings"]) if isinstance(film, dict) else list(film.all_warnings)
 
 
 class Difference(Schema):

@@ -55,7 +55,10 @@ def _map_file(reading: Reading, index: int) -> Path:
 
 def film_facts(film: Film) -> dict[str, Any]:
     """What is known of a film and its patient."""
-    names = ("name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes")
+    names = (
+        "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
+        "picture_warnings",
+    )  # fmt: skip
     return (
         {"id": str(film.id)}
         | {name: getattr(film, name) for name in names}

@@ -12,10 +12,11 @@ from accounts.models import AuditEntry, User
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from project.errors import TooMany
 
 from osteolens import image
-from osteolens.errors import InputError, InputTooLarge
-from xrays import answering, known, pictures, storage
+from osteolens.errors import InputTooLarge
+from xrays import answering, known, limits, pictures, storage
 from xrays.known import IfKnown
 from xrays.models import Film
 
@@ -25,11 +26,10 @@ _SEPARATORS = re.compile(r"[/\\]")
 _WINDOW = timedelta(minutes=1)
 
 
-class TooManyUploads(InputError):
+class TooManyUploads(TooMany):
     """More films within a minute than one person may send."""
 
     code = "too_many_uploads"
-    status = 429
 
 
 class Received(NamedTuple):
@@ -54,7 +54,9 @@ def check_rate(user: User) -> None:
     """
     since = timezone.now() - _WINDOW
     if AuditEntry.objects.filter(user=user, action=UPLOAD, at__gte=since).count() >= settings.UPLOADS_PER_MINUTE:
-        raise TooManyUploads(f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute")
+        raise TooManyUploads(
+            f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute", _WINDOW.seconds
+        )
 
 
 def receive(
@@ -94,7 +96,8 @@ def receive(
             answering.save_changes(film, changed)
             film.refresh_from_db()
         return Received(film, created=False, changed=changed)
-    picture = image.read(data)
+    with limits.under_way(owner, limits.READ, pixels=None):
+        picture = image.read(data)
     height, width = picture.pixels.shape
     film = Film(
         id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(there), name=plain_name(name),

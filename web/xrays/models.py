@@ -93,6 +93,11 @@ class Film(models.Model):
         return self.label_text or self.name
 
     @property
+    def all_warnings(self) -> list[str]:
+        """What is to be known of the picture and of the main answer, each once."""
+        return list(dict.fromkeys([*self.picture_warnings, *self.warnings]))
+
+    @property
     def facts(self) -> dict[str, str]:
         """What is known of the patient, as option texts of the HTTP contract."""
         numbers = {"age": self.age, "weight_kg": self.weight_kg, "height_m": self.height_m}

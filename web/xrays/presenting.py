@@ -16,7 +16,11 @@ from xrays.readings import FilmReadings
 
 @dataclass(frozen=True)
 class ReadingView:
-    """One answer, ready to be shown; the keys of the dictionaries are in the fields' names' own style."""
+    """One answer, ready to be shown; the keys of the dictionaries are in the fields' names' own style.
+
+    Attributes:
+        warnings: Those that the film's own `picture_warnings` do not hold.
+    """
 
     reading: int
     model: str
@@ -60,7 +64,7 @@ def reading_view(film: Film, reading: Reading) -> ReadingView:
         t_score=_t_score(answer.t_score),
         fused=_fused(answer.fused),
         spread_words=wording.spread(spread, answer.label) if spread else "",
-        warnings=[*answer.quality.warnings],
+        warnings=[warning for warning in answer.quality.warnings if warning not in film.picture_warnings],
         accepted=answer.quality.accepted,
         unfamiliarity=answer.quality.unfamiliarity,
         operating_points=_operating_points(reading),

@@ -4,7 +4,6 @@ import io
 from html import escape
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from project.context import RESEARCH_ONLY
 from reportlab.graphics.shapes import Drawing, Rect, String
@@ -24,7 +23,7 @@ from xrays.presenting import ReadingView
 
 _MARGIN, _GAP = 18 * mm, 6 * mm
 _PICTURE_HEIGHT = 100 * mm
-_MOST_PIXELS = 1400
+PRINTED_SIDE = 1400
 _OPACITY = 0.6
 _JPEG_QUALITY = 92
 _BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=9.5, leading=13)
@@ -39,7 +38,7 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
         film: What it is about.
         view: The answer.
         label: The class whose map is shown.
-        grey: uint8 [H, W], the film.
+        grey: uint8 [H, W], the film at the size that it is printed in: longest side `PRINTED_SIDE`.
         levels: uint8 [h, w], the map, which covers the film.
 
     Returns:
@@ -67,8 +66,7 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
 def _draw_pictures(page: Canvas, grey: Grey, levels: Grey, strength: float | None, top: float, inner: float) -> float:
     """The film and its overlay side by side; how high they are."""
     small = Image.fromarray(grey)
-    small.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
-    overlay = pictures.under_map(np.asarray(small), levels, DEFAULT, _OPACITY, 0.0, strength)
+    overlay = pictures.under_map(grey, levels, DEFAULT, _OPACITY, 0.0, strength)
     room = (inner - _GAP) / 2
     scale = min(room / small.width, _PICTURE_HEIGHT / small.height)
     wide, high = small.width * scale, small.height * scale

@@ -12,6 +12,7 @@ from xrays.models import Film
 COLUMNS = (
     "id", "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
     "sha256", "uploaded_at", "state", "model", "model_version", "label", "probability", "t_score", "triage",
+    "warnings",
 )  # fmt: skip
 
 
@@ -39,5 +40,5 @@ def csv_response(name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]
 
 def films_csv(films: Iterable[Film]) -> StreamingHttpResponse:
     """The history as a table."""
-    rows = ([getattr(film, column) for column in COLUMNS] for film in films)
+    rows = ([*(getattr(film, column) for column in COLUMNS[:-1]), "; ".join(film.all_warnings)] for film in films)
     return csv_response("films.csv", COLUMNS, rows)

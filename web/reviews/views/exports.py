@@ -6,14 +6,16 @@ from itertools import groupby
 from uuid import UUID
 
 from accounts import audit
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 from project.context import RESEARCH_ONLY
+from project.errors import TooMany, refuse_input
 from project.request import Request
-from xrays import sending, sightings, tables
+from xrays import limits, sending, sightings, tables
 from xrays.models import Film
 
 from reviews import access
@@ -40,7 +42,14 @@ def export_coco(request: Request) -> HttpResponseBase:
     """Their regions as COCO JSON."""
     reviews = _reviews(request).exclude(region=None)
     sightings.note(request.user, {one.film_id for one in reviews})
-    found = coco_json.coco(reviews, f"OsteoLens reviews. {RESEARCH_ONLY}")
+    try:
+        limits.check_rate(request.user, limits.DRAWN, settings.DRAWINGS_PER_MINUTE)
+        with limits.under_way(
+            request.user, limits.DRAWN, max((one.film.width * one.film.height for one in reviews), default=0)
+        ):
+            found = coco_json.coco(reviews, f"OsteoLens reviews. {RESEARCH_ONLY}")
+    except TooMany as error:
+        return refuse_input(request, error)
     audit.record(request, "export", detail=f"{len(found['annotations'])} regions")
     return sending.download(json.dumps(found).encode(), "reviews.json", "application/json")
 

@@ -3,11 +3,24 @@
  *
  * @import { Known, Refusal } from "./outbox.js"
  * @typedef {{id: string, url: string, thumb: string, name: string, state: string, label: string | null, triage: string | null,
+ *            warnings: string[],
  *            duplicate_of: string | null}} Taken
  */
 
 /** The network is gone: the film can wait in the outbox. */
 export class Offline extends Error {}
+
+/** The server has no room now: the film may be sent again after a while. */
+export class Busy extends Error {
+  /**
+   * @param {string} message
+   * @param {number} seconds
+   */
+  constructor(message, seconds) {
+    super(message);
+    this.seconds = seconds;
+  }
+}
 
 /** The server has said why it does not take the film. */
 export class Refused extends Error {
@@ -27,7 +40,7 @@ export class Refused extends Error {
  * @param {FormData} body
  * @param {string} token
  * @param {(share: number) => void} progress called with 0 to 1
- * @returns {Promise<Taken>}
+ * @returns {Promise<Taken>} fails with `Offline`, `Busy` or `Refused`
  */
 export function send(url, body, token, progress) {
   return new Promise((resolve, reject) => {
@@ -38,7 +51,9 @@ export function send(url, body, token, progress) {
     request.onerror = () => reject(new Offline("no network"));
     request.onload = () => {
       const answer = parsed(request.responseText);
+      const wait = Number(request.getResponseHeader("Retry-After"));
       if (request.status < 300 && answer?.id) resolve(answer);
+      else if (wait > 0) reject(new Busy(answer?.error?.message ?? "the server is busy", wait));
       else reject(new Refused(answer?.error ?? unexpected(request.status), answer?.known));
     };
     request.send(body);

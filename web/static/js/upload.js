@@ -1,6 +1,6 @@
 /** The upload page: files come by drop, dialogue, paste or camera; each is sent by itself and says how it goes. */
 import { drop, flush, keep, remembered, waiting } from "./outbox.js";
-import { Offline, Refused, send } from "./sending.js";
+import { Busy, Offline, Refused, send } from "./sending.js";
 
 const AT_ONCE = 2;
 
@@ -48,8 +48,16 @@ async function upload(file, fields, row) {
     const taken = await send(form.action, body, document.body.dataset.csrf ?? "", (share) => row.progress(share));
     row.link(taken.url, taken.thumb);
     if (taken.duplicate_of) row.go("known", `You have this film already, as ${taken.name}: open the one that is there.`);
-    else row.go(taken.state === "answered" ? "done" : "waiting", words(taken));
+    else row.go(taken.state === "answered" ? "done" : "waiting", words(taken), taken.warnings.join("; "));
   } catch (error) {
+    if (error instanceof Busy) {
+      row.go("waiting", `${error.message}: sent again in ${error.seconds} s`);
+      setTimeout(() => {
+        queue.push(() => upload(file, fields, row));
+        work();
+      }, 1000 * error.seconds);
+      return;
+    }
     if (error instanceof Refused && error.known) {
       row.go("known", error.message);
       row.offer(error.known, (choice) => upload(file, chosen(fields, choice), row));

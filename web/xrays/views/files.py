@@ -1,23 +1,28 @@
 """Pictures and downloads of a film; every one goes through the ownership check."""
 
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from uuid import UUID
 
 from accounts import audit
 from django import forms
+from django.conf import settings
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
 from project.context import RESEARCH_ONLY
-from project.errors import refuse
+from project.errors import TooMany, refuse, refuse_input
 from project.request import Request
 
-from xrays import exporting, pictures, report, sending, sightings, storage, wording
+from xrays import exporting, limits, pictures, report, sending, sightings, storage, wording
 from xrays.access import film_of
 from xrays.colours import DEFAULT, TABLES
 from xrays.models import Reading
 from xrays.presenting import reading_view
 from xrays.readings import FilmReadings, readings_of
+
+FilmView = Callable[[Request, UUID], HttpResponseBase]
 
 
 class ShowForm(forms.Form):
@@ -67,9 +72,26 @@ def original(request: Request, film_id: UUID) -> HttpResponse:
     return sending.download(storage.read(storage.original(film.id)), film.name, "application/octet-stream")
 
 
+def drawn(view: FilmView) -> FilmView:
+    """A view that draws: so many a minute and at once for each person, and one large film at a time for all."""
+
+    @wraps(view)
+    def limited(request: Request, film_id: UUID) -> HttpResponseBase:
+        film = film_of(request.user, film_id)
+        try:
+            limits.check_rate(request.user, limits.DRAWN, settings.DRAWINGS_PER_MINUTE)
+            with limits.under_way(request.user, limits.DRAWN, film.width * film.height):
+                return view(request, film_id)
+        except TooMany as error:
+            return refuse_input(request, error)
+
+    return limited
+
+
 @require_safe
+@drawn
 def overlay(request: Request, film_id: UUID) -> HttpResponse:
-    """The film under a map, with a caption."""
+    """The film under a map, at the size of a screen, with a caption."""
     film = film_of(request.user, film_id)
     form = ShowForm(request.GET)
     if not form.is_valid():
@@ -77,7 +99,7 @@ def overlay(request: Request, film_id: UUID) -> HttpResponse:
     reading, label, map_file = _chosen(readings_of(film), form)
     shown = form.cleaned_data
     opacity = 0.6 if shown["opacity"] is None else shown["opacity"]
-    grey = pictures.read_grey(storage.read(storage.folder(film.id) / storage.DISPLAY))
+    grey = pictures.to_draw_on(storage.folder(film.id) / storage.DISPLAY)
     levels = pictures.read_grey(storage.read(map_file))
     strength = exporting.map_strength(reading, label)
     mixed = pictures.under_map(grey, levels, shown["map"] or DEFAULT, opacity, shown["threshold"] or 0.0, strength)
@@ -108,6 +130,7 @@ def answer_json(request: Request, film_id: UUID) -> HttpResponse:
 
 
 @require_safe
+@drawn
 def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
     """One page for the file."""
     film = film_of(request.user, film_id)
@@ -117,7 +140,7 @@ def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
     reading, label, map_file = _chosen(readings_of(film), form)
     audit.record(request, "download", film.id, "report")
     sightings.note(request.user, [film.id])
-    grey = pictures.read_grey(storage.read(storage.folder(film.id) / storage.DISPLAY))
+    grey = pictures.to_draw_on(storage.folder(film.id) / storage.DISPLAY, report.PRINTED_SIDE)
     levels = pictures.read_grey(storage.read(map_file))
     content = report.report(film, reading_view(film, reading), label, grey, levels)
     return sending.download(content, f"{film.id}-{reading.model}.pdf", "application/pdf")

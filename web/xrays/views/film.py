@@ -99,6 +99,8 @@ def reread(request: Request, film_id: UUID) -> HttpResponse:
     audit.record(request, "re-read", film_id)
     if readings:
         answering.answer_now(found, readings, storage.read(storage.original(found.id)))
+    else:
+        messages.info(request, "Nobody is asked: each model is being asked already, or has refused the film for good.")
     return redirect(found)
 
 

@@ -48,10 +48,7 @@ def upload_file(request: Request) -> HttpResponse:
     except KnownFilm as error:
         return known_film(error)
     except InputError as error:
-        response = input_error(error)
-        if isinstance(error, intake.TooManyUploads):
-            response["Retry-After"] = "60"
-        return response
+        return input_error(error)
     return JsonResponse(
         {
             "id": str(film.id),
@@ -61,6 +58,7 @@ def upload_file(request: Request) -> HttpResponse:
             "state": film.state,
             "label": film.label,
             "triage": film.triage,
+            "warnings": film.all_warnings,
             "duplicate_of": None if created else str(film.id),
         },
         status=201 if created else 200,
