@@ -40,7 +40,8 @@ def test_facts_go_to_the_server_as_they_were_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "written"), [("=1", "'=1"), ("-1", "'-1"), ("\t=1", "'\t=1"), ("a=1", "a=1"), (-1.5, -1.5), (None, None)]
+    ("cell", "written"),
+    [("=1", "'=1"), ("-1", "-1"), ("-A1", "'-A1"), ("\t=1", "'\t=1"), ("a=1", "a=1"), (-1.5, -1.5), (None, None)],
 )
 def test_cells_are_harmless(cell: Any, written: Any) -> None:
     assert harmless(cell) == written
