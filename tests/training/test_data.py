@@ -1,4 +1,5 @@
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from osteolens.card import PreprocessSpec
 from osteolens.errors import DataError
 from osteolens.training.data import label_order, load_pictures, read_films
+from osteolens.training.folds import split
 
 from .helpers import film, save_film
 
@@ -145,3 +147,112 @@ def test_pictures_come_prepared_and_bad_ones_are_named(folder, quiet):
     (folder / "b.png").write_bytes(b"%PDF-1.7")
     with pytest.raises(DataError, match=r"1 problem:\n  line 3: b\.png: found"):
         load_pictures(read_films(table), spec, quiet)
+
+
+def rows_of(*columns: str, **values: str) -> str:
+    """24 films of 12 patients as a table with other names for its columns."""
+    lines = [",".join(columns)]
+    for number in range(24):
+        cells = {
+            "file": f"f{number}.png",
+            "label": ("normal", "osteopenia")[number // 2 % 2],
+            "group": f"p{number // 2}",
+        }
+        lines.append(",".join((cells | values).get(name.strip().casefold(), "x") for name in columns))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def patients(tmp_path: Path) -> Path:
+    for number in range(24):
+        save_film(tmp_path / f"f{number}.png", 150, number)
+    return tmp_path
+
+
+@pytest.mark.parametrize("group", ["group", " group", "Group", "GROUP "])
+def test_no_patient_is_on_two_sides_however_the_column_is_written(patients, group):
+    films = read_films(write(patients, rows_of("file", group, "label")))
+    parts = split([f.label for f in films], [f.group for f in films], validation=0.2, test=0.25, seed=0, held_out=[])
+    sides: dict[str, set[str]] = {}
+    for entry, part in zip(films, parts, strict=True):
+        sides.setdefault(entry.group, set()).add(str(part))
+    assert len(sides) == 12
+    assert all(len(found) == 1 for found in sides.values())
+
+
+@pytest.mark.parametrize("name", ["patient_id", "PatientID", "patient", "pid", "Group ID"])
+def test_a_group_under_another_name_is_refused(patients, name):
+    with pytest.raises(DataError, match=f"'{name}' of .* looks like 'group'.*rename it to group"):
+        read_films(write(patients, rows_of("file", name, "label")))
+
+
+def test_columns_that_are_not_used_are_listed_once(patients):
+    lines: list[str] = []
+    read_films(write(patients, rows_of("file", "group", "label", "film", "ward")), tell=lines.append)
+    assert lines == ["Columns of films.csv that are not used: film, ward."]
+
+
+def test_a_decimal_comma_is_an_error_with_its_line_or_a_number(folder):
+    found = problems(folder, "file,label,t_score,age,sex\na.png,normal,-0,5,44,female\nb.png,normal,-0.5,44,f\n")
+    assert found[0].startswith("line 2: 6 cells, but the first line has 5; write decimals with a point")
+    assert len(found) == 1
+    [film] = read_films(write(folder, "file;label;t_score;age;sex\na.png;normal;-0,5;44;W\n"))
+    assert (film.t_score, film.age, film.sex) == (-0.5, 44.0, "female")
+
+
+def test_the_words_for_sex_are_read_and_the_others_refused_by_line(folder):
+    text = "file,label,sex\na.png,normal,F\nb.png,normal,männlich\nc.png,normal,\n"
+    assert [film.sex for film in read_films(write(folder, text))] == ["female", "male", ""]
+    first, second = problems(folder, "file,label,sex\na.png,normal,0\nb.png,normal,other\nc.png,normal,F\n")
+    assert first.startswith("line 2: sex is '0', which can mean either; say female or male")
+    assert second.startswith("line 3: sex is 'other', which is not known; say female or male")
+
+
+def test_labels_that_differ_only_in_case_are_refused(folder):
+    found = problems(folder, "file,label\na.png,Mild\nb.png,mild\nc.png,severe\n")
+    assert found == ["the labels 'Mild' and 'mild' differ only in case; write them alike"]
+
+
+def test_a_name_that_is_not_text_is_read_and_named_as_text(folder, quiet):
+    raw = os.fsdecode(b"knie\xfc.png")
+    save_film(folder / raw, 150, 1)
+    (folder / "films.csv").write_bytes(b"file,label\nknie\xfc.png,normal\na.png,osteopenia\n")
+    first, _ = read_films(folder / "films.csv")
+    assert (first.path, first.file) == (folder / raw, "knie\u00fc.png")
+    ill = folder / "films" / os.fsdecode(b"ill\xff")
+    ill.mkdir(parents=True)
+    save_film(ill / raw, 150, 1)
+    [found] = read_films(folder / "films")
+    assert (found.file, found.label) == ("ill\\xff/knie\\xfc.png", "ill\\xff")
+    assert load_pictures([found], PreprocessSpec(height=64, width=64), quiet).shape == (1, 1, 64, 64)
+
+
+def test_a_folder_says_what_it_passes_over_and_refuses_what_lies_deeper(tmp_path):
+    names = ("ill/1.png", "well/2.png", "ill/.ipynb_checkpoints/1-checkpoint.png", "@eaDir/3.png", "montage.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save_film(tmp_path / name, 150, 0)
+    (tmp_path / "ill" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "ill" / "notes.txt").write_bytes(b"x")
+    lines: list[str] = []
+    assert [film.file for film in read_films(tmp_path, tell=lines.append)] == ["ill/1.png", "well/2.png"]
+    assert lines == [
+        "Passed over: 3 hidden or system files and folders and 2 files that are no pictures by their names "
+        "(.txt, beside the class folders)."
+    ]
+    (tmp_path / "well" / "p7").mkdir()
+    save_film(tmp_path / "well" / "p7" / "4.png", 150, 0)
+    with pytest.raises(DataError, match=r"well/p7/4.png: a picture below its class folder"):
+        read_films(tmp_path)
+
+
+def test_a_linked_class_is_read_and_one_file_in_two_classes_refused(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "films" / "well").mkdir(parents=True)
+    save_film(tmp_path / "store" / "1.png", 150, 0)
+    save_film(tmp_path / "films" / "well" / "2.png", 150, 1)
+    (tmp_path / "films" / "ill").symlink_to(tmp_path / "store")
+    assert [film.label for film in read_films(tmp_path / "films")] == ["ill", "well"]
+    (tmp_path / "films" / "well" / "3.png").symlink_to(tmp_path / "store" / "1.png")
+    with pytest.raises(DataError, match=r"well/3.png: well/3.png is already named on ill/1.png"):
+        read_films(tmp_path / "films")

@@ -1,6 +1,6 @@
 """Films with their pictures and parts, and the batches of an epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,13 +63,18 @@ class Cohort:
         return replace(self, pictures=load_pictures(self.films, config.preprocess, console))
 
 
-def share_out(config: Configuration, source: Path) -> Cohort:
+def share_out(config: Configuration, source: Path, tell: Callable[[str], None] = lambda _: None) -> Cohort:
     """The films of a data set with their parts, before any picture is read.
+
+    Args:
+        config: Its `data` section says which rows are used and how they are shared out.
+        source: The data set, see `osteolens.training.data.read_films`.
+        tell: Is told in a sentence what of the data set is not used.
 
     Raises:
         DataError: Rows or labels are wrong, or there are too few groups to split.
     """
-    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels)
+    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, tell)
     labels = label_order(films, config.data.labels)
     parts = split(
         [film.label for film in films],

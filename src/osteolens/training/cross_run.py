@@ -18,11 +18,13 @@ from osteolens.card import Card, TrainingData, load_card
 from osteolens.errors import DataError
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import all_films, cross_validate, write_facts
+from osteolens.training.data import teller
 from osteolens.training.evaluate import apply_to_card, evaluate
 from osteolens.training.evaluate import check as check_table
 from osteolens.training.evidence import Evidence
 from osteolens.training.member import Member, train_on_all
 from osteolens.training.optimise import choose_precision
+from osteolens.training.parts import parts_of_folds
 from osteolens.training.plan import Plan, plan
 from osteolens.training.report import MODEL_FOLDER, show
 from osteolens.training.setup import build_model
@@ -59,7 +61,9 @@ def run(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
     kind = "source" if by_source else "a table" if table else "group, stratified by label"
-    dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source)
+    dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source, console=console)
+    say = teller(console)
+    say(parts_of_folds(dealt.films, dealt.labels, dealt.fold, config.optimisation.t_score_weight))
     _refuse_late_failures(config, dealt)
     cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor, restart=restart)
     predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated

@@ -66,7 +66,7 @@ def read_films(
     skip: str = "",
     held_out: str = "",
     labels: Sequence[str] = (),
-    tell: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[Film]:
     """The films of a data set.
 
@@ -130,6 +130,12 @@ def _checked_order(names: Sequence[str], order: tuple[str, ...]) -> tuple[str, .
     return order
 
 
+def teller(console: Console | None) -> Callable[[str], None]:
+    """What prints sentences, in which brackets are brackets; without a console they go nowhere."""
+    quiet = Console(quiet=True)
+    return lambda sentence: (console or quiet).print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
 def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:
     """All films, decoded and prepared: uint8 [N, 1, H, W].
 
@@ -147,7 +153,7 @@ def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console)
     return pictures
 
 
-def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None] | None) -> list[Film]:
+def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None]) -> list[Film]:
     passed_over: Counter[str] = Counter()
     films, problems = [], []
     for path, error in sorted(folders.files_below(str(folder), passed_over), key=lambda found: found[0]):
@@ -165,7 +171,7 @@ def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None
             films.append(_film_in_folder(Path(path), as_text(name)))
     if not films and not problems:
         raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
-    if tell and (sentence := folders.describe(passed_over)):
+    if sentence := folders.describe(passed_over):
         tell(sentence)
     problems += _label_problems(films, labels)
     problems += _repeated(films, os.path.realpath)
@@ -177,13 +183,11 @@ def _film_in_folder(path: Path, name: str) -> Film:
     return Film(place=name, path=path, file=name, group=name, label=usual(composed(as_text(path.parent.name))))
 
 
-def _read_table(
-    path: Path, skip: str, held_out: str, labels: Sequence[str], tell: Callable[[str], None] | None
-) -> list[Film]:
+def _read_table(path: Path, skip: str, held_out: str, labels: Sequence[str], tell: Callable[[str], None]) -> list[Film]:
     table = open_table(path)
     flags = [name for name in (skip, held_out) if name]
     used = columns.find_columns(table, [*_KNOWN, *flags], (FILE, LABEL, *flags), "file,label,group")
-    if tell and used.others:
+    if used.others:
         tell(f"Columns of {path.name} that are not used: {', '.join(used.others)}.")
     films: list[Film] = []
     problems: list[str] = []

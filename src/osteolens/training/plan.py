@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
+from osteolens.datasets.tables import open_table
 from osteolens.errors import DataError
 from osteolens.training.config import Configuration
-from osteolens.training.data import Film, label_order, read_films
+from osteolens.training.data import Film, label_order, read_films, teller
 from osteolens.training.folds import assign_folds, mark_validation
 from osteolens.training.member import Member
 
@@ -70,7 +72,16 @@ class Plan:
                 writer.writerow([film.file, film.group, film.label, *self.fold[:, index]])
 
 
-def plan(config: Configuration, source: Path, *, folds: int, repeats: int, table: Path | None, by_source: bool) -> Plan:
+def plan(
+    config: Configuration,
+    source: Path,
+    *,
+    folds: int,
+    repeats: int,
+    table: Path | None,
+    by_source: bool,
+    console: Console | None = None,
+) -> Plan:
     """Decide the folds.
 
     Args:
@@ -80,12 +91,13 @@ def plan(config: Configuration, source: Path, *, folds: int, repeats: int, table
         repeats: How many times all films are dealt anew.
         table: A fold table written before; it takes the place of `folds` and `repeats`.
         by_source: One fold per source: each place is tested by models that never saw it.
+        console: Where it is said what of the data set is not used.
 
     Raises:
         DataError: The data set is wrong, a label has fewer groups than folds, the fold table does not fit it, or a
             group is in two sources.
     """
-    films = read_films(source, config.data.skip, labels=config.data.labels)
+    films = read_films(source, config.data.skip, labels=config.data.labels, tell=teller(console))
     labels = label_order(films, config.data.labels)
     if table is not None:
         return Plan(films, labels, _read_folds(table, films))
@@ -116,11 +128,10 @@ def _folds_by_source(films: Sequence[Film]) -> NDArray[np.int64]:
 def _read_folds(table: Path, films: Sequence[Film]) -> NDArray[np.int64]:
     """int64 [R, N] from a fold table, matched by file."""
     try:
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = {row["file"]: row for row in csv.DictReader(stream)}
+        rows = {row.cells["file"]: row.cells for row in open_table(table)}
         columns = [name for name in next(iter(rows.values())) if name.startswith("repeat_")]
         fold = np.array([[int(rows[film.file][name]) for film in films] for name in columns], np.int64)
-    except (OSError, KeyError, ValueError, StopIteration, csv.Error) as error:
+    except (KeyError, ValueError, StopIteration) as error:
         raise DataError(f"the fold table {table} does not fit the films: {error!r}") from error
     if not columns or len(rows) != len(films):
         raise DataError(f"the fold table {table} has {len(rows)} films, the data set has {len(films)}")

@@ -3,7 +3,6 @@
 The same pictures split by group stand beside it, with the published labels and with those of the films.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from sklearn.model_selection import KFold
 
 from osteolens import image, preprocess
 from osteolens.card import PreprocessSpec
+from osteolens.datasets.columns import column_named
+from osteolens.datasets.tables import open_table
 from osteolens.errors import DataError, InputError
 from osteolens.labels import LABELS
 from osteolens.training.cohort import Cohort
@@ -89,22 +90,19 @@ def read_pictures(table: Path) -> list[Picture]:
     """Read the table of the published pictures.
 
     Args:
-        table: A CSV file with `COLUMNS`; files are relative to it, labels of one cell are joined by `|`.
+        table: A table with `COLUMNS`; files are relative to it, labels of one cell are joined by `|`.
 
     Raises:
         DataError: Names every missing column or every wrong row.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restkey="", restval="")
-            columns = reader.fieldnames or []
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the table {table} cannot be read: {error}") from error
-    missing = [f"there is no column {name!r}" for name in COLUMNS if name not in columns]
-    _refuse(missing, f"{table} (its columns are {', '.join(columns) or 'none'})")
-    cells = [(line, {name: row[name].strip() for name in COLUMNS}) for line, row in rows]
-    problems = [f"line {line}: {problem}" for line, row in cells for problem in _problems(row, table.parent)]
+    opened = open_table(table)
+    own = {name: column_named(opened, name) for name in COLUMNS}
+    missing = [f"there is no column {name!r}" for name, column in own.items() if not column]
+    _refuse(missing, f"{table} (its columns are {', '.join(opened.columns) or 'none'})")
+    rows = list(opened)
+    _refuse([f"{row.place}: {row.problem}" for row in rows if row.problem], str(table))
+    cells = [(row.place, {name: row.cells[column] for name, column in own.items()}) for row in rows]
+    problems = [f"{place}: {problem}" for place, row in cells for problem in _problems(row, table.parent)]
     files = [row["file"] for _, row in cells]
     problems += [f"{file} is named {files.count(file)} times" for file in sorted(set(files)) if files.count(file) > 1]
     _refuse(problems if rows else ["there are no rows"], str(table))

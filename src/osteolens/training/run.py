@@ -18,11 +18,13 @@ from osteolens.training.augment import derived_seed
 from osteolens.training.checkpoint import Progress, Row
 from osteolens.training.cohort import Cohort, epoch_batches, share_out
 from osteolens.training.config import Configuration
+from osteolens.training.data import teller
 from osteolens.training.engine import Learner, predict, train_one_epoch
 from osteolens.training.folds import Part
 from osteolens.training.identity import Identity
 from osteolens.training.logs import RunLog, draw_curves
 from osteolens.training.optimise import choose_precision
+from osteolens.training.parts import parts_of_fit
 from osteolens.training.report import PROTOCOLS, show, write_report
 from osteolens.training.setup import build_learner, make_deterministic
 
@@ -54,7 +56,9 @@ def fit(
     make_deterministic(config.run.seed)
     precision = choose_precision(config.run.precision, device)
     part: Part = "validation" if trial else "test"
-    cohort = share_out(config, source)
+    tell = teller(console)
+    cohort = share_out(config, source, tell)
+    tell(parts_of_fit(cohort.among("train").films, config.optimisation.t_score_weight))
     if not cohort.among(part).films:
         raise DataError("a trial scores the validation films, and data.validation = 0 leaves none; use 0.15 or so")
     learner = build_learner(config, cohort.among("train"), precision)
