@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from osteolens.files import whole, write_bytes, write_text
+from osteolens.files import as_text, harmless, whole, write_bytes, write_text
 
 
 def test_a_new_file_appears_whole(tmp_path: Path) -> None:
@@ -35,3 +35,27 @@ def test_text_is_utf_8_with_line_feeds(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == "Östeopenie\n".encode()
     write_bytes(tmp_path / "a.txt", b"\x00\r\n")
     assert (tmp_path / "a.txt").read_bytes() == b"\x00\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("Größe", "Größe"),
+        (b"knie\xff.png".decode("utf-8", "surrogateescape"), r"knie\xff.png"),
+        ("half \ud83d", r"half \ud83d"),
+    ],
+)
+def test_what_is_no_valid_text_is_spelled_out(tmp_path: Path, text: str, valid: str) -> None:
+    assert as_text(text) == valid
+    write_text(tmp_path / "page.html", text)
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == valid
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+A1", "-A1", "@x", "\tx", "\r=1", "-", "--1", "-1 000", "+1+1"])
+def test_a_formula_is_made_harmless(cell: str) -> None:
+    assert harmless(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["-1", "+1.5", "-1,5", "-.5", "-1e-05", "+2E3", "a=1", "", None, -1.5, 3, True])
+def test_numbers_and_other_texts_stay(cell: object) -> None:
+    assert harmless(cell) is cell

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -234,3 +235,45 @@ def test_a_graph_of_another_card_is_told_before_there_is_a_folder(tmp_path, mode
     with pytest.raises(CardError, match="does not belong to its card"):
         call([tmp_path / "films"], tmp_path / "out", other)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"),
+    [
+        ("ray.json", b"\xff{", "--fresh"),
+        ("ray.json", b"[]", "--fresh"),
+        ("run.json", b"{", "move"),
+        ("run.json", b"{}", "move"),
+        ("results.parquet/part-000000.parquet", b"PAR1 torn", "delete"),
+    ],
+)
+def test_a_damaged_file_of_a_batch_names_the_way_out_that_works(tmp_path, models, name, content, remedy):
+    films = make_films(tmp_path / "films", 2)
+    out = tmp_path / "out"
+    call([tmp_path / "films"], out, models)
+    (out / name).write_bytes(content)
+    with pytest.raises(BatchError, match=f"{Path(name).name}.* is damaged.*{remedy}"):
+        call([tmp_path / "films"], out, models)
+    if remedy != "--fresh":
+        (out / name).unlink()
+    call([tmp_path / "films"], out, models, fresh=remedy == "--fresh")
+    check_answers(results(out), films, models)
+
+
+def test_a_spreadsheet_runs_nothing(tmp_path, models):
+    make_films(tmp_path, 1)
+    (tmp_path / "t.csv").write_text("file,note,t\n000.png,=1+1,-1.5\n")
+    call([tmp_path / "t.csv"], tmp_path / "out", models)
+    with (tmp_path / "out" / "results.csv").open(newline="") as stream:
+        [row] = csv.DictReader(stream)
+    assert (row["note"], row["t"]) == ("'=1+1", "-1.5")
+
+
+def test_a_name_that_is_not_text_ends_nothing(tmp_path, models):
+    folder = tmp_path / os.fsdecode(b"films\xff")
+    make_films(folder, 1)
+    (folder / "t.csv").write_text("file,age,id\n,63,\n000.png,63,x\n")
+    call([folder / "t.csv"], tmp_path / "out", models)
+    problem, answered = sorted(results(tmp_path / "out"), key=lambda row: row["status"], reverse=True)
+    assert answered["status"] == "answered"
+    assert "t.csv names no file" in problem["error_message"]

@@ -24,6 +24,7 @@ from osteolens.batch.send import Patience, Sender, Transport
 from osteolens.batch.storage import DATABASE
 from osteolens.client import DEFAULT_MODEL, AsyncClient, server_address
 from osteolens.console import USAGE_STATUS
+from osteolens.datasets.folders import describe
 from osteolens.errors import OsteoLensError, ServerUnreachable
 from osteolens.overlay import DEFAULT_COLOUR_MAP
 from osteolens.predicting import ALL_ANSWERED, SOME_FAILED, UNREACHABLE
@@ -78,7 +79,7 @@ def run(
     In a running event loop (a notebook): `await asyncio.to_thread(run, ...)`.
 
     Args:
-        inputs: Files, folders, globs, CSV or Parquet tables with a column `file`, or `-` for standard input.
+        inputs: Files, folders, globs, tables with a column `file`, or `-` for standard input.
         out: Folder for the results.
         models: Names of served models; each is asked about each film.
         server: Address; default: the variable OSTEOLENS_URL, else http://127.0.0.1:8080.
@@ -133,6 +134,8 @@ def run(
             asking = Asking(journal, sender, tuple(models), client.url, explain, drawn, accept_new_model, reporter)
             _count(sources, reporter, len(models))
             asyncio.run(_ask(asking, sources, client, max_in_flight))
+            if sources.passed_over:
+                reporter.tell(describe(sources.passed_over))
         except (OsteoLensError, KeyboardInterrupt) as error:
             stopped = error
         totals = _finish(journal, sources, call, stopped)

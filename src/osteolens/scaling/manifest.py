@@ -16,6 +16,7 @@ from osteolens.scaling.archive import Model
 from osteolens.scaling.partitions import FOLDER
 
 FORMAT = 1
+_KEYS = frozenset({"format", "models", "explain", "versions"})
 
 
 @contextmanager
@@ -81,11 +82,12 @@ def read(out: Path) -> dict[str, Any]:
     """
     path = out / RAY_BATCH
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict) or not manifest.keys() >= _KEYS:
+            raise ValueError(f"it lacks {', '.join(sorted(_KEYS))}")
     except FileNotFoundError:
         return {}
-        manifest["format"], manifest["models"], manifest["explain"], manifest["versions"]
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise BatchError(
             f"{path} is damaged: {error}; --fresh starts again in this folder, or give another --out"
         ) from error
