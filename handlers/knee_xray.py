@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from ts import service as torchserve
 from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
 
 import osteolens
 from osteolens.card import load_card
-from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, ServerError
+from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, ServerError, UnsupportedType
 from osteolens.reader import Reader, Request
 from osteolens.runtime import Backend, Runtime, load_runtime
 from osteolens.runtime.shared import SharedRuntime
@@ -39,7 +41,12 @@ WARM_UP = 4
 Result = tuple[int, Row]
 """HTTP status and what to answer."""
 
+REPEATED = "two parts of one name"
+"""A part of a form that no client can send on purpose: `note_repeated_parts` puts it there."""
+
 _FILM_PART = re.compile(r"body|data\d*")
+_SHOWN_NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
+_LONGEST_OPTION = 100
 _OPTION_BY_HEADER = {header_name(option).lower(): option for option in OPTION_NAMES}
 _HINT = "send the film's bytes as the body, or as form parts named data, data2, data3, ..."
 _FAILED: Result = (
@@ -69,6 +76,7 @@ class KneeXray:
         folder = Path(context.system_properties["model_dir"])
         check_package(folder)
         check_metrics(context.metrics)
+        note_repeated_parts()
         config = context.model_yaml_config["handler"]
         threads = int(os.environ.get("OMP_NUM_THREADS", config["threads"]))
         limit_threads(threads)
@@ -147,6 +155,20 @@ def check_metrics(metrics: Any) -> None:
         raise ServerError(f"{error}: set metrics_config=handlers/metrics.yaml in config.properties") from error
 
 
+def note_repeated_parts() -> None:
+    """Let rows show where two parts of a form had one name: TorchServe's worker keeps the last of them alone."""
+    unpack_rows = torchserve.Service.retrieve_data_for_inference
+
+    def unpack_noting_repeats(batch: Sequence[dict[str, Any]]) -> Any:
+        for request in batch:
+            names = Counter(part["name"] for part in request["parameters"])
+            if names.total() > len(names):
+                request["parameters"].append({"name": REPEATED, "contentType": "", "value": b""})
+        return unpack_rows(batch)
+
+    torchserve.Service.retrieve_data_for_inference = staticmethod(unpack_noting_repeats)
+
+
 def count(row: Row, context: Any) -> None:
     """Count a film by what became of it, and an answered one's seconds: TorchServe's metrics_address shows both."""
     model = context.model_name
@@ -190,6 +212,7 @@ def unpack(row: Mapping[str, Any], headers: Mapping[str, Any], request_id: str) 
     Raises:
         InputError: The request has no film or too many, or a part or header that means nothing.
     """
+    _check_form(row, headers)
     films = [_bytes(value) for name, value in row.items() if _FILM_PART.fullmatch(name)]
     options = _header_options(headers) | _part_options(row)
     if not films:
@@ -200,20 +223,55 @@ def unpack(row: Mapping[str, Any], headers: Mapping[str, Any], request_id: str) 
     return [Request(data, options, film_id) for data, film_id in zip(films, ids, strict=True)]
 
 
+def _check_form(row: Mapping[str, Any], headers: Mapping[str, Any]) -> None:
+    kinds = [str(value).lower() for name, value in headers.items() if name.lower() == "content-type"]
+    if any(kind.startswith("application/x-www-form-urlencoded") for kind in kinds):
+        # TorchServe took the film apart at its `&` and `=`.
+        raise UnsupportedType(
+            "the body came as a web form, as curl --data-binary sends it",
+            "send the film with curl -T film.jpg, or with -H 'Content-Type: application/octet-stream'",
+        )
+    if REPEATED in row:
+        raise InvalidOption("two form parts have one name", f"{_HINT}, each name once")
+
+
 def _part_options(row: Mapping[str, Any]) -> dict[str, str]:
     parts = {name: value for name, value in row.items() if not _FILM_PART.fullmatch(name)}
-    unknown = [repr(name[:40]) for name in parts if name not in OPTION_NAMES]
+    unknown = [repr(name) if _SHOWN_NAME.fullmatch(name) else "of another name" for name in parts.keys() - OPTION_NAMES]
     if unknown:
-        raise InvalidOption(f"unknown form parts {', '.join(unknown[:5])}", f"{_HINT} with {', '.join(OPTION_NAMES)}")
-    return {name: _bytes(value).decode(errors="replace") for name, value in parts.items()}
+        shown = ", ".join(sorted(set(unknown))[:5])
+        raise InvalidOption(f"unknown form parts {shown}", f"{_HINT} with {', '.join(OPTION_NAMES)}")
+    return {name: _option_text(name, _bytes(value)) for name, value in parts.items()}
+
+
+def _option_text(name: str, value: bytes) -> str:
+    """The text in an option's part; a film in its place is not quoted."""
+    try:
+        text = value.decode().strip()
+    except UnicodeDecodeError:
+        text = "\0"
+    if len(text) > _LONGEST_OPTION or not text.isprintable():
+        raise InvalidOption(f"the form part {name} holds {len(value)} bytes that are no option's text", _HINT)
+    return text
 
 
 def _header_options(headers: Mapping[str, Any]) -> dict[str, str]:
     ours = {name: value for name, value in headers.items() if name.lower().startswith(HEADER_PREFIX.lower())}
-    unknown = [name for name in ours if name.lower() not in _OPTION_BY_HEADER]
+    unknown = [name[:60] for name in ours if name.lower() not in _OPTION_BY_HEADER]
     if unknown:
         raise InvalidOption(f"unknown headers {', '.join(unknown)}", f"use {', '.join(map(header_name, OPTION_NAMES))}")
-    return {_OPTION_BY_HEADER[name.lower()]: str(value) for name, value in ours.items()}
+    options = {_OPTION_BY_HEADER[name.lower()]: _header_text(value) for name, value in ours.items()}
+    if len(options) < len(ours):  # written alike, the front end keeps the last one alone
+        raise InvalidOption(f"one header came twice among {', '.join(ours)}", "send each option once")
+    return options
+
+
+def _header_text(value: Any) -> str:
+    """The text of a header: the front end reads each byte as a letter of Latin-1, clients send UTF-8."""
+    try:
+        return str(value).encode("latin-1").decode()
+    except UnicodeError:
+        return str(value)
 
 
 def _bytes(value: Any) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import pytest
 from conftest import encoded, knee_like
+from ts import service
 from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.utils.util import list_classes_from_module
@@ -28,6 +29,7 @@ from osteolens.schema import Answer
 HANDLER = Path(__file__).parents[2] / "handlers" / "knee_xray.py"
 METRICS = HANDLER.with_name("metrics.yaml")
 FILM = encoded(knee_like())
+URL_ENCODED = "application/x-www-form-urlencoded"
 
 
 class Spy:
@@ -137,6 +139,11 @@ def test_several_films_give_a_list_in_order_with_errors_as_rows(handler: Any) ->
         ({"data": FILM, "age": b"\xff"}, {}, 400, "invalid_option", "age"),
         ({"body": {"parsed": "json"}}, {}, 415, "unsupported_type", "text"),
         ({f"data{number}": FILM for number in range(33)}, {}, 413, "too_large", "33 films"),
+        ({"body": FILM}, {"X-OsteoLens-Age": "63", "x-osteolens-age": "30"}, 400, "invalid_option", "came twice"),
+        ({"data": FILM, "age": FILM}, {}, 400, "invalid_option", "part age holds"),
+        ({"data": FILM, "target": b"x" * 101}, {}, 400, "invalid_option", "target holds 101 bytes"),
+        ({"RIFF\x80film": b""}, {"content-type": URL_ENCODED}, 415, "unsupported_type", "curl --data-binary"),
+        ({}, {"Content-Type": f"{URL_ENCODED}; charset=x"}, 415, "unsupported_type", "curl --data-binary"),
     ],
 )
 def test_a_wrong_request_gets_its_own_error(
@@ -147,6 +154,53 @@ def test_a_wrong_request_gets_its_own_error(
     assert answer["error"]["code"] == code
     assert named in answer["error"]["message"]
     assert answer["error"]["hint"]
+
+
+def rows_of(*requests: list[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    """What a worker makes of requests with these parts."""
+    batch = [
+        {
+            "requestId": b"id",
+            "headers": [],
+            "parameters": [{"name": name, "contentType": "", "value": value} for name, value in parts],
+        }
+        for parts in requests
+    ]
+    rows: list[dict[str, Any]] = service.Service.retrieve_data_for_inference(batch)[1]
+    return rows
+
+
+def test_two_parts_of_one_name_are_refused_instead_of_the_last_one_answered(
+    handler: Any, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = service.Service.__dict__["retrieve_data_for_inference"]
+    monkeypatch.setattr(service.Service, "retrieve_data_for_inference", unpack)  # put back afterwards
+    module.note_repeated_parts()
+    twice = [("data", FILM), ("data", b"another")]
+    options = [("data", FILM), ("age", b"63"), ("age", b"30"), ("sex", b"male")]
+    answers, statuses = ask(handler, *rows_of(twice, [("data", FILM), ("data2", FILM)], options, [("body", FILM)]))
+    assert statuses == [400, 200, 400, 200]
+    assert [len(answers[1]), answers[3]["id"]] == [2, "id-3"]
+    for refused in (answers[0], answers[2]):
+        assert refused["error"]["message"] == "two form parts have one name"
+        assert "data, data2, data3" in refused["error"]["hint"]
+
+
+@pytest.mark.parametrize("row", [{"data": FILM, "age": FILM}, {FILM[:60].decode("latin-1"): FILM}, {"target": FILM}])
+def test_no_bytes_of_a_film_are_in_an_answer_or_a_log(
+    handler: Any, row: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    [answer], [status] = ask(handler, row)
+    assert status == 400
+    assert not any(word in json.dumps(answer) + caplog.text for word in ("PNG", "IHDR", "\\x89", "\\u0089"))
+
+
+@pytest.mark.parametrize("sent", ["osteoporosis", "künstlich", "膝"])
+def test_an_option_in_a_header_may_be_in_utf_8(module: ModuleType, sent: str) -> None:
+    received = sent.encode().decode("latin-1")  # as the front end hands it over
+    [request] = module.unpack({"body": FILM}, {"X-OsteoLens-Target": received}, "id")
+    assert request.options == {"target": sent}
 
 
 def test_a_batch_is_answered_row_by_row(handler: Any, spy: Spy) -> None:
