@@ -54,7 +54,9 @@ class _Echo(BaseHTTPRequestHandler):
     """Says which server was asked, with which key, for how many bytes."""
 
     def do_GET(self) -> None:
-        size = len(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        size = len(sent)
+        time.sleep(0.3 * (sent == b"slow"))
         body = f"{self.server.server_port} {self.headers['Authorization']} {self.path} {size}".encode()  # type: ignore[attr-defined]
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -141,6 +143,55 @@ def test_a_body_that_torchserve_would_refuse_does_not_reach_it(guarded: httpx.Cl
     with socket.create_connection((guarded.base_url.host, guarded.base_url.port or 80), timeout=5) as connection:
         connection.sendall(f"{head}{68157440 + 1}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "status", "code", "hint"),
+    [
+        ("?age=63", "image/jpeg", 400, "invalid_option", "X-OsteoLens-Age: 63"),
+        ("", "application/x-www-form-urlencoded", 415, "unsupported_type", "curl -T"),
+        ("", "Application/X-WWW-form-urlencoded; charset=utf-8", 415, "unsupported_type", "octet-stream"),
+        ("", "multipart/form-data; boundary=", 400, "invalid_option", "as the body"),
+        ("", 'multipart/form-data; charset=x; boundary=""', 400, "invalid_option", "as the body"),
+    ],
+)
+def test_what_would_be_misread_or_a_500_is_an_error_object(
+    guarded: httpx.Client, query: str, kind: str, status: int, code: str, hint: str
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
+    refused = guarded.post(f"/predictions/knee{query}", content=b"film", headers=headers)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (status, code)
+    assert hint in error["hint"]
+    assert guarded.post("/predictions/knee", headers={"Content-Type": kind}).status_code == 401  # the token comes first
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data; boundary=x",
+        'multipart/form-data; boundary="x"',
+        "multipart/form-data; charset=a; boundary=b",
+    ],
+)
+def test_a_form_passes_up_to_its_own_limit(guarded: httpx.Client, echoes: tuple[int, int], kind: str) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
+    passed = guarded.post("/predictions/knee", content=bytes(16 * 1024**2), headers=headers)
+    assert passed.text == f"{echoes[0]} Bearer {KEY} /predictions/knee {16 * 1024**2}"
+    refused = guarded.post("/predictions/knee", content=bytes(16 * 1024**2 + 1), headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+    outside = guarded.post("/forms/predictions/knee", content=b"", headers=headers)
+    assert outside.status_code == 404
+
+
+def test_a_client_that_closes_its_sending_half_gets_its_answer(guarded: httpx.Client) -> None:
+    request = (
+        f"POST /predictions/knee HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 4\r\n\r\nslow"
+    )
+    with socket.create_connection((guarded.base_url.host, guarded.base_url.port or 80), timeout=5) as connection:
+        connection.sendall(request.encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_key_is_readable_by_its_owner_alone(gate: ModuleType, guarded: httpx.Client) -> None:
