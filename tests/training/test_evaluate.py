@@ -13,6 +13,7 @@ from osteolens.training.calibrate import Rows
 from osteolens.training.evaluate import apply_to_card, evaluate
 from osteolens.training.folds import assign_folds
 from osteolens.training.fusion import fit_parameters
+from osteolens.training.table import Predictions
 
 from .helpers import film
 from .simulated import simulate, with_films
@@ -304,3 +305,16 @@ def test_two_folds_are_enough(small):
 def test_tables_that_cannot_be_evaluated(change, message, predictions):
     with pytest.raises(DataError, match=message):
         evaluate(change(predictions), resamples=10)
+
+
+def test_a_held_out_set_with_one_film_of_a_label_is_refused():
+    films = [film("normal" if index else "osteoporosis", f"g{index:02}", t_score=0.0) for index in range(14)]
+    table = Predictions(
+        labels=("normal", "osteoporosis"),
+        films=films,
+        fold=np.zeros((1, 14), np.int64),
+        logits=np.random.default_rng(0).normal(size=(1, 14, 2)),
+        t_score=np.full((1, 14), np.nan),
+    )
+    with pytest.raises(DataError, match="all but one have the same label; hold out more groups of the rare labels"):
+        evaluate(table, resamples=5)

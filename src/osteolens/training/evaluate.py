@@ -104,6 +104,12 @@ def check(predictions: Predictions) -> None:
         for group, fold in zip(predictions.groups, folds.tolist(), strict=True):
             if place.setdefault(group, fold) != fold:
                 raise DataError(f"repeat {repeat}: group {group!r} is in the folds {place[group]} and {fold}")
+    rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
+    if any(len(set(fitted.truth.tolist())) < 2 for fitted, _ in rows.turns()):
+        raise DataError(
+            f"of {PARTS_OF_A_FOLD} parts of the held-out groups, all but one have the same label; hold out more groups "
+            "of the rare labels"
+        )
 
 
 def _sampled(
