@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from osteolens.errors import EmptyInput, InputTooLarge, UnreadableImage, UnsupportedType, UnusableImage
 from osteolens.films import heif, jpeg, limits, png, steps, tiff
 from osteolens.films.limits import check_cost
+from osteolens.films.sense import INVERTED, looks_inverted
 from osteolens.films.window import window
 from osteolens.sniff import sniff
 
@@ -107,7 +108,8 @@ def _decode(data: bytes, kind: str) -> Picture:
     pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
     if pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
-    return Picture(np.ascontiguousarray(pixels), kind, warnings)
+    pixels = np.ascontiguousarray(pixels)
+    return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings)
 
 
 def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
