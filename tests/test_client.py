@@ -80,7 +80,7 @@ def test_the_front_end_s_own_errors_are_explained() -> None:
         client(lambda _: httpx.Response(413)).predict(b"film")
 
 
-@pytest.mark.parametrize(("status", "calls"), [(503, 4), (429, 4), (400, 1), (415, 1), (500, 1)])
+@pytest.mark.parametrize(("status", "calls"), [(503, 4), (429, 4), (400, 1), (413, 1), (415, 1), (500, 1)])
 def test_only_what_may_succeed_later_is_tried_again(status: int, calls: int) -> None:
     seen: list[httpx.Request] = []
 

@@ -106,7 +106,8 @@ def _bytes_of(source: Source) -> bytes:
 
 def _decode(data: bytes, kind: str) -> Picture:
     pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
-    if pixels.min() == pixels.max():
+    middle = pixels[len(pixels) // 2]
+    if middle.min() == middle.max() and pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
     pixels = np.ascontiguousarray(pixels)
     return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings)
@@ -126,6 +127,8 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     check_cost("JPEG", layout.seconds, jpeg.SAVE_AGAIN)
     pixels = jpeg.luminance(data, layout)
     warnings = (_STEP,) if steps.step(pixels) > 1 else ()
+    if not layout.described:
+        return pixels, warnings
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         return _upright(pixels, image, warnings)
 

@@ -106,13 +106,15 @@ def test_more_are_under_way_while_there_is_room(server: FakeServer) -> None:
     assert 8 <= server.most_in_flight <= 12
 
 
-@pytest.mark.parametrize("status", [400, 413, 415, 422])
-def test_a_refusal_is_never_tried_again(server: FakeServer, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "because"), (413, ""), (413, "too_costly"), (415, "because"), (422, "because")]
+)
+def test_a_refusal_is_never_tried_again(server: FakeServer, status: int, code: str) -> None:
     make_films(Path("films"), 3)
-    server.fault = lambda number, film, response: Response(status, b"" if status == 413 else error_body("because"))
+    server.fault = lambda number, film, response: Response(status, error_body(code) if code else b"")
     assert run(server).totals == batch.Totals(refused=3)
     assert server.requests == 3
-    assert {row["error_code"] for row in results(OUT)} == {"http_413" if status == 413 else "because"}
+    assert {row["error_code"] for row in results(OUT)} == {code or "http_413"}
 
 
 def test_a_film_that_kills_its_worker_fails_alone(server: FakeServer) -> None:

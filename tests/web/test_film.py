@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from accounts.models import AuditEntry
 from django.test import Client
 from fake_reader import SHARES, FakeReader, refusal
@@ -79,12 +80,14 @@ def test_a_waiting_film_says_so(client: Client, send: Send, reader: FakeReader) 
     assert {one["error"] for one in state["readings"]} == {wording.WAITING}  # not the server's address
 
 
-def test_a_refused_film_says_why(client: Client, send: Send, reader: FakeReader) -> None:
-    reader.faults["all"] = refusal(422, "unusable_image", "the picture is blank")
+@pytest.mark.parametrize(("status", "code"), [(422, "unusable_image"), (413, "too_costly"), (413, "http_413")])
+def test_a_refused_film_says_why(client: Client, send: Send, reader: FakeReader, status: int, code: str) -> None:
+    reader.faults["all"] = refusal(status, code, "because")
     film_id = send(film_bytes()).json()["id"]
     response = client.get(f"/films/{film_id}/")
     assert response.context["film"].state == "refused"
-    assert [one["message"] for one in response.context["refused"]] == ["the picture is blank"] * 3
+    assert [one["message"] for one in response.context["refused"]] == ["because"] * 3
+    assert len(reader.asked) == 3  # each model once
 
 
 def test_one_model_that_is_not_served_hides_nothing(client: Client, send: Send, reader: FakeReader) -> None:

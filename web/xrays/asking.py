@@ -72,8 +72,8 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
     except (ServerUnreachable, ServerBusy, KeyRefused, httpx.HTTPError) as error:
         return Outcome(code=AWAY, message=str(error), is_server_away=True)
     except RequestRefused as error:
-        # The server's own error object says that the film or an option is at fault; anything else may pass.
-        final = 400 <= error.status < 500 and not error.code.startswith("http_")
+        # The server's own error object, or 413, says that the film or an option is at fault; anything else may pass.
+        final = error.status == 413 or (400 <= error.status < 500 and not error.code.startswith("http_"))
         return Outcome(code=error.code, message=str(error), is_final=final)
     except ClientError as error:
         return Outcome(code="damaged_answer", message=str(error))

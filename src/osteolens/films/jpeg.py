@@ -22,7 +22,7 @@ MAX_FILL_BYTES = 1000
 
 _DAMAGED = "send the original file again: this copy was cut or changed on its way"
 SAVE_AGAIN = "save it as a baseline JPEG or as a PNG"
-_EOI, _SOS, _APP0 = 0xD9, 0xDA, 0xE0
+_EOI, _SOS, _APP0, _APP1 = 0xD9, 0xDA, 0xE0, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _BARE = frozenset(range(0xD0, 0xD8)) | {0x01}  # markers without a length
@@ -68,6 +68,7 @@ class Layout:
         scans: In the order of the file.
         jfif: Place of the JFIF revision in the file; 0 without one.
         size: Bytes up to the end mark.
+        described: Whether it holds EXIF or XMP data, which may say that it has to be turned.
     """
 
     progressive: bool
@@ -77,6 +78,7 @@ class Layout:
     scans: tuple[Scan, ...]
     jfif: int
     size: int
+    described: bool
 
     @cached_property
     def seconds(self) -> float:
@@ -101,6 +103,7 @@ def examine(data: bytes) -> Layout:
     frame: tuple[int, bytes] | None = None
     scans: list[Scan] = []
     jfif = end = 0
+    described = False
     for marker, start, end in _segments(data):
         if marker in _FRAMES and frame is None:
             frame = marker, data[start:end]
@@ -110,10 +113,11 @@ def examine(data: bytes) -> Layout:
                 raise TooCostly(f"the JPEG has more than {MAX_SCANS} scans", SAVE_AGAIN)
         elif marker == _APP0 and data[start : start + 5] == b"JFIF\x00" and not jfif:
             jfif = start + 5
+        described = described or marker == _APP1
     if frame is None or not scans:
         raise _damaged("it holds no picture")
     height, width, shares = _frame(frame[1])
-    layout = Layout(frame[0] in _PROGRESSIVE, width, height, shares, tuple(scans), jfif, end)
+    layout = Layout(frame[0] in _PROGRESSIVE, width, height, shares, tuple(scans), jfif, end, described)
     _check_scans(layout)
     return layout
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 8
-NOTABLE_STEP = 3.0  # grey levels in a film of 1024 pixels across; whole films of that size stay below
+NOTABLE_STEP = 3.5  # grey levels in a film of 1024 pixels across; whole films stay below
 _SHORTEST = 4  # blocks on either side of the damaged place
 _HIGHEST = 16.0  # grey levels, so that a bright edge does not count for many blocks
 
@@ -28,24 +28,23 @@ def step(pixels: NDArray[np.uint8]) -> float:
     rows, columns = height // BLOCK, width // BLOCK
     if rows < 3 or columns < 2 * _SHORTEST:
         return 0.0
-    jumps = _jumps(pixels, rows, columns)
-    sums = np.cumsum(jumps, axis=1)
-    split = np.arange(_SHORTEST, columns - _SHORTEST + 1)
-    left = sums[:, split - 1] / split
-    right = (sums[:, -1:] - sums[:, split - 1]) / (columns - split)
+    sums = np.cumsum(_jumps(pixels, rows, columns), axis=1)
+    blocks = np.arange(_SHORTEST, columns - _SHORTEST + 1, dtype=np.float32)
+    before = sums[:, _SHORTEST - 1 : columns - _SHORTEST]
+    left = before / blocks
+    right = (sums[:, -1:] - before) / (columns - blocks)
     # From the damage to the right edge, then from the left edge in the next row: one jump. Beside them: none.
     begins, goes_on = right[:-1], left[1:]
-    inside = np.where(begins * goes_on > 0, np.minimum(abs(begins), abs(goes_on)), 0)
-    outside = np.maximum(abs(left[:-1]), abs(right[1:]))
-    return float((inside - outside).max() / (NOTABLE_STEP * np.sqrt(1024 / width)))
+    inside = np.maximum(np.minimum(begins, goes_on), -np.maximum(begins, goes_on))
+    outside = np.maximum(np.abs(left[:-1]), np.abs(right[1:]))
+    return float((inside - outside).max() / (NOTABLE_STEP * (1024 / width) ** 0.75))
 
 
 def _jumps(pixels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float32]:
-    """How far the grey jumps from each block to the one below, beyond its slope; in grey levels."""
-    lines = pixels[BLOCK - 2 :, : columns * BLOCK]  # from here on, the two lines on either side of each border
+    """How far the grey jumps from each block to the one below, in grey levels."""
+    lines = pixels[BLOCK - 1 :, : columns * BLOCK]  # from here on, the two lines beside each border
     ones = np.ones(BLOCK, np.float32)
-    before, above, below, after = (
-        lines[place::BLOCK][: rows - 1].astype(np.float32).reshape(-1, columns, BLOCK) @ ones for place in range(4)
+    above, below = (
+        lines[place::BLOCK][: rows - 1].astype(np.float32).reshape(-1, columns, BLOCK) @ ones for place in range(2)
     )
-    jumps = (1.5 * (below - above) - 0.5 * (after - before)) / BLOCK
-    return np.clip(jumps, -_HIGHEST, _HIGHEST).astype(np.float32)
+    return np.clip((below - above) / BLOCK, -_HIGHEST, _HIGHEST)
