@@ -12,6 +12,7 @@ from typing import Any
 from xrays import storage
 from xrays.models import Film
 
+from osteolens.files import harmless
 from osteolens.labels import LABELS, label_from_t_score
 from reviews.exports.coco import file_name
 from reviews.models import Review
@@ -102,7 +103,7 @@ def joined(keys: Sequence[tuple[str, str]]) -> list[int]:
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(harmless, row) for row in rows)
     return text.getvalue()
 
 
