@@ -136,7 +136,7 @@ class Environment:
 def _close_to_others(name: str, path: Path) -> None:
     """Narrow the folder's mode, if it is this app's alone: closing a folder such as /home would do harm."""
     mode = stat.S_IMODE(path.stat().st_mode)
-    content = {entry.name for entry in path.iterdir()}
+    content = {entry.name for entry in path.iterdir()} - {"lost+found"}
     own = path.stat().st_uid == os.geteuid() and (not content or content & _OWN_FILES)
     if not own or mode & 0o002:
         raise MalformedSetting(

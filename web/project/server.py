@@ -86,6 +86,7 @@ def adjustments() -> Adjustments:
     """Settings of waitress itself."""
     return Adjustments(
         threads=THREADS,
+        recv_bytes=64 * 1024,
         ident=None,
         clear_untrusted_proxy_headers=False,  # `settings.BEHIND_TLS` says whether they count
         connection_limit=2 * CONNECTIONS,  # never reached: `Server` makes room
