@@ -15,6 +15,7 @@ from web_films import film_bytes
 from xrays import intake
 from xrays.models import Film
 
+from osteolens.errors import TooCostly
 from osteolens.image import Picture, read
 from osteolens.schema import ErrorAnswer
 
@@ -78,10 +79,6 @@ def test_a_warning_that_the_server_repeats_is_shown_once(client: Client, film: F
 
 def test_a_film_that_costs_too_much_is_refused_for_good(send: Callable[..., Any]) -> None:
     """With the status that no client sends again."""
-
-    class TooCostly(intake.InputTooLarge):
-        code = "too_costly"
-
     with patch.object(intake.image, "read", side_effect=TooCostly("decoding takes longer than 2 s", "save it again")):
         response = send(film_bytes())
     assert response.status_code == 413

@@ -120,3 +120,28 @@ def test_a_known_film_of_another_patient_is_kept_as_a_second_film_or_changes_the
     expect(known).to_contain_text("You have this film already")
     page.goto(str(addresses[0]))
     expect(page.locator("[name=age]")).to_have_value(re.compile("^70"))
+
+
+def test_a_known_film_that_waited_for_the_network_keeps_its_facts(
+    app: App, browser: Browser, cookies: dict[str, object]
+) -> None:
+    context = browser.new_context(base_url=app.url, storage_state=cookies)
+    page = context.new_page()
+    page.goto("/")
+    page.locator("details.card summary").click()
+    page.fill("[name=age]", "44")
+    page.set_input_files("input[name=file]", [film("waited.png", 0.91)])
+    expect(page.locator(".upload-row[data-state=done]")).to_contain_text("waited.png")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    context.set_offline(True)
+    page.fill("[name=age]", "63")
+    page.set_input_files("input[name=file]", [film("waited.png", 0.91)])
+    expect(page.locator(".upload-row[data-state=waiting]")).to_contain_text("waited.png")
+    context.set_offline(False)
+    known = page.locator(".upload-row[data-state=known]")
+    expect(known).to_contain_text("age is 44 there and 63 here", timeout=15_000)
+    known.get_by_role("button", name="Keep both").click()
+    expect(page.locator(".upload-row")).to_have_count(0, timeout=15_000)
+    page.goto("/films/?q=waited.png")
+    expect(page.locator(".films tbody tr")).to_have_count(2)
+    context.close()

@@ -31,15 +31,7 @@ def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResp
     readings = readings_of(film)
     if readings.current:
         sightings.note(request.user, [film.id])
-    return render(
-        request,
-        "xrays/film.html",
-        film_context(film, readings, form)
-        | {
-            "duplicate": "duplicate" in request.GET,
-        },
-        status=status,
-    )
+    return render(request, "xrays/film.html", film_context(film, readings, form), status=status)
 
 
 def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
