@@ -116,6 +116,7 @@ def _decode(data: bytes, kind: str) -> Picture:
 def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     page = tiff.largest_page(data)
     _check_size("TIFF", page.width, page.height)
+    check_cost("TIFF", page.seconds, limits.SAVE_AGAIN)
     from osteolens.films import tiff_pixels  # its codecs are loaded when a TIFF arrives
 
     return _oriented(tiff_pixels.grey(data, page), page.orientation), page.warnings

@@ -16,7 +16,7 @@ from PIL import Image
 from tiff_writers import HEIGHT, WIDTH, by_hand, written
 
 from osteolens import image
-from osteolens.errors import InputError, InputTooLarge, UnreadableImage, UnusableImage
+from osteolens.errors import InputError, InputTooLarge, TooCostly, UnreadableImage, UnusableImage
 
 FILM = knee_like(HEIGHT, WIDTH)
 DEEP = FILM.astype(np.uint16) * 16
@@ -173,6 +173,20 @@ def test_costly_structure_is_refused_before_anything_is_decoded(data: Any, found
         image.read(content)
     assert time.process_time() - start < 0.5
     assert caught.value.hint
+
+
+def test_a_page_that_takes_long_is_refused_before_it_is_decoded() -> None:
+    """7,999 one-row strips that all name the same 8,000 bytes of LZMA: 60 ns for each of 64 million bytes, 3.8 s."""
+    shared = by_hand({256: 8000, 257: 8000, 258: 8, 259: 34925, 278: 1}, [bytes(8000)] + [b""] * 7999)
+    data = bytearray(shared)
+    (entries,) = struct.unpack_from("<H", data, 8)
+    for place in range(10, 10 + 12 * entries, 12):
+        tag, _, count, where = struct.unpack_from("<HHII", data, place)
+        if tag in (273, 279):
+            first = data[where : where + 4]
+            data[where : where + 4 * count] = first * count
+    with pytest.raises(TooCostly, match=r"about 4\.6 s"):
+        image.read(bytes(data))
 
 
 def test_pages_that_point_back_are_read_once() -> None:
