@@ -22,8 +22,9 @@ def main(
     data: Annotated[
         Path,
         typer.Option(
-            help="A CSV table with the columns file and label, and optionally group (patient), t_score, age, sex, "
-            "weight_kg, height_m, source and format_family; or a folder that holds one folder of films per class."
+            help="A table (CSV, Excel, Parquet) with the columns file and label, and optionally group (patient), "
+            "t_score, age, sex, weight_kg, height_m, source and format_family; or a folder that holds one folder of "
+            "films per class."
         ),
     ],
     out: Annotated[

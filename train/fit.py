@@ -17,8 +17,8 @@ def main(
     data: Annotated[
         Path,
         typer.Option(
-            help="A CSV table with the columns file (relative to the table) and label, and optionally group "
-            "(patient), t_score, age and sex; or a folder that holds one folder of films per class."
+            help="A table (CSV, Excel, Parquet) with the columns file (relative to the table) and label, and "
+            "optionally group (patient), t_score, age and sex; or a folder that holds one folder of films per class."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run's folder. A run that was stopped there goes on exactly.")],

@@ -27,8 +27,8 @@ def batch(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, CSV or Parquet tables with a column file (and age, sex, weight_kg, height_m, "
-            "id), or - for paths on standard input; on Ray also addresses such as s3://bucket/knees.",
+            help="Files, folders, globs, tables (CSV, Excel, Parquet) with a column file (and age, sex, weight_kg, "
+            "height_m, id), or - for paths on standard input; on Ray also addresses such as s3://bucket/knees.",
             show_default=False,
         ),
     ],

@@ -141,8 +141,8 @@ def audit(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A CSV table with a column file, or a folder: one folder per class, or train/, val/ and so on with "
-            "one folder per class each, or pictures without labels."
+            help="A table (CSV, Excel, Parquet) with a column file, or a folder: one folder per class, or train/, "
+            "val/ and so on with one folder per class each, or pictures without labels."
         ),
     ],
     compare: Annotated[

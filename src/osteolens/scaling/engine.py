@@ -49,8 +49,8 @@ def run(
     same files on every machine, or be addresses such as `s3://bucket/knees`.
 
     Args:
-        inputs: Files, folders, globs, CSV or Parquet tables with a column `file`, `-` for standard input, or addresses
-            of such things that fsspec can reach.
+        inputs: Files, folders, globs, tables (CSV, Excel, Parquet) with a column `file`, `-` for standard input, or
+            addresses of such things that fsspec can reach.
         out: Folder of this machine for the results.
         models: Their names; each is asked about each film.
         store: Folder with the models' archives.

@@ -39,12 +39,13 @@ def test_t_scores_that_contradict_their_labels(tmp_path):
 
 def test_values_that_cannot_be_read(tmp_path):
     text = 'file,label,t_score,age,sex,weight\na,normal,"-0,5",60,F,70\nb,normal,-0.5,600,1,70\n'
-    found = findings(tmp_path, text)["unreadable-values"]
-    assert found.count == 4
-    assert found.lines[0] == "the column 'weight' looks like 'weight_kg', and is not read as it"
-    assert found.lines[1].startswith("line 2: t_score is '-0,5', which is not a number such as -1.5; a decimal comma")
-    assert found.lines[2] == "line 3: age is 600, expected 0 to 130, such as 63"
-    assert found.lines[3].startswith("line 3: sex is '1', which can mean either")
+    both = findings(tmp_path, text)
+    columns, found = both["column-look-alike"], both["unreadable-values"]
+    assert columns.lines == ("the column 'weight' looks like 'weight_kg', and is not read as it",)
+    assert (columns.severity, found.severity, found.count) == ("warning", "fault", 3)
+    assert found.lines[0].startswith("line 2: t_score is '-0,5', which is not a number such as -1.5; a decimal comma")
+    assert found.lines[1] == "line 3: age is 600, expected 0 to 130, such as 63"
+    assert found.lines[2].startswith("line 3: sex is '1', which can mean either")
 
 
 def test_a_semicolon_table_has_decimal_commas(tmp_path):

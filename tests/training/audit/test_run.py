@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -125,7 +126,7 @@ def test_the_same_picture_under_two_labels_is_no_leak_but_a_fault(folder: Path) 
 
 def test_missing_and_broken_files_are_findings(folder: Path) -> None:
     (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:500])
-    table = [*rows(), {"file": "broken.png", "label": "ill"}, {"file": "absent.png", "label": "ill"}, {"file": ""}]
+    table = [*rows(), {"file": "broken.png", "label": "ill"}, {"file": "absent.png", "label": "ill"}, {"file": "", "label": "ill"}]
     result = audit(write(folder, table), "--out", folder / "out")
     assert result.exit_code == 0
     (unreadable,) = [finding for finding in found(folder / "out")["findings"] if finding["kind"] == "unreadable"]
@@ -222,7 +223,7 @@ def test_long_lists_are_cut_in_the_page_but_not_in_the_json(tmp_path: Path) -> N
     ("arguments", "message"),
     [
         (["absent.csv"], "error: there is no table or folder absent.csv"),
-        (["{folder}/0.png"], "cannot be read as a CSV table"),
+        (["{folder}/0.png"], "is not text; expected a table"),
         (["{folder}/films.csv", "--label-column", "kind"], "has no column 'kind' for --label-column"),
         (["{folder}/films.csv", "--predictor", "ward"], "has no column 'ward'; its columns are file"),
         (
@@ -242,3 +243,17 @@ def test_wrong_input_is_one_line_and_status_2(
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (folder / "out").exists()
+
+
+def test_names_that_are_not_text_and_files_that_are_no_pictures_end_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"films\xff")
+    for number in range(4):
+        save(folder / ("ill" if number % 2 else os.fsdecode(b"well\xfe")) / f"{number}.png", film(number))
+    (folder / "ill" / os.fsdecode(b"broken\xfd.png")).write_bytes(b"\x89PNG broken")
+    result = audit(folder, "--out", folder / "out")
+    assert result.exit_code == 0, result.output
+    assert "unreadable" in kinds(folder / "out")
+    [finding] = [entry for entry in found(folder / "out")["findings"] if entry["kind"] == "unreadable"]
+    assert finding["lines"][0].startswith(r"ill/broken\xfd.png: ")
+    assert r"well\xfe" in (folder / "out" / "audit.html").read_text(encoding="utf-8")
+    assert not list((folder / "out").glob(".*"))

@@ -21,17 +21,27 @@ def cell_findings(collection: Collection) -> Iterator[Finding]:
 
 
 def _unreadable(collection: Collection) -> Iterator[Finding]:
-    problems = collection.data.problems
+    problems, look_alikes = collection.data.problems, collection.data.look_alikes
     if problems:
         yield Finding(
             "unreadable-values",
             "fault",
-            f"{many(len(problems), 'value or column', 'values or columns')} of {collection.data.name} cannot be used.",
-            "Training stops at them, or goes without facts that the table seems to hold.",
-            "Correct them in the table: decimals with a point (or columns separated by semicolons), female or male, "
-            "columns named as the README lists them.",
+            f"{many(len(problems), 'value')} of {collection.data.name} cannot be read.",
+            "Training stops at them.",
+            "Correct them in the table: decimals with a point (or columns separated by semicolons), female or male.",
             len(problems),
             lines=problems,
+        )
+    if look_alikes:
+        yield Finding(
+            "column-look-alike",
+            "warning",
+            f"{many(len(look_alikes), 'column')} of {collection.data.name} "
+            f"{'looks' if len(look_alikes) == 1 else 'look'} like a known one under another name.",
+            "Training refuses such a table, or would go without facts that it seems to hold.",
+            "Rename the column if it is that one, else to a name that tells them apart.",
+            len(look_alikes),
+            lines=look_alikes,
         )
 
 

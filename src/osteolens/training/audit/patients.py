@@ -21,12 +21,14 @@ class PatientFacts:
         names: The table's own name of a column to the known one.
         others: Further columns.
         decimal_comma: Of the table.
-        problems: Which cells could not be read, and columns that look like a known one: filled while rows are read.
+        look_alikes: Which columns look like a known one that the table lacks.
+        problems: Which cells could not be read: filled while rows are read.
     """
 
     names: dict[str, str]
     others: tuple[str, ...]
     decimal_comma: bool
+    look_alikes: tuple[str, ...]
     problems: list[str] = field(default_factory=list)
 
     @classmethod
@@ -36,8 +38,8 @@ class PatientFacts:
         own = {column: name for name in _KNOWN if (column := column_named(table, name)) in free}
         others = tuple(name for name in free if name not in own)
         slips = look_alikes(others, [name for name in _KNOWN if name not in own.values()])
-        told = [f"the column {column!r} looks like {name!r}, and is not read as it" for name, column in slips.items()]
-        return cls(own, others, table.decimal_comma, told)
+        lines = (f"the column {column!r} looks like {name!r}, and is not read as it" for name, column in slips.items())
+        return cls(own, others, table.decimal_comma, tuple(lines))
 
     def read(self, row: Row) -> dict[str, str]:
         """The cells of a row by column; one that cannot be read is empty."""

@@ -74,13 +74,14 @@ class Row:
 
 @dataclass(frozen=True)
 class DataSet:
-    """All rows of a table or folder, and in plain sentences how it was read and which values could not be."""
+    """All rows of a table or folder, and in plain sentences how it was read, and which values and columns were not."""
 
     name: str
     rows: tuple[Row, ...]
     columns: tuple[str, ...]
     notes: tuple[str, ...]
     problems: tuple[str, ...] = ()
+    look_alikes: tuple[str, ...] = ()
 
 
 def read_data_set(source: Path, naming: Naming) -> DataSet:
@@ -127,7 +128,7 @@ def _read_table(path: Path, naming: Naming) -> DataSet:
         f"Split: column {split}." if split else f"Split: all is {naming.part}." if naming.part else "Split: none.",
     ]
     columns = tuple(facts.names.get(name, name) for name in table.columns)
-    return DataSet(path.name, rows, columns, tuple(notes), tuple(facts.problems))
+    return DataSet(as_text(path.name), rows, columns, tuple(notes), tuple(facts.problems), facts.look_alikes)
 
 
 def _checked(table: Table) -> list[tables.Row]:

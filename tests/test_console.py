@@ -1,0 +1,33 @@
+"""What commands print, and how they end."""
+
+import io
+import os
+import sys
+
+import pytest
+
+from osteolens.console import USAGE_STATUS, one_line_errors
+from osteolens.errors import DataError
+
+
+def test_a_name_that_the_terminal_cannot_show_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+
+    @one_line_errors
+    def command() -> None:
+        print("knie ü " + os.fsdecode(b"\xff"))
+
+    command()
+    assert raw.getvalue() == b"knie \\xfc \\udcff\n"
+
+
+def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @one_line_errors
+    def command() -> None:
+        raise DataError("no such film")
+
+    with pytest.raises(SystemExit) as caught:
+        command()
+    assert caught.value.code == USAGE_STATUS
+    assert capsys.readouterr().err == "error: no such film\n"
