@@ -20,14 +20,13 @@ NO_COMPRESSION, JPEG, LZMA = 1, 7, 34925
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 COMPRESSIONS = {
-    1: "none", 2: "CCITT RLE", 3: "CCITT Group 3", 4: "CCITT Group 4", 5: "LZW", 7: "JPEG", 8: "deflate",
-    32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstandard",
+    1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA",
+    50000: "Zstandard",
 }  # fmt: skip
 # Nanoseconds of CPU, measured on noise and rounded up.
 _NS_PER_CODED_BYTE = {5: 14, JPEG: 20, 8: 14, 32946: 14, LZMA: 60}
 _NS_PER_PIXEL, _NS_PER_SAMPLE, _NS_PER_SEGMENT = 6, 5, 10_000
 
-_FAX = (2, 3, 4)
 _PREDICTED = (5, 8, 32946, 34925, 50000)
 """Compressions with which libtiff heeds a predictor."""
 _FORMATS = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "floating-point"}
@@ -78,7 +77,6 @@ class Page:
     byte_order: str
     colour_map: tuple[int, ...]
     jpeg_tables: bytes
-    fax_options: int
     nodata: str
     warnings: tuple[str, ...]
 
@@ -208,7 +206,7 @@ def _checked(page: _Directory, warnings: tuple[str, ...]) -> Page:
     return Page(
         width, height, bits, sample_format, samples, extra, photometric, compression, predictor, planar,
         page.number(266, 1) == 2, page.number(274, 1), tiled, segment, offsets, counts, page.order,
-        page.numbers(320, most=3 * 65_536), page.raw(347), page.number(292, 0),
+        page.numbers(320, most=3 * 65_536), page.raw(347),
         page.raw(42113).split(b"\0")[0].decode("ascii", "replace").strip(), warnings,
     )  # fmt: skip
 
@@ -252,14 +250,15 @@ def _coding(page: _Directory, bits: int, sample_format: int, photometric: int, s
     """Compression and predictor."""
     compression, predictor = page.number(259, 1), page.number(317, 1)
     if compression not in COMPRESSIONS:
-        raise UnsupportedType(f"found a TIFF with compression {compression} (tag 259)", _HINT)
+        name = "a fax's" if compression in (2, 3, 4) else f"the unknown {compression}"  # no film; damage does not show
+        raise UnsupportedType(f"found a TIFF with {name} compression (tag 259)", _HINT)
     if compression not in _PREDICTED:
         predictor = 1
     fits = predictor == 1 or (predictor == 2 and bits in (8, 16, 32)) or (predictor == 3 and sample_format == FLOAT)
     if not fits:
         raise UnsupportedType(f"found a TIFF with predictor {predictor} on {bits}-bit samples", _HINT)
     name = COMPRESSIONS[compression]
-    if (compression in _FAX and (bits, samples) != (1, 1)) or (compression == JPEG and bits != 8):
+    if compression == JPEG and bits != 8:
         raise UnsupportedType(f"found a TIFF with {name} compression of {samples} x {bits} bits", _HINT)
     if compression == JPEG and (samples not in (1, 3) or photometric in (PALETTE, CMYK)):
         raise UnsupportedType(f"found a TIFF with {name} compression of {samples} samples a pixel", _HINT)

@@ -75,8 +75,6 @@ def _segment(coded: bytes | bytearray, page: Page, rows: int) -> Numbers:
         return _jpeg(coded, page, rows, depth)
     if page.lsb_first:
         coded = imagecodecs.bitorder_decode(coded)
-    if page.compression in (2, 3, 4):
-        return _fax(coded, page, rows)
     line = (columns * depth * page.bits + 7) // 8
     whole = line * page.segment[0]  # a last strip may hold more rows than the picture has left
     decompress = _DECOMPRESS.get(page.compression)
@@ -96,17 +94,6 @@ def _segment(coded: bytes | bytearray, page: Page, rows: int) -> Numbers:
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     undo = imagecodecs.delta_decode if page.predictor == 2 else imagecodecs.floatpred_decode
     return np.asarray(undo(values, axis=1))
-
-
-def _fax(coded: bytes | bytearray, page: Page, rows: int) -> Numbers:
-    columns = page.segment[1]
-    if page.compression == 2:
-        lines = imagecodecs.ccittrle_decode(coded, rows, columns)
-    elif page.compression == 3:
-        lines = imagecodecs.ccittfax3_decode(coded, rows, columns, t4options=page.fax_options)
-    else:
-        lines = imagecodecs.ccittfax4_decode(coded, rows, columns)
-    return np.asarray(lines).reshape(rows, columns, 1)
 
 
 def _jpeg(coded: bytes | bytearray, page: Page, rows: int, depth: int) -> Numbers:
