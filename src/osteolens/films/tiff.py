@@ -16,7 +16,7 @@ MAX_SEGMENTS = 65_536
 MAX_DECODED_BYTES = 256 * 1024**2
 
 GREY_INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
-NO_COMPRESSION, JPEG, LZMA = 1, 7, 34925
+NO_COMPRESSION, LZW, JPEG, LZMA = 1, 5, 7, 34925
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 COMPRESSIONS = {
@@ -24,8 +24,8 @@ COMPRESSIONS = {
     50000: "Zstandard",
 }  # fmt: skip
 # Nanoseconds of CPU, measured on noise and rounded up.
-_NS_PER_CODED_BYTE = {5: 14, JPEG: 20, 8: 14, 32946: 14, LZMA: 60}
-_NS_PER_PIXEL, _NS_PER_SAMPLE, _NS_PER_SEGMENT = 6, 5, 10_000
+_NS_PER_CODED_BYTE = {LZW: 20, JPEG: 20, 8: 14, 32946: 14, LZMA: 60}
+_NS_PER_PIXEL, _NS_PER_SAMPLE, _NS_PER_SEGMENT = 6, 5, {LZW: 400_000}
 
 _PREDICTED = (5, 8, 32946, 34925, 50000)
 """Compressions with which libtiff heeds a predictor."""
@@ -90,7 +90,7 @@ class Page:
         """Predicted CPU time of decoding."""
         work = self.width * self.height * (_NS_PER_PIXEL + _NS_PER_SAMPLE * self.samples)
         coded = sum(self.counts) * _NS_PER_CODED_BYTE.get(self.compression, 5)
-        return (work + coded + len(self.counts) * _NS_PER_SEGMENT) / 1e9
+        return (work + coded + len(self.counts) * _NS_PER_SEGMENT.get(self.compression, 10_000)) / 1e9
 
 
 @dataclass

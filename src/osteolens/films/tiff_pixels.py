@@ -3,7 +3,9 @@
 Every strip and tile must decode to all of its bytes: a damaged one is refused, never filled with zeros.
 """
 
+import io
 import itertools
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +23,7 @@ from osteolens.films.window import BLOCK_PIXELS, Numbers, window
 MAX_SCANS = 4
 _BT601 = np.array([0.299, 0.587, 0.114], np.float32)
 _DECOMPRESS: dict[int, Callable[..., Any]] = {
-    5: imagecodecs.lzw_decode, 8: imagecodecs.deflate_decode, 32773: imagecodecs.packbits_decode,
+    8: imagecodecs.deflate_decode, 32773: imagecodecs.packbits_decode,
     32946: imagecodecs.deflate_decode, 34925: imagecodecs.lzma_decode, 50000: imagecodecs.zstd_decode,
 }  # fmt: skip
 _DTYPES = {tiff.UNSIGNED: "u", tiff.SIGNED: "i", tiff.FLOAT: "f"}
@@ -59,7 +61,7 @@ def samples(data: bytes, page: Page) -> Numbers:
         rows = min(page.segment[0], page.height - top) if not page.tiled else page.segment[0]
         try:
             block = _segment(data[offset : offset + count], page, rows)
-        except (RuntimeError, ValueError) as error:  # the codecs' own errors are RuntimeErrors
+        except (RuntimeError, ValueError, OSError) as error:  # the codecs' own errors are RuntimeErrors
             word = "tile" if page.tiled else "strip"
             message = f"{word} {index} of {len(page.offsets)} of the TIFF cannot be decoded: {error}"
             raise UnreadableImage(message, _COMPLETE) from error
@@ -77,6 +79,8 @@ def _segment(coded: bytes | bytearray, page: Page, rows: int) -> Numbers:
         coded = imagecodecs.bitorder_decode(coded)
     line = (columns * depth * page.bits + 7) // 8
     whole = line * page.segment[0]  # a last strip may hold more rows than the picture has left
+    if page.compression == tiff.LZW:
+        coded = _lzw(bytes(coded), line, rows)
     decompress = _DECOMPRESS.get(page.compression)
     raw: bytes | bytearray = decompress(coded, out=whole) if decompress else coded
     if len(raw) < line * rows:
@@ -94,6 +98,26 @@ def _segment(coded: bytes | bytearray, page: Page, rows: int) -> Numbers:
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     undo = imagecodecs.delta_decode if page.predictor == 2 else imagecodecs.floatpred_decode
     return np.asarray(undo(values, axis=1))
+
+
+def _lzw(coded: bytes, line: int, rows: int) -> bytes:
+    """Bytes of an LZW segment, by libtiff: imagecodecs' decoder can end the process where one is damaged."""
+    place = 8 + 2 + 9 * 12 + 4
+    tags = (
+        (256, line),
+        (257, rows),
+        (258, 8),
+        (259, 5),
+        (262, 1),
+        (273, place),
+        (277, 1),
+        (278, rows),
+        (279, len(coded)),
+    )
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    wrapped = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + coded
+    with Image.open(io.BytesIO(wrapped), formats=["TIFF"]) as image:
+        return image.tobytes()
 
 
 def _jpeg(coded: bytes | bytearray, page: Page, rows: int, depth: int) -> Numbers:

@@ -126,7 +126,12 @@ def test_the_same_picture_under_two_labels_is_no_leak_but_a_fault(folder: Path) 
 
 def test_missing_and_broken_files_are_findings(folder: Path) -> None:
     (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:500])
-    table = [*rows(), {"file": "broken.png", "label": "ill"}, {"file": "absent.png", "label": "ill"}, {"file": "", "label": "ill"}]
+    table = [
+        *rows(),
+        {"file": "broken.png", "label": "ill"},
+        {"file": "absent.png", "label": "ill"},
+        {"file": "", "label": "ill"},
+    ]
     result = audit(write(folder, table), "--out", folder / "out")
     assert result.exit_code == 0
     (unreadable,) = [finding for finding in found(folder / "out")["findings"] if finding["kind"] == "unreadable"]
