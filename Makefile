@@ -1,6 +1,6 @@
 # Two commands do everything: `make serve` and `make test`. Both make .venv and install what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install serve archives test lint lint-js docs format clean
+.PHONY: help install serve archives test lint lint-js docs format clean weaknesses
 .SECONDARY:
 
 VENV := .venv
@@ -16,6 +16,7 @@ help:
 	@echo "make test      install what the tests need and run them all"
 	@echo "make lint      ruff and mypy --strict"
 	@echo "make lint-js   eslint and tsc on the web app's JavaScript (needs Node)"
+	@echo "make weaknesses   compare the pinned packages with the database of known weaknesses"
 	@echo "make archives  build model_store/*.mar from weights/"
 	@echo "make format    let ruff format the code"
 	@echo "make docs      build the documentation into build/docs; a warning is an error"
@@ -73,6 +74,14 @@ lint-js:
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
 	@echo "written to build/docs/index.html"
+
+# In an environment of its own, as it pins much.
+build/pip-audit/bin/pip-audit: | $(VENV)/bin/python
+	$(VENV)/bin/python -m venv build/pip-audit
+	build/pip-audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1
+
+weaknesses: build/pip-audit/bin/pip-audit
+	$(BIN)/python scripts/weaknesses.py $<
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

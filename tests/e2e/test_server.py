@@ -3,6 +3,8 @@
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import psutil
 import pytest
 from conftest import encoded, knee_like
 from PIL import Image
-from stores import CONFIG, add_backend_twins, add_patient_twin, build_archive
+from stores import CONFIG, ROOT, add_backend_twins, add_patient_twin, build_archive
 
 from osteolens import image
 from osteolens.errors import InputError
@@ -222,6 +224,34 @@ def test_a_wrong_option_gets_a_4xx_and_the_next_film_an_answer(client: httpx.Cli
     refused = ask(client, FILM, **{f"X-OsteoLens-{name}": value})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_option")
     assert ask(client, FILM).status_code == 200
+
+
+def test_a_web_form_and_parts_of_one_name_are_refused_by_name(client: httpx.Client) -> None:
+    webp = encoded(knee_like(), "WEBP")
+    form = ask(client, webp.replace(b"%", b"."), **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert (form.status_code, form.json()["error"]["code"]) == (415, "unsupported_type")
+    assert "RIFF" not in form.text
+    del client.headers["Content-Type"]
+    twice = client.post("/predictions/efficientnet", files=[("data", ("a.jpg", FILM)), ("data", ("b.webp", webp))])
+    client.headers["Content-Type"] = "application/octet-stream"
+    assert (twice.status_code, twice.json()["error"]["message"]) == (400, "two form parts have one name")
+
+
+def test_a_query_is_not_logged(server: Server, client: httpx.Client) -> None:
+    assert server.folder
+    assert client.post("/predictions/efficientnet?age=63&name=anna", content=FILM).status_code == 200
+    log = (server.folder / "logs" / "access_log.log").read_text()
+    assert '"POST /predictions/efficientnet HTTP/1.1" 200' in log
+    assert not any(word in log for word in ("anna", "age"))
+
+
+def test_mixed_requests_get_no_wrong_and_no_doubled_answer(server: Server) -> None:
+    assert server.key_file
+    command = [sys.executable, ROOT / "benchmarks" / "soak.py", "--requests", "200", "--url", server.url]
+    run = subprocess.run([*command, "--key-file", server.key_file], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "200 answers" in run.stdout
+    assert "wrong: 0" in run.stdout
 
 
 def test_an_oversized_body_is_refused_by_the_front_end(server: Server, client: httpx.Client) -> None:

