@@ -242,7 +242,7 @@ def test_a_query_is_not_logged(server: Server, client: httpx.Client) -> None:
     assert client.post("/predictions/efficientnet?age=63&name=anna", content=FILM).status_code == 200
     log = (server.folder / "logs" / "access_log.log").read_text()
     assert '"POST /predictions/efficientnet HTTP/1.1" 200' in log
-    assert not any(word in log for word in ("anna", "age"))
+    assert not any(word in log for word in ("anna", "?"))
 
 
 def test_mixed_requests_get_no_wrong_and_no_doubled_answer(server: Server) -> None:
