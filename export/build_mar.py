@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from osteolens.archives import read_checksum
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.console import one_line_errors
 from osteolens.errors import ExportError
-from osteolens.runtime import BACKENDS, Backend
+from osteolens.runtime import BACKENDS, Backend, load_runtime
 from osteolens.runtime.loading import FILES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,11 +77,13 @@ def main(
 ) -> None:
     """Write NAME.mar and NAME.mar.sha256 into the model store."""
     card = load_card(model)
-    files = collect(model, exports or ROOT / "build" / card.name, backend or preferred_backend(card))
+    exports = exports or ROOT / "build" / card.name
+    files = collect(model, exports, backend or preferred_backend(card))
     archive, inputs = out / f"{card.name}.mar", digest(files)
     if not force and is_current(archive, inputs):
         typer.echo(f"{archive} is up to date")
         return
+    check_exports(card, files, exports)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:  # hidden: TorchServe leaves it alone
         built = normalise(pack(card, files, Path(folder)), Path(folder) / "archive", comment=inputs)
@@ -113,6 +116,17 @@ def collect(model: Path, exports: Path, backend: Backend) -> dict[str, bytes]:
     config = MODEL_CONFIG.format(backend=backend, backends=", ".join(BACKENDS))
     written = {CONFIG_FILE: config.encode(), REQUIREMENTS_FILE: requirements().encode()}
     return {name: path.read_bytes() for name, path in paths.items()} | written
+
+
+def check_exports(card: Card, files: Collection[str], exports: Path) -> None:
+    """Load every exported file that goes into the archive as a worker will.
+
+    Raises:
+        CardError, ExportError: One was exported from another card or is damaged; the message names the command.
+    """
+    for backend, file in FILES.items():
+        if file in files:
+            load_runtime(exports, card, backend)
 
 
 def requirements() -> str:

@@ -9,23 +9,25 @@ from osteolens.card import load_card
 from osteolens.console import one_line_errors
 from osteolens.exporting import to_onnx
 from osteolens.quantising import load_ranges, quantise
-from osteolens.runtime.loading import INT8_FILE
+from osteolens.runtime.loading import INT8_FILE, ONNX_FILE
+
+BUILD = Path(__file__).resolve().parents[1] / "build"
 
 
 @one_line_errors
 def main(
     model: Annotated[Path, typer.Argument(help="model folder, for example weights/efficientnet")],
-    out: Annotated[Path, typer.Option(help="folder for model.onnx")] = Path("build"),
+    out: Annotated[Path | None, typer.Option(help="folder for model.onnx [default: build/NAME]")] = None,
 ) -> None:
     """Write model.onnx: films (uint8, any batch size) -> answers, heat maps of every class, pooled features.
 
     Beside it model.int8.onnx, where export/quantise.py found that its answers stay the model's.
     """
-    graph = to_onnx(model, out)
-    typer.echo(f"wrote {graph}")
     card = load_card(model)
+    out = out or BUILD / card.name
+    typer.echo(f"wrote {to_onnx(model, out)}")
     if card.accepts("int8"):
-        typer.echo(f"wrote {quantise(graph, load_ranges(model), card, out / INT8_FILE)}")
+        typer.echo(f"wrote {quantise(out / ONNX_FILE, load_ranges(model), card, out / INT8_FILE)}")
     else:
         (out / INT8_FILE).unlink(missing_ok=True)  # of an earlier card
 

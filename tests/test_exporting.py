@@ -142,3 +142,23 @@ def test_scripts_fail_in_one_line(script: str, model_folder: Path, tmp_path: Pat
     assert "does not belong to its card" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_two_models_never_overwrite_each_other(model_folder: Path, exports: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(exports, tmp_path / "build"))
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(model_folder / "weights.safetensors", other)
+    load_card(model_folder).model_copy(update={"name": "other"}).save(other)
+    for file, export in (("model.onnx", exporting.to_onnx), ("model.torchscript.pt", exporting.to_torchscript)):
+        assert exporting.exported_name(out / file) == "efficientnet"
+        with pytest.raises(ExportError, match=rf"{file} is that of efficientnet, and other would overwrite it"):
+            export(other, out)
+        assert (out / file).read_bytes() == (exports / file).read_bytes()
+
+
+def test_a_file_of_no_model_has_no_name(tmp_path: Path) -> None:
+    for file in ("model.onnx", "model.torchscript.pt"):
+        assert exporting.exported_name(tmp_path / file) is None
+        (tmp_path / file).write_bytes(b"something else")
+        assert exporting.exported_name(tmp_path / file) is None

@@ -2,17 +2,19 @@
 
 import copy
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from osteolens import models
-from osteolens.card import Card
+from osteolens.card import CARD_FILE, Card
 from osteolens.errors import ExportError
 from osteolens.models import Model
 from osteolens.runtime import Prediction, Runtime
@@ -57,7 +59,8 @@ def to_torchscript(folder: Path, out: Path) -> Path:
         The file, whose module has `forward`, `features` and `head`.
 
     Raises:
-        ExportError: The file does not give the eager model's answers; it is deleted.
+        ExportError: The file does not give the eager model's answers and is deleted, or `out` holds the file of a model
+            of another name.
     """
     model, card = models.load(folder)
 
@@ -110,6 +113,12 @@ def to_onnx(folder: Path, out: Path) -> Path:
 
 def _write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, card: Card) -> Path:
     """Write beside the final name, compare with eager, and only then give the file its name."""
+    other = exported_name(path)
+    if other not in (None, card.name):
+        raise ExportError(
+            f"{path} is that of {other}, and {card.name} would overwrite it: give each model a folder of its own, "
+            f"for example --out build/{card.name}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".draft-{path.name}")
     try:
@@ -118,6 +127,19 @@ def _write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, c
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def exported_name(path: Path) -> str | None:
+    """The name of the model that a file was exported from; None where there is no file, or none of ours."""
+    try:
+        if path.suffix == ".onnx":
+            facts = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
+            return facts.get("name")
+        with zipfile.ZipFile(path) as stored:
+            card = next(name for name in stored.namelist() if name.endswith(f"/extra/{CARD_FILE}"))
+            return str(json.loads(stored.read(card))["name"])
+    except (OSError, ValueError, KeyError, StopIteration, DecodeError, zipfile.BadZipFile):
+        return None
 
 
 def _compare(exported: Runtime, model: Model, card: Card, name: str) -> None:

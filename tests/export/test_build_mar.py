@@ -10,8 +10,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from conftest import encoded, knee_like
+
+from osteolens.card import load_card
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "export" / "build_mar.py"
@@ -117,11 +120,35 @@ def test_a_spoilt_archive_is_built_again(archive: Path, model: Path, tmp_path: P
 
 def test_a_changed_export_is_built_in(archive: Path, model: Path, tmp_path: Path) -> None:
     changed = Path(shutil.copytree(model, tmp_path / "model"))
-    (changed / "exports" / "model.onnx").write_bytes(b"another export")
+    graph = onnx.load(changed / "exports" / "model.onnx")
+    graph.producer_name = "another export"
+    onnx.save(graph, changed / "exports" / "model.onnx")
     out = Path(shutil.copytree(archive.parent, tmp_path / "store"))
     assert "wrote" in build(changed, out).stdout
     with zipfile.ZipFile(out / "efficientnet.mar") as stored:
-        assert stored.read("model.onnx") == b"another export"
+        assert stored.read("model.onnx") == (changed / "exports" / "model.onnx").read_bytes()
+
+
+def test_a_graph_of_an_earlier_card_is_refused(archive: Path, model: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(model, tmp_path / "model"))
+    load_card(changed).model_copy(update={"version": "1.1"}).save(changed)
+    out = Path(shutil.copytree(archive.parent, tmp_path / "store"))
+    run = build(changed, out)
+    assert run.returncode == 2
+    assert "model.onnx does not belong to its card" in run.stderr
+    assert "export it again: python export/to_onnx.py" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert (out / "efficientnet.mar").read_bytes() == archive.read_bytes()  # the working archive stays
+
+
+def test_a_damaged_export_is_refused(model: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(model, tmp_path / "model"))
+    (changed / "exports" / "model.onnx").write_bytes(b"cut off")
+    run = build(changed, tmp_path / "store", "--backend", "eager")  # not what answers, but it would be in there
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ")
+    assert "model.onnx cannot be loaded" in run.stderr
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize(
@@ -191,3 +218,16 @@ def test_an_ensemble_with_a_yolov5_is_archived_and_answers_in_the_same_way(
     assert imported == tmp_path / "model" / "osteolens" / "__init__.py"
     assert (answer["model"]["name"], answer["fold_spread"]["members"]) == ("knee", 2)
     assert [item["method"] for item in answer["explanations"]] == ["gradcam"]
+
+
+@pytest.mark.slow
+def test_exports_lie_where_the_archive_is_built_from(model_folder: Path, tmp_path: Path) -> None:
+    for name in ("export", "handlers"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "constraints.txt", tmp_path)
+    for script, *options in (("to_torchscript",), ("build_mar", "--backend", "torchscript")):
+        command = [sys.executable, tmp_path / "export" / f"{script}.py", model_folder, *options]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "handlers")
+        assert run.returncode == 0, run.stderr
+    assert (tmp_path / "build" / "efficientnet" / "model.torchscript.pt").is_file()
+    assert (tmp_path / "model_store" / "efficientnet.mar").is_file()
