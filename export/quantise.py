@@ -8,7 +8,7 @@ from rich.console import Console
 
 from osteolens.console import one_line_errors
 from osteolens.quantising import RANGES_FILE
-from osteolens.training.quantisation_guard import quantise_model
+from osteolens.training.quantisation_guard import judge_maps_again, quantise_model
 
 
 @one_line_errors
@@ -20,6 +20,10 @@ def main(
         Path | None,
         typer.Option(help="An ensemble of the folds' models, in order, where RUN holds none, such as weights/knee."),
     ] = None,
+    maps_only: Annotated[
+        bool,
+        typer.Option("--maps-only", help="Compare the heat maps alone, by the ranges beside the card: needs no folds."),
+    ] = False,
 ) -> None:
     """Compare int8 with fp32 on films that the models never saw, and write the finding into the model's card.
 
@@ -27,7 +31,10 @@ def main(
     makes the int8 graph without any film. Both change the card's hash: export and archive again.
     """
     console = Console()
-    found = quantise_model(run, model, data, members, console)
+    if maps_only:
+        found = judge_maps_again(run, model, data, console)
+    else:
+        found = quantise_model(run, model, data, members, console)
     for name, value in found.auroc.items():
         console.print(f"{name}: {found.auroc_fp32[name]:.4f} in fp32, {value:.4f} in int8", highlight=False)
     console.print(
@@ -37,6 +44,8 @@ def main(
         highlight=False,
         soft_wrap=True,
     )
+    if found.maps_held is not None:
+        console.print(f"heat maps that hold: {found.maps_held:.1%} of {found.maps}", highlight=False)
     verdict = f"accepted: {model / RANGES_FILE}" if found.accepted else f"refused: {'; '.join(found.reasons)}"
     console.print(verdict, highlight=False, soft_wrap=True)
 

@@ -30,6 +30,8 @@ def main(
         typer.echo(f"wrote {quantise(out / ONNX_FILE, load_ranges(model), card, out / INT8_FILE)}")
     else:
         (out / INT8_FILE).unlink(missing_ok=True)  # of an earlier card
+        for found in card.quantisation:
+            typer.echo(f"no {found.precision} graph, as the card refuses it: {'; '.join(found.reasons)}")
 
 
 if __name__ == "__main__":

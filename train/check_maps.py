@@ -1,16 +1,19 @@
 """Check a run's heat maps: python train/check_maps.py --run runs/a --data films.csv."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from osteolens.card import load_card
 from osteolens.console import one_line_errors
 from osteolens.training.map_checks import check_maps, passes
 from osteolens.training.map_findings import MAPS_FILE
-from osteolens.training.map_runs import draw_files, unseen_films
+from osteolens.training.map_runs import MODEL_FOLDER, draw_files, unseen_films
+from osteolens.training.quantisation_folds import split_ensemble
 from osteolens.training.table import PREDICTIONS_FILE, read_predictions
 
 
@@ -24,21 +27,36 @@ def main(
         ),
     ],
     data: Annotated[Path, typer.Option(help="The table or folder of films that the run was made from.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The shipped model, whose calibration decides the answered label; default: model in RUN."),
+    ] = None,
+    members: Annotated[
+        Path | None,
+        typer.Option(help="An ensemble of the folds' models, in order, where RUN holds none, such as weights/knee."),
+    ] = None,
     films: Annotated[int | None, typer.Option(min=1, help="At most so many films, drawn by --seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawing.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Where to write; default: maps.json in the first run.")] = None,
 ) -> None:
     """Say whether Grad-CAM is worth looking at: deletion and insertion, drawn weights, mass outside the body.
 
-    Every film is explained by the model that never saw it (of the first repeat).
+    Every film is explained by the model that never saw it (of the first repeat), for the label that it answers.
     """
     console = Console()
     predictions = read_predictions(run[0] / PREDICTIONS_FILE)
-    parts = unseen_films(run, data, draw_files(predictions, films, seed) if films else None)
+    shipped = model or run[0] / MODEL_FOLDER
+    card = load_card(shipped)
+    chosen = draw_files(predictions, films, seed) if films else None
+    with TemporaryDirectory() as scratch:
+        folders = split_ensemble(members, Path(scratch)) if members else []
+        if model and not members and predictions.fold.max() == predictions.fold.min():
+            folders = [model]
+        parts = unseen_films(run, data, chosen, folders)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(f"explaining {sum(len(part.films) for part in parts)} films", total=passes(parts))
-        found = check_maps(parts, predictions.labels, lambda count: bar.advance(task, count))
+        found = check_maps(parts, predictions.labels, card.calibration, lambda count: bar.advance(task, count))
     path = out or run[0] / MAPS_FILE
     found.write(path)
     for metric in (*found.differences, *found.cascade):

@@ -125,6 +125,8 @@ def describe_parameters(card: Card) -> Iterator[tuple[str, str]]:
         yield "calibration", f"vector scaling of the log-probabilities: {parts}"
     if card.operating_points:
         yield "triage", _describe_points(card, card.operating_points)
+    elif card.no_triage:
+        yield "no triage", card.no_triage
     if card.t_score_interval:
         interval = card.t_score_interval
         yield "T-score interval", f"estimate +- {interval.half_width:.2f}, meant for {interval.level:.0%} of films"
@@ -139,6 +141,7 @@ def _describe_points(card: Card, points: OperatingPoints) -> str:
     return (
         f"refer from {high.threshold:.2f} probability of {what} (specificity {high.specificity:.0%}), "
         f"low suspicion below {low.threshold:.2f} (sensitivity {low.sensitivity:.0%})"
+        + "".join(f", {share:.0%} {zone}" for zone, share in points.zones.items())
     )
 
 

@@ -98,6 +98,15 @@ class OperatingPoints(_Frozen):
     label: str = Field(description="the score is the probability of this label and of those after it")
     high_sensitivity: OperatingPoint = Field(description="below its threshold: low suspicion")
     high_specificity: OperatingPoint = Field(description="at its threshold or above: refer, and this rule goes first")
+    zones: dict[str, float] = Field({}, description="zone to its share of the stored answers, which must not be 0")
+
+    @model_validator(mode="after")
+    def _zones_are_reached(self) -> Self:
+        """A zone that no stored answer is in: the thresholds are those of another calibration than the card's."""
+        crossed = self.high_specificity.threshold <= self.high_sensitivity.threshold
+        empty = [zone for zone, share in self.zones.items() if not share and not (crossed and zone == "uncertain")]
+        _expect(not empty, f"operating points: no stored answer is in the zone {', '.join(empty)}")
+        return self
 
 
 class TScoreInterval(_Frozen):
@@ -105,6 +114,7 @@ class TScoreInterval(_Frozen):
 
     half_width: float = Field(gt=0, description="standard deviations from the young adult mean")
     level: float = Field(0.9, ge=0.9, le=0.9, description="share of films whose T-score it is meant to contain")
+    covered: float | None = Field(None, ge=0, le=1, description="share of the stored answers whose T-score it contains")
 
 
 class TScoreFusion(_Frozen):
@@ -128,6 +138,7 @@ class Fusion(_Frozen):
     coefficients: dict[str, tuple[float, ...]] = Field(description="input to one number per label")
     t_score: TScoreFusion | None = None
     operating_points: OperatingPoints | None = None
+    no_triage: str = Field("", description="why there are no operating points")
 
 
 class Quantisation(_Frozen):
@@ -151,6 +162,8 @@ class Quantisation(_Frozen):
     mean_difference: float = Field(ge=0, description="of a calibrated probability")
     largest_uncalibrated_difference: float = Field(ge=0, description="of a probability before calibration")
     map_cosine: float = Field(description="mean cosine between the heat maps of the answered label; 1: the same shape")
+    maps: int = Field(0, description="heat maps of the shipped graphs that are strong enough to be compared")
+    maps_held: float | None = Field(None, ge=0, le=1, description="share of them that are bright in the same places")
 
 
 class Card(_Frozen):
@@ -173,6 +186,7 @@ class Card(_Frozen):
         None, discriminator="method", description="none: the probabilities are the softmax of the logits"
     )
     operating_points: OperatingPoints | None = Field(None, description="none: no triage")
+    no_triage: str = Field("", description="why there are no operating points")
     t_score_interval: TScoreInterval | None = None
     fusion: tuple[Fusion, ...] = Field(
         (), description="from few inputs to many; the last whose inputs are given counts"

@@ -44,4 +44,5 @@ def map_checks(files: Sequence[str] = ("0.png", "1.png"), label: str = "normal")
             for file, percentile in zip(files, (10, 90), strict=False)
         ),
         protocol=PROTOCOL,
+        served=True,
     )

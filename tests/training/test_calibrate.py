@@ -156,12 +156,20 @@ def test_thresholds_of_a_perfect_model_cross():
     assert set(zones[:10]) == {"low suspicion"}
 
 
-def test_a_constant_score_still_has_operating_points():
+def test_a_constant_score_has_no_operating_points():
+    """Whatever the thresholds, all films would be in one zone."""
     shares = np.tile([0.0, 1.0], (20, 1))
-    found = fit_operating_points(table(("normal", "osteoporosis"), [0, 1] * 10), shares)
-    assert found.high_sensitivity.sensitivity == 1
-    assert found.high_specificity.specificity == 1
-    assert set(triage(("normal", "osteoporosis"), shares, found)) == {"uncertain"}
+    assert fit_operating_points(table(("normal", "osteoporosis"), [0, 1] * 10), shares) is None
+
+
+def test_thresholds_that_no_served_answer_reaches_are_not_given():
+    labels, truth = ("normal", "osteoporosis"), [0] * 10 + [1] * 10
+    scores = np.linspace(0.05, 0.95, 20)
+    shares = np.stack([1 - scores, scores], axis=1)
+    found = fit_operating_points(table(labels, truth), shares)
+    assert found.zones == {"refer": 0.55, "uncertain": 0, "low suspicion": 0.45}
+    narrow = np.stack([1.1 - scores / 10, scores / 10 - 0.1], axis=1)  # another calibration: -0.095 to -0.005
+    assert fit_operating_points(table(labels, truth), shares, narrow) is None
 
 
 def test_no_operating_points_without_osteoporosis_or_without_others():

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from osteolens.calibration import read_image
+from osteolens.calibration import read_fused, read_image
 from osteolens.card import load_card
 from osteolens.errors import DataError
 from osteolens.training import predictors
-from osteolens.training.calibrate import Rows
+from osteolens.training.calibrate import Rows, facts_of
 from osteolens.training.evaluate import apply_to_card, evaluate
 from osteolens.training.folds import assign_folds
 from osteolens.training.fusion import fit_parameters
-from osteolens.training.table import Predictions
+from osteolens.training.table import Predictions, softmax
 
 from .helpers import film
 from .simulated import simulate, with_films
@@ -136,7 +136,7 @@ def test_no_fit_sees_the_fold_that_it_is_for(monkeypatch, predictions):
     monkeypatch.setattr(
         predictors._Answers, "put", lambda self, rows, said: placed.append((len(calls), rows)) or put(self, rows, said)
     )
-    predictors.answer_from_images(Rows(predictions, np.ones((2, 90), bool)), ())
+    predictors.answer_from_images(Rows(predictions, np.ones((2, 90), bool)), (), "a model")
     assert len(calls) == len(placed) == 6
     for number, asked in placed:
         fitted = calls[number - 1]
@@ -261,6 +261,74 @@ def test_the_card_gets_the_figures_and_the_numbers_fitted_on_all_rows(evidence, 
     assert (again.calibration, again.operating_points) == (parameters.calibration, parameters.operating_points)
     assert (again.t_score_interval, again.fusion) == (parameters.t_score_interval, parameters.fusion)
     assert evidence.calibration == choice
+
+
+def test_the_card_holds_what_its_own_numbers_give_the_stored_answers(evidence, predictions, model_folder):
+    card = apply_to_card(load_card(model_folder), evidence)
+    logits, t_score = predictions.logits.reshape(-1, 3), predictions.t_score.ravel()
+    reading = read_image(card.labels, logits, t_score, card)
+    shares = {zone: (reading.zone == zone).mean() for zone in card.operating_points.zones}
+    assert card.operating_points.zones == pytest.approx(shares)
+    assert min(shares.values()) > 0
+    measured = np.tile(predictions.measured, 2)
+    assert card.t_score_interval.covered == pytest.approx(
+        ((reading.low <= measured) & (measured <= reading.high)).mean()
+    )
+    facts = {name: np.tile(values, 2) for name, values in facts_of(predictions.films).items()}
+    for fusion in card.fusion:
+        fused = read_fused(card.labels, reading.probabilities, reading.t_score, facts, fusion)
+        shares = {zone: (fused.zone == zone).mean() for zone in fusion.operating_points.zones}
+        assert fusion.operating_points.zones == pytest.approx(shares)
+        assert min(shares.values()) > 0
+        inside = (fused.low <= measured) & (measured <= fused.high)
+        assert fusion.t_score.interval.covered == pytest.approx(inside.mean())
+
+
+def test_an_image_that_is_not_shown_to_beat_chance_gives_no_zones(model_folder):
+    """The fused answer keeps its own, but not for films without facts, which get the image's."""
+    blind = simulate(films=120, repeats=2, folds=3, image=0.0, age=2.0)
+    ages = [np.nan if index < 10 else film.age for index, film in enumerate(blind.films)]
+    found = evaluate(with_films(blind, age=ages), resamples=200)
+    area = figure(found.evaluations[0], "AUROC osteoporosis vs rest")
+    assert area.low <= 0.5
+    card = apply_to_card(load_card(model_folder), found)
+    assert card.operating_points is None
+    assert card.no_triage.startswith(
+        f"not shown to beat chance: AUROC for osteoporosis {area.value:.2f} ({area.low:.2f} to {area.high:.2f})"
+    )
+    assert [fusion.no_triage for fusion in card.fusion] == ["", ""]
+    image, fused = found.predictors[:2]
+    assert not (image.zone != "").any()
+    assert not (fused.zone[:, :10] != "").any()
+    assert (fused.zone[:, 10:] != "").all()
+    assert [table.predictor for table in found.triage] == NAMES[1:3]
+    assert sum(sum(zone.values()) for zone in found.triage[0].counts.values()) == pytest.approx(110)
+    reading = read_image(card.labels, blind.logits[0], blind.t_score[0], card)
+    assert not (reading.zone != "").any()
+
+
+def test_an_ensemble_is_scored_by_the_mean_answers_of_its_repeats(predictions):
+    found = evaluate(predictions, resamples=20, ensemble=5)
+    shares = softmax(predictions.logits).mean(axis=0)
+    assert np.exp(found.predictions.logits[0]) == pytest.approx(shares)
+    assert found.predictions.t_score[0] == pytest.approx(predictions.t_score.mean(axis=0))
+    error = np.abs(predictions.t_score.mean(axis=0) - predictions.measured).mean()
+    assert figure(found.evaluations[0], "T-score MAE").value == pytest.approx(error)
+    first = found.evaluations[0].protocol
+    assert first.startswith("the mean answer of 2 members (one per repeat) that had seen no film of the group")
+    assert "the ensemble that is shipped has 5" in first
+    once = replace(predictions, **{name: getattr(predictions, name)[:1] for name in ("fold", "logits", "t_score")})
+    protocol = evaluate(once, resamples=20, ensemble=3).evaluations[0].protocol
+    assert protocol.startswith("single members that had seen no film of the group, not the ensemble of 3")
+
+
+def test_areas_within_folds_are_beside_the_pooled_ones(predictions):
+    """Models of different folds may differ in level, which costs the pooled area and says nothing of the films."""
+    level = 6.0 * predictions.fold[..., None] * np.array([0.0, 0.0, 1.0])
+    uneven = replace(predictions, logits=predictions.logits + level)
+    metrics = {metric.name: metric.value for metric in evaluate(uneven, resamples=20).evaluations[0].metrics}
+    name = "osteoporosis vs rest"
+    assert metrics[f"AUROC within folds {name}"] > metrics[f"AUROC {name}"] + 0.02
 
 
 def test_grades_without_t_scores_facts_or_triage():

@@ -131,10 +131,10 @@ def test_thresholds_and_widths_of_a_fusion_come_from_films_it_was_not_fitted_on(
         reading = answers(asked, fit_fusion(fitted, AGE_SEX, calibration), calibration)
         probabilities[asked.film], estimates[asked.film] = reading.probabilities, reading.t_score
     [found] = parameters.fusion
-    assert found.operating_points == fit_operating_points(rows, probabilities)
-    assert found.t_score.interval == fit_interval(rows, estimates)
     inside = answers(rows, fit_fusion(rows, AGE_SEX, parameters.calibration), parameters.calibration)
-    assert found.t_score.interval != fit_interval(rows, inside.t_score)
+    assert found.operating_points == fit_operating_points(rows, probabilities, inside.probabilities)
+    assert found.t_score.interval == fit_interval(rows, estimates, inside.t_score)
+    assert found.t_score.interval.half_width != fit_interval(rows, inside.t_score).half_width
     assert found.operating_points.high_sensitivity.sensitivity >= 0.9
     assert set(triage(LABELS, probabilities, found.operating_points)) <= {"refer", "uncertain", "low suspicion"}
 

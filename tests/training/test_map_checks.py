@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from osteolens.card import VectorScaling
 from osteolens.errors import DataError
 from osteolens.models import KneeModel
 from osteolens.preprocess import Geometry, Prepared
@@ -62,7 +63,7 @@ def found() -> MapChecks:
         Unseen(model(), films(2, 4), [lit(*cell) for cell in cells[4:]]),
     ]
     steps: list[int] = []
-    checks = check_maps(parts, LABELS, steps.append)
+    checks = check_maps(parts, LABELS, None, steps.append)
     assert sum(steps) == passes(parts)
     return checks
 
@@ -109,9 +110,29 @@ def test_height_of_the_centre_of_mass(found: MapChecks) -> None:
 
 def test_a_map_of_zeros_counts_as_flat_and_for_nothing_else() -> None:
     part = Unseen(model(), films(2), [lit(1, 1), Prepared(np.zeros((1, SIDE, SIDE), np.uint8), WHOLE)])
-    checks = check_maps([part], LABELS)
+    checks = check_maps([part], LABELS, None)
     assert (checks.films, checks.flat) == (2, 1)
     assert checks.regions[0].films == 1
+
+
+def test_the_explained_label_is_the_one_that_is_answered() -> None:
+    """A calibration that turns the answers round turns the maps round as well."""
+    changed = model()
+    changed.classifier.weight[0, 1] = 200.0  # now cells speak for `dark` too, only less so
+    part = Unseen(changed, films(2), [lit(1, 1), lit(2, 2)])
+    turned = VectorScaling(scale=(1.0, 1.0), bias=(2.0, -2.0))
+    plain, other = (check_maps([part], LABELS, calibration) for calibration in (None, turned))
+    assert {example.explained for example in plain.examples} == {"bright"}
+    assert {example.explained for example in other.examples} == {"dark"}
+    first = [next(c for c in found.curves if c.kind == "deletion").probability[0] for found in (plain, other)]
+    assert sum(first) == pytest.approx(1)  # the probability of one label, and that of the other
+    assert plain.served
+
+
+def test_maps_that_are_all_empty_cannot_be_checked() -> None:
+    part = Unseen(model(), films(2), [lit(1, 1), lit(2, 2)])
+    with pytest.raises(DataError, match="every map is zero throughout"):
+        check_maps([part], LABELS, VectorScaling(scale=(1.0, 1.0), bias=(200.0, -200.0)))
 
 
 def test_findings_survive_the_file(found: MapChecks, tmp_path: Path) -> None:
@@ -145,7 +166,7 @@ def test_examples_are_chosen_by_rank_and_ties_by_file() -> None:
     named = [replace(film(label), file=file) for label, file in zip("aaaaab", "ecdbaz", strict=True)]
     sure = np.array([0.5, 0.5, 0.5, 0.9, 0.1, 0.3])
     probabilities = np.stack([sure, 1 - sure], axis=1)
-    chosen = choose_examples(named, ("a", "b"), probabilities)
+    chosen = choose_examples(named, ("a", "b"), probabilities, probabilities.argmax(axis=1))
     # Of label a in order: a (0.1), c, d, e (0.5 each), b (0.9); ranks 0.4, 2 and 3.6 of 0 to 4.
     assert [(e.label, e.percentile, e.file) for e in chosen if e.label == "a"] == [
         ("a", 10, "a"), ("a", 50, "d"), ("a", 90, "b"),

@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from osteolens.training import measures
+from osteolens.training.wording import CALIBRATED_AT
 
 CONFUSION = np.array([[[2.0, 1.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]])
 ONES = np.ones((1, 4))
@@ -94,11 +95,37 @@ def test_calibration_error_by_hand():
     assert measures.calibration_error(confidence, right, weights) == pytest.approx((0.5 + 3 * 0.1) / 4)
 
 
-def test_calibration_error_by_chance_is_that_of_answers_which_are_right_as_often_as_they_say():
-    # One bin: |share right of 100 - 0.75| is on average sqrt(2 / pi) standard errors.
-    expected = np.sqrt(2 / np.pi) * np.sqrt(0.75 * 0.25 / 100)
-    assert measures.calibration_error_by_chance(np.full(100, 0.75), 4000, 0) == pytest.approx(expected, rel=0.05)
+def test_calibration_error_by_chance_is_the_95th_percentile():
+    # One bin: |share right of 100 - 0.75| is above 1.96 standard errors in 1 case of 20; shares are whole percents.
+    expected = 1.96 * np.sqrt(0.75 * 0.25 / 100)
+    assert measures.calibration_error_by_chance(np.full(100, 0.75), 4000, 0) == pytest.approx(expected, abs=0.01)
     assert measures.calibration_error_by_chance(np.ones(100), 10, 0) == 0
+
+
+def test_a_perfectly_calibrated_model_is_called_so_in_19_of_20_draws(random):
+    shares = random.dirichlet(np.ones(3), 150)
+    confidence = shares.max(axis=1)
+    limit = measures.calibration_error_by_chance(confidence, 2000, 0)
+    assert limit > CALIBRATED_AT  # which the verdict allows in any case
+    refused = []
+    for _ in range(1000):
+        truth = (random.random((150, 1)) > shares.cumsum(axis=1)).sum(axis=1)
+        right = shares.argmax(axis=1) == truth
+        refused.append(measures.calibration_error(confidence, right, np.ones((1, 150)))[0] > limit)
+    assert np.mean(refused) == pytest.approx(0.05, abs=0.025)
+
+
+def test_the_area_within_folds_compares_films_of_one_fold_only():
+    score = np.array([0.1, 0.2, 0.3, 10.1, 10.3, 10.2])
+    positive = np.array([False, True, False, False, True, True])
+    fold = np.array([0, 0, 0, 1, 1, 1])
+    # Fold 0: the positive beats one of two negatives. Fold 1: both positives beat the negative. 3 of 4 pairs.
+    assert measures.auroc_within(score, positive, np.ones((1, 6)), fold) == pytest.approx(0.75)
+    # Pooled: 0.2 beats 1 of 3 negatives, 10.3 and 10.2 beat all three: 7 of 9.
+    assert measures.auroc(score, positive, np.ones((1, 6))) == pytest.approx(7 / 9)
+    weights = np.array([[1.0, 2.0, 1.0, 1.0, 1.0, 0.0]])
+    assert measures.auroc_within(score, positive, weights, fold) == pytest.approx((2 + 1) / (4 + 1))
+    assert np.isnan(measures.auroc_within(score, positive, np.ones((1, 6)), positive.astype(int)))  # no pairs
 
 
 def test_brier_is_over_all_classes():

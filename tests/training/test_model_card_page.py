@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_model_folder
+from conftest import ROOT, make_model_folder
 
 from osteolens.card import load_card
 from osteolens.errors import CardError, DataError
 from osteolens.training import model_card
+from osteolens.training.config import load_configuration
 from osteolens.training.evaluate import apply_to_card, evaluate
 from osteolens.training.table import Predictions, read_predictions
 
@@ -62,7 +63,7 @@ def write(root: Path) -> str:
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
-    ship(root, "knee", simulate(60, repeats=1), maps=True)
+    ship(root, "knee", simulate(60, repeats=1, image=1.5), maps=True)
     ship(root, "aa_control", grades(simulate(60, repeats=1, folds=1, facts=False, t_score=False)))
     (root / "evidence" / "poster.json").write_text(json.dumps(POSTER))
     (root / "evidence" / "tried.csv").write_text("setting,AUROC\nplain,0.61\n")
@@ -169,6 +170,30 @@ def test_a_figure_changed_by_hand_is_noticed(checkout: Path) -> None:
     path.write_text(text.replace(first.group(), f"| balanced accuracy | {better}"))
     with pytest.raises(CardError, match=r"run python train/model_card\.py"):
         model_card.check(checkout)
+
+
+def test_each_model_is_reproduced_from_the_table_and_settings_of_its_data_set(checkout: Path) -> None:
+    """The control's run notes no settings: its data set names them. The other's are read with later defaults."""
+    shutil.copytree(ROOT / "train" / "configs", checkout / "train" / "configs")
+    for name, config in (("knee", "wani_arora_yolov5"), ("aa_control", "knee_oa")):
+        settings = load_configuration(checkout / "train" / "configs" / f"{config}.toml")
+        card = load_card(checkout / "weights" / name)
+        data = card.data.model_copy(update={"name": settings.dataset.name})
+        card.model_copy(update={"data": data}).save(checkout / "weights" / name)
+        path = checkout / "evidence" / name / "run.json"
+        if name == "knee":
+            noted = settings.model_dump(mode="json")
+            del noted["optimisation"]["patience"]  # a default
+            path.write_text(json.dumps(json.loads(path.read_bytes()) | {"configuration": noted}))
+        else:
+            path.unlink()
+    text = write(checkout)
+    configs = "train/configs/"
+    crossed = f"cross_validate.py --config {configs}wani_arora_yolov5.toml --data films.csv --out runs/knee --folds 3"
+    assert crossed in text
+    assert f"fit.py --config {configs}knee_oa.toml --data aa_control.csv --out runs/aa_control" in text
+    assert "check_maps.py --run runs/aa_control --data aa_control.csv" in text
+    assert "measure_peaks.py --model runs/knee/model --run runs/knee --data films.csv" in text
 
 
 def test_without_evidence_the_card_s_own_figures_are_shown(checkout: Path) -> None:

@@ -19,7 +19,7 @@ from osteolens.labels import LABELS
 from osteolens.preprocess import prepare
 from osteolens.quantising import RANGES_FILE, load_ranges
 from osteolens.runtime.eager import EagerRuntime
-from osteolens.training import card_figures, quantisation_folds, quantisation_guard
+from osteolens.training import card_figures, quantisation_folds, quantisation_guard, quantisation_maps
 from osteolens.training.card_sections import Model
 from osteolens.training.quantisation_folds import Fold, ask_folds, find_folds, split_ensemble
 from osteolens.training.quantisation_guard import judge, quantise_model
@@ -218,6 +218,7 @@ def test_an_accepted_model_gets_ranges_that_make_its_int8_graph_anywhere(
 ) -> None:
     for limit in ("MAX_AUROC_LOSS", "MAX_DISAGREEMENT", "MAX_MOVE"):
         monkeypatch.setattr(quantisation_guard, limit, 1.0)
+    monkeypatch.setattr(quantisation_maps, "MIN_HELD", 0.0)
     model = shutil.copytree(run / "model", tmp_path / "model")
     before = load_card(model)
     found = quantise_model(run, model, data, None, QUIET)

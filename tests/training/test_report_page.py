@@ -71,7 +71,7 @@ def make_run(folder: Path, predictions, *, maps: bool = True) -> Path:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    predictions = simulate(60, repeats=1)
+    predictions = simulate(60, repeats=1, image=1.5)
     predictions = with_films(predictions, source=["here", "there"] * 30)
     run = make_run(tmp_path_factory.mktemp("runs") / "full", predictions)
     return write_report_page(run)

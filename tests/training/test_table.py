@@ -73,3 +73,34 @@ def test_a_repeat_that_lacks_a_film_is_refused(tmp_path):
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
     with pytest.raises(DataError, match="same films"):
         read_predictions(path)
+
+
+def test_together_is_the_mean_probability_of_the_repeats():
+    logits = np.log(np.array([[[0.2, 0.3, 0.5]], [[0.6, 0.3, 0.1]]]))
+    both = Predictions(LABELS, [film("normal")], np.array([[0], [3]]), logits, np.array([[-1.0], [-2.0]])).together()
+    assert both.fold.tolist() == [[0]]
+    assert np.exp(both.logits[0, 0]) == pytest.approx([0.4, 0.3, 0.3])
+    assert both.t_score.tolist() == [[-1.5]]
+
+
+def test_facts_are_taken_from_a_corrected_table():
+    films = [replace(film("normal", "g", age=50.0, sex="female", t_score=-0.5), file=name) for name in ("a", "b")]
+    stored = Predictions(LABELS, films, np.zeros((1, 2), int), np.ones((1, 2, 3)), np.ones((1, 2)))
+    table = [replace(films[1], age=51.0), replace(films[0], age=np.nan, sex="", t_score=np.nan), film("normal")]
+    corrected = stored.with_facts(table)
+    assert [one.file for one in corrected.films] == ["a", "b"]
+    assert np.isnan([corrected.films[0].age, corrected.films[0].t_score]).all()
+    assert (corrected.films[0].sex, corrected.films[1].age) == ("", 51.0)
+    assert corrected.logits is stored.logits
+
+
+def test_a_film_of_another_label_or_group_cannot_be_corrected():
+    one = replace(film("normal", "g"), file="a")
+    stored = Predictions(LABELS, [one], np.zeros((1, 1), int), np.ones((1, 1, 3)), np.ones((1, 1)))
+    for other, message in (
+        (replace(one, label="osteopenia"), "is osteopenia of group g there: train on it again"),
+        (replace(one, group="h"), "is normal of group h there"),
+        (replace(one, file="b"), "is not in the table"),
+    ):
+        with pytest.raises(DataError, match=message):
+            stored.with_facts([other])

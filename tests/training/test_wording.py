@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from osteolens.calibration import calibrate
 from osteolens.training.evaluate import evaluate
 from osteolens.training.evidence import Difference, Evidence
 from osteolens.training.wording import (
@@ -115,6 +116,16 @@ def test_maps_are_praised_only_if_every_check_speaks_for_them(strong: Evidence) 
     nothing = tuple(metric(one.name, -0.1, 0.1) for one in checks.differences)
     assert answer(differences=nothing) == "In part"
     assert answer(differences=nothing, cascade=(metric("stem", 0.8, 0.9),)) == "Not shown"
+
+
+def test_maps_of_another_label_than_the_answered_one_are_not_judged(strong: Evidence) -> None:
+    verdict = verdicts(strong, map_checks().model_copy(update={"served": False}))[-1]
+    assert (verdict.question, verdict.answer) == ("Do the heat maps show what the answer rests on?", "Not measured")
+    logits = strong.predictions.logits[0]
+    answered = calibrate(logits, strong.parameters.calibration).argmax(axis=1)
+    other = round(100 * float((answered != logits.argmax(axis=1)).mean()))
+    assert other > 0
+    assert f"For {other} % of the films the answer after calibration is another" in verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """GET /films/<id>/ and .../state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from django.test import Client
 from fake_reader import SHARES, FakeReader, refusal
 from refusals import check_refusals
 from web_films import film_bytes
-from xrays import wording
+from xrays import cards, wording
 from xrays.models import Film, Reading
 
-from osteolens.card import load_card
+from osteolens.card import Card, OperatingPoint, OperatingPoints, load_card
 
 Send = Callable[..., Any]
 
@@ -44,8 +45,24 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     assert AuditEntry.objects.filter(action="view", film_id=film.id).count() == 1
 
 
-def test_operating_points_come_from_the_card_that_answered(client: Client, film: Film, settings: Any) -> None:
-    card = load_card(settings.CARDS_FOLDER / "knee", check_weights=False)
+@pytest.fixture
+def card(settings: Any, tmp_path: Path) -> Iterator[Card]:
+    """The card of `knee` with operating points, which the shipped one has not earned."""
+    point = OperatingPoint(threshold=0.2, sensitivity=0.9, specificity=0.4)
+    points = OperatingPoints(
+        label="osteoporosis", high_sensitivity=point, high_specificity=point.model_copy(update={"threshold": 0.6})
+    )
+    shipped = load_card(settings.CARDS_FOLDER / "knee", check_weights=False)
+    card = shipped.model_copy(update={"operating_points": points, "no_triage": ""})
+    (tmp_path / "cards" / "knee").mkdir(parents=True)
+    card.save(tmp_path / "cards" / "knee")
+    settings.CARDS_FOLDER = tmp_path / "cards"
+    cards._load.cache_clear()
+    yield card
+    cards._load.cache_clear()
+
+
+def test_operating_points_come_from_the_card_that_answered(client: Client, film: Film, card: Card) -> None:
     film.readings.filter(model="knee").update(card_sha256=card.sha256)
     main = client.get(f"/films/{film.id}/").context["main"]
     assert main.operating_points["refer"] == card.operating_points.high_specificity.threshold

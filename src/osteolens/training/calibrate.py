@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-from osteolens.calibration import SEXES, Facts, calibrate, log_softmax, score
+from osteolens.calibration import SEXES, ZONES, Facts, calibrate, log_softmax, score, triage
 from osteolens.card import OperatingPoint, OperatingPoints, Temperature, TScoreInterval, VectorScaling
 from osteolens.labels import usual
 from osteolens.training.data import Film
@@ -137,17 +138,24 @@ def log_loss(probabilities: Floats, truth: NDArray[np.int64]) -> float:
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
-def fit_operating_points(rows: Rows, probabilities: Floats) -> OperatingPoints | None:
+def triage_label(labels: Sequence[str]) -> str | None:
+    """The label from which on a film counts as ill, as these labels spell it; None where it is not among them."""
+    return next((name for name in labels if usual(name) == TRIAGE_LABEL), None)
+
+
+def fit_operating_points(rows: Rows, probabilities: Floats, served: Floats | None = None) -> OperatingPoints | None:
     """Thresholds at 90 % sensitivity and at 90 % specificity for osteoporosis.
 
     Args:
         rows: M of them.
-        probabilities: [M, K], cross-fitted.
+        probabilities: [M, K], to set the thresholds on.
+        served: [M, K], by the numbers that the thresholds are served with; default: the same.
 
     Returns:
-        The points, or None if osteoporosis is not among the labels, or all films have it or none.
+        The points with the share of these rows in each zone, by what is served; None if osteoporosis is not among the
+        labels, all films have it or none, or a zone cannot be reached.
     """
-    label = next((name for name in rows.labels if usual(name) == TRIAGE_LABEL), None)
+    label = triage_label(rows.labels)
     if label is None:
         return None
     ill = rows.truth >= rows.labels.index(label)
@@ -162,14 +170,20 @@ def fit_operating_points(rows: Rows, probabilities: Floats) -> OperatingPoints |
         OperatingPoint(threshold=threshold, sensitivity=share, specificity=other)
         for threshold, share, other in zip(thresholds.tolist(), sensitivity, specificity, strict=True)
     ]
-    return OperatingPoints(
+    found = OperatingPoints(
         label=label,
         high_sensitivity=[point for point in points if point.sensitivity >= LEVEL][-1],
         high_specificity=next(point for point in points if point.specificity >= LEVEL),
     )
+    zone = triage(rows.labels, probabilities if served is None else served, found)
+    try:
+        zones = {name: float((zone == name).mean()) for name in ZONES}
+        return OperatingPoints.model_validate(found.model_dump() | {"zones": zones})
+    except ValidationError:  # a zone that no answer reaches
+        return None
 
 
-def fit_interval(rows: Rows, t_score: Floats) -> TScoreInterval | None:
+def fit_interval(rows: Rows, t_score: Floats, served: Floats | None = None) -> TScoreInterval | None:
     """Half width of the conformal 90 % interval from absolute residuals of cross-fitted T-scores.
 
     The residuals of a group (its films, each in every repeat) share one unit of weight, and one more unit lies at
@@ -179,6 +193,8 @@ def fit_interval(rows: Rows, t_score: Floats) -> TScoreInterval | None:
     Args:
         rows: M of them.
         t_score: [M], cross-fitted; NaN where there is none.
+        served: [M], what the card's own numbers give for these rows, where that is something else; the share of
+            measured T-scores that the interval then covers is stored with it.
 
     Returns:
         The interval, or None where fewer than 9 groups have residuals: no finite width is enough then.
@@ -192,7 +208,10 @@ def fit_interval(rows: Rows, t_score: Floats) -> TScoreInterval | None:
     enough = np.flatnonzero(reached >= LEVEL - 1e-9)
     if not enough.size:
         return None
-    return TScoreInterval(half_width=float(residuals[known][order][enough[0]]), level=LEVEL)
+    half_width = float(residuals[known][order][enough[0]])
+    off = residuals if served is None else np.abs(served - rows.measured)
+    covered = float((off[np.isfinite(off)] <= half_width).mean())
+    return TScoreInterval(half_width=half_width, level=LEVEL, covered=covered)
 
 
 def _descend(rows: Rows, scale_of: Floats, bias_of: Floats) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 from osteolens.card import Metric
 from osteolens.errors import DataError
 from osteolens.training.card_sections import Model, table
-from osteolens.training.config import load_configuration
+from osteolens.training.config import Configuration, load_configuration
 from osteolens.training.run_folder import read_tried
 from osteolens.training.wording import percent
 
@@ -73,27 +73,45 @@ def licences(models: Sequence[Model]) -> str:
 def reproduce(root: Path, models: Sequence[Model]) -> str:
     """Commands, from the films to this page."""
     known = {
-        path.relative_to(root).as_posix(): load_configuration(path).model_dump(mode="json")
+        path.relative_to(root).as_posix(): load_configuration(path)
         for path in sorted((root / CONFIGURATIONS).glob("*.toml"))
     }
-    lines: list[str] = []
+    commands: list[str] = []
+    tables: dict[str, str] = {}
     for model in models:
-        name, facts = model.card.name, model.run.facts if model.run else {}
-        config = next((path for path, settings in known.items() if settings == facts.get("configuration")), "CONFIG")
-        crossed = facts.get("folds", 1) > 1
-        script = "train/cross_validate.py" if crossed else "train/fit.py"
-        options = f" --folds {facts['folds']} --repeats {facts['repeats']}" if crossed else ""
-        options += " --ensemble" if facts.get("ensemble") else ""
-        lines += [
-            f"python {script} --config {config} --data films.csv --out runs/{name}{options}",
-            f"python train/check_maps.py --run runs/{name} --data films.csv",
-            f"osteolens report runs/{name} --data films.csv",
-        ]
-    commands = "\n".join([*lines, "python train/model_card.py"])
+        name, dataset = model.card.name, model.card.data.name
+        table = tables.setdefault(dataset, f"{name if tables else 'films'}.csv")
+        commands += _commands(name, table, model.run.facts if model.run else {}, _settings_of(model, known))
+    named = "; ".join(f"`{table}` of {dataset}" for dataset, table in tables.items())
+    lines = "\n".join([*commands, "python train/model_card.py --cards"])
     return (
-        "## How to reproduce\nThe films are not in the repository; `films.csv` is a table of them as in the README. "
-        "`runs/<name>/model` becomes `weights/<name>`; `predictions.csv`, `run.json` and `maps.json` of a run are its "
-        "evidence. `osteolens report evidence/<name>` makes the page again without films or models. "
-        "Where it says CONFIG, write the settings above into a file.\n\n"
-        f"```\n{commands}\n```"
+        "## How to reproduce\nThe films are not in the repository. Tables list them, with the columns that "
+        f"`docs/training.md` names: {named}. `runs/<name>/model` becomes `weights/<name>`; `predictions.csv`, "
+        "`run.json` and `maps.json` of a run are its evidence. `osteolens report evidence/<name>` makes the page again "
+        "without films or models. Where it says CONFIG, write the settings above into a file.\n\n"
+        f"```\n{lines}\n```"
     )
+
+
+def _settings_of(model: Model, known: dict[str, Configuration]) -> str:
+    """The file with a model's settings: those its run noted, or else the only ones for its data set."""
+    noted = model.run.facts.get("configuration") if model.run else None
+    if noted:  # read as a configuration, so that a setting that came later has its default
+        settings = Configuration.model_validate(noted)
+        return next((path for path, other in known.items() if other == settings), "CONFIG")
+    fitting = [path for path, other in known.items() if other.dataset.name == model.card.data.name]
+    return fitting[0] if len(fitting) == 1 else "CONFIG"
+
+
+def _commands(name: str, table: str, facts: dict[str, Any], config: str) -> list[str]:
+    """From the films of a table to a model with its evidence and card."""
+    crossed = facts.get("folds", 1) > 1
+    script = "train/cross_validate.py" if crossed else "train/fit.py"
+    options = f" --folds {facts['folds']} --repeats {facts['repeats']}" if crossed else ""
+    options += " --ensemble" if facts.get("ensemble") else ""
+    return [
+        f"python {script} --config {config} --data {table} --out runs/{name}{options}",
+        f"python train/check_maps.py --run runs/{name} --data {table}",
+        f"python train/measure_peaks.py --model runs/{name}/model --run runs/{name} --data {table}",
+        f"osteolens report runs/{name} --data {table}",
+    ]

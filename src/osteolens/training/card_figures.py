@@ -6,7 +6,14 @@ from osteolens.card import Evaluation, Metric
 from osteolens.training.card_sections import Model, table
 from osteolens.training.evidence import Evidence
 from osteolens.training.predictors import IMAGE
-from osteolens.training.wording import key_figures, percent, signed, with_interval
+from osteolens.training.wording import (
+    key_figures,
+    of_another_label,
+    percent,
+    reasons_for_no_triage,
+    signed,
+    with_interval,
+)
 
 
 def evaluation(model: Model) -> str:
@@ -36,18 +43,23 @@ def calibration(model: Model) -> str:
     rows = [[c.method, f"{c.log_loss:.3f}", f"{c.ece:.3f}", f"{c.brier:.3f}"] for c in choice.candidates]
     return (
         f"### Calibration\nChosen: {choice.method}, by the lower log-loss. Each method was fitted on other folds than "
-        f"it is scored on. As many perfectly calibrated answers would show an ECE of {chance:.3f} by chance.\n\n"
+        f"it is scored on. In 19 of 20 cases, as many perfectly calibrated answers would stay below an ECE of "
+        f"{chance:.3f}.\n\n"
         f"{table(['method', 'log-loss', 'ECE', 'Brier score'], rows)}"
     )
 
 
 def triage(model: Model) -> str:
     """Zones and T-score intervals, on films that they were not fitted on."""
-    if model.evidence is None or not (model.evidence.triage or model.evidence.coverage):
+    if model.evidence is None:
+        return ""
+    reasons = reasons_for_no_triage(model.evidence)
+    if not (model.evidence.triage or model.evidence.coverage or reasons):
         return ""
     text = (
         "### Operating points and triage\nThresholds and intervals were fitted on other folds than they are scored on."
     )
+    text += "".join(f"\n\n{reason}" for reason in reasons)
     for one in model.evidence.triage:
         labels = model.card.labels
         rows = [
@@ -92,6 +104,7 @@ def heat_maps(model: Model) -> str:
     ]
     parts = [
         f"### Heat maps\n{maps.films} films of {maps.groups} groups. {maps.protocol['maps']} {maps.protocol['curves']}",
+        of_another_label(model.evidence, maps) if model.evidence else "",
         table(["area under the curve", "difference"], [[name, signed(metric)] for name, metric in areas.items()]),
         maps.protocol["cascade"],
         table(["last stage drawn anew", "correlation"], [[m.name, with_interval(m)] for m in maps.cascade]),
@@ -100,7 +113,7 @@ def heat_maps(model: Model) -> str:
     ]
     if maps.height:
         parts.append(f"Height of the centre of mass (0 is the upper edge of the film): {with_interval(maps.height)}.")
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def quantisation(model: Model) -> str:
@@ -116,7 +129,8 @@ def quantisation(model: Model) -> str:
             f"{found.uncalibrated_label_disagreement:.1%}); triage zones: {found.triage_disagreement:.1%}. Largest "
             f"change of a probability: {found.largest_difference:.3f} (before calibration "
             f"{found.largest_uncalibrated_difference:.3f}), mean {found.mean_difference:.4f}. Mean cosine of heat "
-            f"maps: {found.map_cosine:.3f}.",
+            f"maps: {found.map_cosine:.3f}."
+            + (f" Heat maps that hold: {found.maps_held:.1%} of {found.maps}." if found.maps_held is not None else ""),
         ]
     return "\n\n".join(["### Quantisation", *parts]) if parts else ""
 

@@ -33,8 +33,11 @@ All data are retrospective and were published by others; no film was taken, read
   from DXA, and carry the error of that method: osteopenia below a T-score of {OSTEOPENIA_BELOW}, osteoporosis at
   {OSTEOPOROSIS_AT} or below (WHO Technical Report Series 843, 1994). There is one measurement per patient, so its
   variability is unknown. Age, sex, weight and height are as published; a missing fact stays missing.
-- **Excluded.** Films that were published twice with contradictory patients or labels (`conflict` in the table), because
-  nobody can say which is right. Nothing was left out for its quality or for what a model said of it.
+- **Excluded.** Films that were published twice with contradictory labels (`conflict` in the table), because nobody can
+  say which is right. Nothing was left out for its quality or for what a model said of it.
+- **Published under two patients.** 13 more films were published twice with one label, but two patients. Their pictures
+  and labels are used. Their age, sex, size and T-score are not: no figure here rests on them, and nothing in a card was
+  fitted on them. The models were trained before this was seen, on the T-score of one of the two patients.
 - **Positive control.** Kellgren-Lawrence grades of single knees as published with the collection.
 - **Preparation.** Empty borders are cut off, the film is scaled with its aspect ratio kept and padded to the model's
   input; the parameters are in each card. The same code runs in training and in serving.

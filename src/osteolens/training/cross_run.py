@@ -68,7 +68,7 @@ def run(
     cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor, restart=restart)
     predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated
     with console.status("computing figures"):
-        evidence = evaluate(predictions)
+        evidence = evaluate(predictions, ensemble=len(np.unique(dealt.fold[0])) if ensemble else 0)
     (out / METRICS_FILE).write_text(json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
     if ensemble:
         members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(dealt.fold[0])]

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from osteolens.calibration import LOW_SUSPICION, REFER, UNCERTAIN, ZONES
-from osteolens.card import Card, Evaluation
+from osteolens.calibration import LOW_SUSPICION, REFER, UNCERTAIN, ZONES, score
+from osteolens.card import Card, Evaluation, OperatingPoints
 from osteolens.errors import DataError
 from osteolens.training import measures
-from osteolens.training.calibrate import LEVEL, PARTS_OF_A_FOLD, Rows
+from osteolens.training.calibrate import LEVEL, PARTS_OF_A_FOLD, Rows, triage_label
 from osteolens.training.data import Film
 from osteolens.training.evidence import Coverage, Difference, Evidence, Parameters, Predictor, Subgroup, Triage
 from osteolens.training.fusion import FactSet, fit_parameters, usable_facts
@@ -22,6 +22,7 @@ from osteolens.training.predictors import (
     answer_from_baselines,
     answer_from_images,
     fused_name,
+    without_withheld_zones,
 )
 from osteolens.training.table import Predictions
 
@@ -30,27 +31,51 @@ Flags = NDArray[np.bool_]
 MIN_SUBGROUP = MIN_GROUPS = 10
 AGE_BANDS = {"under 45": (-np.inf, 45), "45 to 59": (45, 60), "60 and over": (60, np.inf)}
 _RANKINGS = ("AUROC", "average precision", "T-score Pearson r")
-_CHANCE_TRIALS = 200
+_CHANCE_TRIALS = 2000
 
 
-def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0) -> Evidence:
+def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0, *, ensemble: int = 0) -> Evidence:
     """Everything that is known from a table of predictions; the same for the same arguments.
+
+    Args:
+        predictions: Of single models, a row for each repeat.
+        resamples: For the intervals.
+        seed: For the resamples.
+        ensemble: How many members the model to ship has; 0 for a single model. An ensemble's figures are those of the
+            mean answers of the repeats, as these members never saw the film; the first figure's protocol says how many.
 
     Raises:
         DataError: A group is in two folds, or there are too few groups or labels to fit on some and score others.
     """
     check(predictions)
     with threadpool_limits(limits=1):  # hundreds of small fits: several threads would only wait for each other
-        return _evaluate(predictions, resamples, seed)
+        return _evaluate(
+            predictions.together() if ensemble else predictions, resamples, seed, _who(predictions, ensemble)
+        )
 
 
-def _evaluate(predictions: Predictions, resamples: int, seed: int) -> Evidence:
+def _who(predictions: Predictions, ensemble: int) -> str:
+    """Who answered, as the first words of the image's protocol."""
+    repeats = len(predictions.fold)
+    if not ensemble:
+        return "a model that had seen no film of the group"
+    if repeats == 1:
+        return f"single members that had seen no film of the group, not the ensemble of {ensemble} that is shipped"
+    return (
+        f"the mean answer of {repeats} members (one per repeat) that had seen no film of the group, where the ensemble "
+        f"that is shipped has {ensemble}"
+    )
+
+
+def _evaluate(predictions: Predictions, resamples: int, seed: int, who: str) -> Evidence:
     rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
     fact_sets = usable_facts(rows)
-    predictors = (*answer_from_images(rows, fact_sets), *answer_from_baselines(rows))
+    predictors = (*answer_from_images(rows, fact_sets, who), *answer_from_baselines(rows))
     draws = draw(predictions.groups, resamples, seed)
     sampled = {predictor.name: _sampled(predictions, predictor, draws) for predictor in predictors}
     parameters, choice = fit_parameters(rows, fact_sets)
+    parameters = _withhold(parameters, predictions, predictors, draws)
+    predictors = without_withheld_zones(predictors, predictions.films, parameters)
     return Evidence(
         predictions=predictions,
         predictors=predictors,
@@ -61,10 +86,10 @@ def _evaluate(predictions: Predictions, resamples: int, seed: int) -> Evidence:
         per_source=_subgroups(predictions, predictors, "source", [film.source for film in predictions.films], draws),
         subgroups=_image_subgroups(predictions, predictors, draws),
         triage=tuple(
-            _triage(predictions, predictor, points.label, draws)
+            _triage(predictions, predictor, label, draws)
             for predictor in predictors
-            for points in [parameters.operating_points]
-            if points and (predictor.zone != "").all()
+            for label in [triage_label(predictions.labels)]
+            if label and (predictor.zone != "").any()
         ),
         coverage=tuple(
             _coverage(predictions, predictor, draws) for predictor in predictors if np.isfinite(predictor.low).any()
@@ -73,6 +98,43 @@ def _evaluate(predictions: Predictions, resamples: int, seed: int) -> Evidence:
         calibration=choice,
         parameters=parameters,
     )
+
+
+def _withhold(
+    parameters: Parameters, predictions: Predictions, predictors: Sequence[Predictor], draws: Floats
+) -> Parameters:
+    """The parameters without the operating points of answers that are not shown to rank better than chance."""
+    reasons = [
+        _no_triage(predictions, predictor, points, draws)
+        for predictor, points in zip(
+            predictors,
+            (parameters.operating_points, *(fusion.operating_points for fusion in parameters.fusion)),
+            strict=False,  # the baselines come last and have none
+        )
+    ]
+    image, *fused = [{"operating_points": None, "no_triage": reason} if reason else {} for reason in reasons]
+    fusions = tuple(fusion.model_copy(update=change) for fusion, change in zip(parameters.fusion, fused, strict=True))
+    return parameters.model_copy(update={"fusion": fusions} | image)
+
+
+def _no_triage(predictions: Predictions, predictor: Predictor, points: OperatingPoints | None, draws: Floats) -> str:
+    """Why a predictor gives no zones; empty where it gives some, or where no label calls for any."""
+    label = triage_label(predictions.labels)
+    if label is None:
+        return ""
+    ill = predictions.truth >= predictions.labels.index(label)
+    if ill.all() or not ill.any():
+        return f"no threshold can be set: {'all' if ill.all() else 'none'} of the films have {label}"
+    scores = [score(predictions.labels, shares, label) for shares in predictor.probabilities]
+    (area,) = sample(
+        lambda weights: {"AUROC": np.mean([measures.auroc(one, ill, weights) for one in scores], axis=0)}, draws
+    ).metrics()
+    if area.low <= 0.5:
+        return (
+            f"not shown to beat chance: AUROC for {label} {area.value:.2f} ({area.low:.2f} to {area.high:.2f}) on "
+            "films that it was not fitted on"
+        )
+    return "" if points else "the answers differ too little to be told apart by thresholds"
 
 
 def apply_to_card(card: Card, evidence: Evidence) -> Card:
@@ -119,8 +181,10 @@ def _sampled(
     groups = np.array(predictions.groups)[chosen].tolist()
     truth, measured = predictions.truth[chosen], predictions.measured[chosen]
     repeats = [
-        Scored(predictions.labels, groups, truth, probabilities[chosen], measured, t_score[chosen])
-        for probabilities, t_score in zip(predictor.probabilities, predictor.t_score, strict=True)
+        Scored(predictions.labels, groups, truth, probabilities[chosen], measured, t_score[chosen], fold[chosen])
+        for probabilities, t_score, fold in zip(
+            predictor.probabilities, predictor.t_score, predictions.fold, strict=True
+        )
     ]
     found = bootstrap(repeats, draws[:, chosen])
     if predictor.name != MAJORITY:
@@ -203,11 +267,12 @@ def _age_band(film: Film) -> str:
 
 def _triage(predictions: Predictions, predictor: Predictor, label: str, draws: Floats) -> Triage:
     labels, truth = predictions.labels, predictions.truth
+    asked = predictor.zone != ""
     ill = np.broadcast_to(truth >= labels.index(label), predictor.zone.shape)
     inside = {zone: predictor.zone == zone for zone in ZONES}
     aims = {
-        f"sensitivity of {REFER} or {UNCERTAIN}": (ill, ~inside[LOW_SUSPICION]),
-        f"specificity of {REFER}": (~ill, ~inside[REFER]),
+        f"sensitivity of {REFER} or {UNCERTAIN}": (ill & asked, ~inside[LOW_SUSPICION]),
+        f"specificity of {REFER}": (~ill & asked, ~inside[REFER]),
     }
 
     def share(weights: Floats, whole: Flags, part: Flags) -> Floats:

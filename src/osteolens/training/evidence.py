@@ -34,6 +34,7 @@ class Parameters(_Frozen):
     operating_points: OperatingPoints | None
     t_score_interval: TScoreInterval | None
     fusion: tuple[Fusion, ...]
+    no_triage: str = ""
 
 
 class Difference(_Frozen):
@@ -126,10 +127,10 @@ class Evidence:
             against the baseline of its own facts, which is what the image adds; empty without these baselines.
         per_source: Figures of each predictor per source, where there are at least two.
         subgroups: Figures of the image predictor by sex, age band and format family.
-        triage: One per predictor with operating points.
+        triage: One per predictor with operating points, of the films that it gives a zone.
         coverage: One per predictor with T-score intervals.
-        ece_by_chance: Predictor to the ECE that its answers would have on so few films if they were perfectly
-            calibrated: less is luck, not calibration.
+        ece_by_chance: Predictor to the ECE that its answers would stay below on so few films in 19 of 20 cases if
+            they were perfectly calibrated.
         calibration: The candidates and the choice.
         parameters: For the card, fitted on all rows.
     """

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from osteolens.card import Metric
+from osteolens.calibration import calibrate
+from osteolens.card import Metric, Temperature, VectorScaling
+from osteolens.errors import DataError
 from osteolens.models import Model
 from osteolens.preprocess import Prepared
 from osteolens.training import map_cascade, map_curves, map_regions, measures
@@ -23,7 +25,7 @@ DRAWS = 3
 INTERVALS = f"means over films with 95 % percentile intervals from {RESAMPLES} bootstrap resamples of groups"
 PROTOCOL = {
     "maps": "Each film is explained by a model that never saw it or its group, by Grad-CAM for the label that "
-    f"the model predicts. Figures are {INTERVALS}.",
+    f"it answers after the calibration of the shipped card. Figures are {INTERVALS}.",
     "curves": map_curves.RULE,
     "cascade": f"{map_cascade.RULE} Mean of {DRAWS} draws per model.",
     "regions": map_regions.RULE,
@@ -32,6 +34,7 @@ PROTOCOL = {
 }
 REGIONS = {"outside": "outside the body", "markers": "on markers", "middle": "middle third of the film"}
 _BATCH = 16
+_TINY = 1e-30  # of a probability, before its logarithm is taken
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +65,8 @@ class _Found:
 
     Attributes:
         films: N of them.
-        probabilities: [N, K].
+        probabilities: [N, K], not calibrated.
+        targets: [N], index of the answered label, which the map is for.
         curves: [N, 2, 3, steps + 1].
         cascade: By stage [N].
         mass, area: By region [N]; NaN where the film has no such part or its map is zero throughout.
@@ -71,6 +75,7 @@ class _Found:
 
     films: Sequence[Film]
     probabilities: Floats
+    targets: NDArray[np.int64]
     curves: Floats
     cascade: dict[str, Floats]
     mass: dict[str, Floats]
@@ -79,16 +84,27 @@ class _Found:
 
 
 def check_maps(
-    parts: Sequence[Unseen], labels: Sequence[str], advance: Callable[[int], None] = lambda _: None
+    parts: Sequence[Unseen],
+    labels: Sequence[str],
+    calibration: Temperature | VectorScaling | None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> MapChecks:
     """All checks.
 
     Args:
         parts: Models, each with films that it never saw, no film twice.
         labels: The K classes in order.
+        calibration: Of the card that is shipped: it decides which label is answered, and that one is explained.
         advance: Called with the number of films that went through a model since the last call; `passes` is the sum.
+
+    Raises:
+        DataError: No film has a map.
     """
-    found = _together([_examine(part, seed, advance) for seed, part in enumerate(parts)])
+    found = _together([_examine(part, seed, calibration, advance) for seed, part in enumerate(parts)])
+    if np.isnan(found.height).all():
+        raise DataError(
+            "every map is zero throughout, as no cell speaks for the answered label: nothing can be checked"
+        )
     groups = [film.group for film in found.films]
     areas = map_curves.areas(found.curves)
     places = [(kind, order, i, j) for i, kind in enumerate(KINDS) for j, order in enumerate(ORDERS)]
@@ -118,8 +134,9 @@ def check_maps(
             if np.isfinite(found.mass[key]).any()
         ),
         height=mean("height of the centre of mass", found.height, groups) if np.isfinite(found.height).any() else None,
-        examples=choose_examples(found.films, labels, found.probabilities),
+        examples=choose_examples(found.films, labels, found.probabilities, found.targets),
         protocol=PROTOCOL,
+        served=True,
     )
 
 
@@ -137,7 +154,9 @@ def mean(name: str, values: Floats, groups: Sequence[str]) -> Metric:
     return metric
 
 
-def choose_examples(films: Sequence[Film], labels: Sequence[str], probabilities: Floats) -> tuple[Example, ...]:
+def choose_examples(
+    films: Sequence[Film], labels: Sequence[str], probabilities: Floats, targets: NDArray[np.int64]
+) -> tuple[Example, ...]:
     """Per label, the films at `PERCENTILES` of the probability of that label; ties go by file name."""
     chosen: list[Example] = []
     for index, label in enumerate(labels):
@@ -151,7 +170,7 @@ def choose_examples(films: Sequence[Film], labels: Sequence[str], probabilities:
                     label=label,
                     percentile=percentile,
                     probability=float(probabilities[row, index]),
-                    explained=labels[int(probabilities[row].argmax())],
+                    explained=labels[targets[row]],
                 )
             )
     return tuple(chosen)
@@ -162,11 +181,14 @@ def passes(parts: Sequence[Unseen]) -> int:
     return sum(len(part.films) * (map_curves.PASSES + DRAWS * len(map_cascade.stages(part.model))) for part in parts)
 
 
-def _examine(part: Unseen, number: int, advance: Callable[[int], None]) -> _Found:
+def _examine(
+    part: Unseen, number: int, calibration: Temperature | VectorScaling | None, advance: Callable[[int], None]
+) -> _Found:
     """All findings on the films of one model, the `number`-th."""
     pictures = part.pictures
     probabilities = probabilities_of(part.model, pictures)
-    targets = probabilities.argmax(axis=1).tolist()
+    answered = calibrate(np.log(np.maximum(probabilities, _TINY)), calibration).argmax(axis=1)
+    targets = answered.tolist()
     maps = map_cascade.grad_cam(part.model, pictures, targets)
     cascades: list[dict[str, Floats]] = []
     for seed in range(DRAWS * number, DRAWS * (number + 1)):
@@ -180,6 +202,7 @@ def _examine(part: Unseen, number: int, advance: Callable[[int], None]) -> _Foun
     return _Found(
         films=part.films,
         probabilities=probabilities,
+        targets=answered,
         curves=np.stack(curves),
         cascade={stage: np.mean([found[stage] for found in cascades], axis=0) for stage in cascades[0]},
         mass=mass,
@@ -231,6 +254,7 @@ def _together(parts: Sequence[_Found]) -> _Found:
     return _Found(
         films=[film for part in parts for film in part.films],
         probabilities=np.concatenate([part.probabilities for part in parts]),
+        targets=np.concatenate([part.targets for part in parts]),
         curves=np.concatenate([part.curves for part in parts]),
         cascade=joined("cascade"),
         mass=joined("mass"),

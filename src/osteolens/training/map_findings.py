@@ -41,7 +41,7 @@ class Example(_Frozen):
     label: str
     percentile: int = Field(description="of the probability of its own label among the films of that label")
     probability: float = Field(description="of its own label, not calibrated")
-    explained: str = Field(description="the predicted label, which the map is for")
+    explained: str = Field(description="the label that the map is for")
 
 
 class MapChecks(_Frozen):
@@ -58,6 +58,11 @@ class MapChecks(_Frozen):
     height: Metric | None = Field(description="of the centre of mass: 0 is the film's upper edge, 1 the lower")
     examples: tuple[Example, ...]
     protocol: dict[str, str]
+    served: bool = Field(
+        False,
+        description="whether the explained label is the answered one, after calibration, and not the likeliest "
+        "before it",
+    )
 
     def write(self, path: Path) -> None:
         """Write JSON."""

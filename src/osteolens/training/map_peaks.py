@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def peaks_of(model: Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([model.outputs(model.features(batch))[2].amax(dim=(2, 3)).numpy() for batch in batches])
 
 
-def usual_peaks(labels: Sequence[str], truth: NDArray[np.int64], peaks: NDArray[np.float32]) -> dict[str, float]:
+def usual_peaks(labels: Sequence[str], truth: NDArray[np.int64], peaks: NDArray[np.floating[Any]]) -> dict[str, float]:
     """The median peak of each label's map over the films that have this label.
 
     Over all films it would be next to nothing for a label that is rare and well told from the others, and every faint

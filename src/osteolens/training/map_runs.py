@@ -4,19 +4,25 @@ import random
 from collections.abc import Container, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from osteolens import image, models, preprocess
 from osteolens.card import PreprocessSpec
 from osteolens.errors import DataError, InputError
 from osteolens.models import Ensemble, KneeModel, Model
 from osteolens.preprocess import Prepared
 from osteolens.training.data import Film
-from osteolens.training.map_checks import Unseen
-from osteolens.training.table import PREDICTIONS_FILE, Predictions, average, read_predictions
+from osteolens.training.map_checks import Unseen, probabilities_of
+from osteolens.training.table import PREDICTIONS_FILE, Predictions, average, read_predictions, softmax
 
 MODEL_FOLDER = "model"
+MAX_OFF = 0.01
+"""Between a probability of a fold's model and the one in the table of predictions."""
 
 
-def unseen_films(runs: Sequence[Path], data: Path, files: Container[str] | None = None) -> list[Unseen]:
+def unseen_films(
+    runs: Sequence[Path], data: Path, files: Container[str] | None = None, folders: Sequence[Path] = ()
+) -> list[Unseen]:
     """Each film of a run's table of predictions with the model that had not seen it, in the first repeat.
 
     Args:
@@ -24,19 +30,28 @@ def unseen_films(runs: Sequence[Path], data: Path, files: Container[str] | None 
             is one fold only. Several runs on the same films and folds are explained together, as an ensemble.
         data: The table or folder of films that the runs were made from.
         files: Only these films of the table.
+        folders: The models of the folds in order, where the one run holds only its table, as in `evidence/`.
 
     Raises:
-        DataError: A table, model or film is missing, or the runs are not about the same films and folds.
+        DataError: A table, model or film is missing, the runs are not about the same films and folds, or `folders` are
+            not the models that gave the answers of the table.
         CardError: A model folder is wrong.
     """
     predictions = average([read_predictions(run / PREDICTIONS_FILE) for run in runs])
     parts: list[Unseen] = []
-    for fold in sorted(set(predictions.fold[0].tolist())):
+    numbers = sorted(set(predictions.fold[0].tolist()))
+    if folders and len(folders) != len(numbers):
+        raise DataError(f"{runs[0]} has {len(numbers)} folds, found {len(folders)} models for them")
+    for index, fold in enumerate(numbers):
         tested = (film for film, place in zip(predictions.films, predictions.fold[0], strict=True) if place == fold)
         films = [film for film in tested if files is None or film.file in files]
         if films:
-            model, spec = _model([model_folder(run, fold, predictions) for run in runs])
-            parts.append(Unseen(model, films, [_prepared(film, data, spec) for film in films]))
+            places = [folders[index]] if folders else [model_folder(run, fold, predictions) for run in runs]
+            model, spec = _model(places)
+            part = Unseen(model, films, [_prepared(film, data, spec) for film in films])
+            if folders:
+                _check_answers(part, predictions, places[0])
+            parts.append(part)
     return parts
 
 
@@ -56,6 +71,15 @@ def model_folder(run: Path, fold: int, predictions: Predictions) -> Path:
     folder = run / f"r0f{fold}" / MODEL_FOLDER
     single = predictions.fold.max() == predictions.fold.min()
     return run / MODEL_FOLDER if single and not folder.exists() else folder
+
+
+def _check_answers(part: Unseen, predictions: Predictions, folder: Path) -> None:
+    """Refuse a model that says something else of its films than the table."""
+    place = {film.file: index for index, film in enumerate(predictions.films)}
+    stored = predictions.logits[0, [place[film.file] for film in part.films]]
+    off = float(np.abs(probabilities_of(part.model, part.pictures) - softmax(stored)).max())
+    if not off < MAX_OFF:
+        raise DataError(f"{folder} does not give the answers in {PREDICTIONS_FILE}: a probability is off by {off:.2g}")
 
 
 def _model(folders: Sequence[Path]) -> tuple[Model, PreprocessSpec]:

@@ -92,10 +92,27 @@ def calibration_error(confidence: Floats, right: Flags, weights: Floats) -> Floa
 
 
 def calibration_error_by_chance(confidence: Floats, trials: int, seed: int) -> float:
-    """Mean ECE of so many films if each is right exactly as often as its confidence [N] says."""
+    """95th percentile of the ECE of so many films if each is right exactly as often as its confidence [N] says."""
     right = np.random.default_rng(seed).random((trials, len(confidence))) < confidence
     gaps = (right - confidence) @ _bins(confidence)
-    return float(np.abs(gaps).sum(axis=1).mean() / len(confidence))
+    return float(np.percentile(np.abs(gaps).sum(axis=1), 95) / len(confidence))
+
+
+def auroc_within(score: Floats, positive: Flags, weights: Floats, fold: NDArray[np.int64]) -> Floats:
+    """Like `auroc`, over the pairs of films of one fold alone, [B]: models of different folds differ in level.
+
+    Args:
+        score: [N].
+        positive: bool [N].
+        weights: [B, N].
+        fold: [N].
+    """
+    parts = [fold == number for number in np.unique(fold) if 0 < positive[fold == number].mean() < 1]
+    pairs = np.array([(weights[:, p] @ positive[p]) * (weights[:, p] @ ~positive[p]) for p in parts])
+    areas = np.array([auroc(score[p], positive[p], weights[:, p]) for p in parts])
+    if not parts:
+        return np.full(len(weights), np.nan)
+    return np.asarray(np.where(pairs > 0, areas * pairs, 0).sum(axis=0) / pairs.sum(axis=0))
 
 
 def brier(probabilities: Floats, truth: NDArray[np.int64]) -> Floats:

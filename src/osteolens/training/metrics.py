@@ -16,6 +16,7 @@ from osteolens.training import measures
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
+WITHIN_FOLDS = "AUROC within folds"
 _CHUNK = 4_000_000
 """Weights that are looked at together, which bounds the memory that thousands of films take."""
 
@@ -31,6 +32,7 @@ class Scored:
         probabilities: float64 [N, K].
         measured: float64 [N], the T-score; NaN where there is none.
         t_score: float64 [N], predicted; NaN where the predictor gives none.
+        fold: int64 [N], which model answered; None where one model did, as for films of one part.
     """
 
     labels: tuple[str, ...]
@@ -39,12 +41,13 @@ class Scored:
     probabilities: Floats
     measured: Floats
     t_score: Floats
+    fold: NDArray[np.int64] | None = None
 
     def among(self, chosen: NDArray[np.bool_]) -> "Scored":
         """Some of the films, chosen by bool [N]."""
         groups = [group for group, wanted in zip(self.groups, chosen, strict=True) if wanted]
         rows = (self.truth[chosen], self.probabilities[chosen], self.measured[chosen], self.t_score[chosen])
-        return Scored(self.labels, groups, *rows)
+        return Scored(self.labels, groups, *rows, None if self.fold is None else self.fold[chosen])
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,9 @@ def _values(scored: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     asked = [(q.name, q.score(scored.probabilities), q.truth(scored.truth)) for q in questions(labels)]
     for name, score, positive in asked:
         yield f"AUROC {name}", measures.auroc(score, positive, weights)
+    if scored.fold is not None and len(np.unique(scored.fold)) > 1:
+        for name, score, positive in asked:
+            yield f"{WITHIN_FOLDS} {name}", measures.auroc_within(score, positive, weights, scored.fold)
     for name, score, positive in asked:
         yield f"average precision {name}", measures.average_precision(score, positive, weights)
     for index, label in enumerate(labels):

@@ -49,7 +49,7 @@ def gather(root: Path) -> list[Model]:
     for path in sorted((root / WEIGHTS).glob("*/card.json")):
         card, folder = load_card(path.parent), root / EVIDENCE / path.parent.name
         run = read_run(folder) if folder.is_dir() else None
-        found.append(Model(card, run, evaluate(run.predictions) if run else None))
+        found.append(Model(card, run, evaluate(run.predictions, ensemble=run.ensemble) if run else None))
     return sorted(found, key=lambda model: (is_control(model), model.card.name))
 
 

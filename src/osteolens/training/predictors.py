@@ -1,14 +1,17 @@
 """What the image, the image with the patient's facts, and the baselines say of films that they were not fitted on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
 from osteolens.calibration import Reading, read_fused, read_image
 from osteolens.training import baselines
 from osteolens.training.baselines import Baseline
-from osteolens.training.calibrate import Rows
-from osteolens.training.evidence import Predictor
+from osteolens.training.calibrate import Rows, facts_of
+from osteolens.training.data import Film
+from osteolens.training.evidence import Parameters, Predictor
 from osteolens.training.fusion import FactSet, fit_parameters
 from osteolens.training.table import Predictions
 
@@ -35,8 +38,8 @@ def fused_name(names: FactSet) -> str:
     return f"{IMAGE} + {FACTS[names]}"
 
 
-def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet]) -> tuple[Predictor, ...]:
-    """The image predictor and one for each set of facts.
+def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet], who: str) -> tuple[Predictor, ...]:
+    """The image predictor and one for each set of facts; `who` answered, in words for the protocol.
 
     For the films of a fold, all parameters are fitted on the out-of-fold predictions of the other folds of that
     repeat. A film whose facts are not known gets the answer that the reader gives it: from fewer facts, or from
@@ -52,15 +55,33 @@ def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet]) -> tuple[Predic
             fused = read_fused(asked.labels, image.probabilities, image.t_score, asked.facts, fusion)
             for answer in answers[index + 1 :]:
                 answer.put(asked, fused)
-    how = (
-        f"a model that had seen no film of the group; calibration, thresholds and intervals from the out-of-fold "
-        f"predictions {_FITTED}"
-    )
+    how = f"{who}; calibration, thresholds and intervals from the out-of-fold predictions {_FITTED}"
     protocols = [how, *(f"{how}; stacked with {FACTS[names]} on these" for names in fact_sets)]
     names = [IMAGE, *(fused_name(facts) for facts in fact_sets)]
     return tuple(
         answer.predictor(name, protocol) for answer, name, protocol in zip(answers, names, protocols, strict=True)
     )
+
+
+def without_withheld_zones(
+    predictors: Sequence[Predictor], films: Sequence[Film], parameters: Parameters
+) -> tuple[Predictor, ...]:
+    """The predictors without the zones that came from a part of the card that gives none.
+
+    Args:
+        predictors: The image, then one per fusion, then the baselines.
+        films: N of them.
+        parameters: Of the card.
+    """
+    facts = facts_of(films)
+    gives = np.full(len(films), parameters.operating_points is not None)
+    kept: list[Predictor] = []
+    for predictor, fusion in zip_longest(predictors, [None, *parameters.fusion]):
+        if fusion:
+            known = np.all([np.isfinite(facts[name]) for name in fusion.inputs], axis=0)
+            gives = np.where(known, fusion.operating_points is not None, gives)
+        kept.append(replace(predictor, zone=np.where(gives, predictor.zone, "")))
+    return tuple(kept)
 
 
 def answer_from_baselines(rows: Rows) -> tuple[Predictor, ...]:

@@ -10,13 +10,16 @@ from rich.console import Console
 
 from osteolens.calibration import read_image
 from osteolens.card import Card, Quantisation, load_card
+from osteolens.errors import DataError
 from osteolens.exporting import to_onnx
-from osteolens.quantising import RANGES_FILE
+from osteolens.quantising import PRECISION, RANGES_FILE, load_ranges, quantise
+from osteolens.runtime.loading import INT8_FILE
+from osteolens.training import quantisation_maps
 from osteolens.training.data import load_pictures
 from osteolens.training.map_runs import film_path
 from osteolens.training.metrics import Scored, figures
 from osteolens.training.quantisation_folds import ask_folds, find_folds
-from osteolens.training.quantisation_ranges import MAX_CHANGE, Answers, Floats, quantise_within
+from osteolens.training.quantisation_ranges import MAX_CHANGE, Answers, Floats, ask, quantise_within
 from osteolens.training.table import PREDICTIONS_FILE, Predictions, read_predictions
 
 MAX_AUROC_LOSS = 0.005
@@ -58,13 +61,63 @@ def quantise_model(run: Path, model: Path, data: Path, members: Path | None, con
         found = judge(card, predictions, *ask_folds(folds, predictions, pictures, scratch, console))
         if found.accepted:
             console.print("accepted; measuring the model's ranges on all films", highlight=False)
-            ranges, _ = quantise_within(to_onnx(model, scratch), card, pictures, scratch)
+            graph = to_onnx(model, scratch)
+            ranges, int8 = quantise_within(graph, card, pictures, scratch)
+            found = judge_maps(found, predictions.truth, ask(graph, card, pictures), ask(int8, card, pictures))
             ranges.save(model)
-        else:
-            (model / RANGES_FILE).unlink(missing_ok=True)
+    return _note(model, card, found)
+
+
+def judge_maps_again(run: Path, model: Path, data: Path, console: Console) -> Quantisation:
+    """Look at the heat maps of a model that was accepted before, by the ranges beside its card.
+
+    What the card says of the answers stays as it is; for the arguments and errors see `quantise_model`.
+    """
+    card, predictions = load_card(model), read_predictions(run / PREDICTIONS_FILE)
+    before = [found for found in card.quantisation if found.precision == PRECISION]
+    if not before:
+        raise DataError(f"{model} was never compared with int8: leave --maps-only out, with a run that holds its folds")
+    films = [replace(film, path=film_path(film, data)) for film in predictions.films]
+    pictures = load_pictures(films, card.preprocess, console)
+    with TemporaryDirectory() as folder:
+        graph = to_onnx(model, Path(folder))
+        int8 = quantise(graph, load_ranges(model), card, Path(folder) / INT8_FILE)
+        found = judge_maps(before[0], predictions.truth, ask(graph, card, pictures), ask(int8, card, pictures))
+    return _note(model, card, found)
+
+
+def _note(model: Path, card: Card, found: Quantisation) -> Quantisation:
+    """Put a finding into the card; a refused model keeps no ranges."""
+    if not found.accepted:
+        (model / RANGES_FILE).unlink(missing_ok=True)
     others = (other for other in card.quantisation if other.precision != found.precision)
     card.model_copy(update={"quantisation": (*others, found)}).save(model)
     return found
+
+
+def judge_maps(found: Quantisation, truth: NDArray[np.int64], exact: Answers, int8: Answers) -> Quantisation:
+    """The finding with what became of the heat maps, and refused if too many of them moved.
+
+    Args:
+        found: Of the answers.
+        truth: int64 [N], the films' labels.
+        exact: Of the shipped graph in fp32.
+        int8: Of the same graph in int8, on the same films.
+    """
+    maps = quantisation_maps.held(exact.maps, int8.maps, truth)
+    share = _share(maps) if maps.size else 1.0
+    reasons = found.reasons
+    if share < quantisation_maps.MIN_HELD:
+        reasons = (*reasons, f"{1 - share:.1%} of the heat maps are bright in other places")
+    return found.model_copy(
+        update={
+            "maps": maps.size,
+            "maps_held": share,
+            "reasons": reasons,
+            "accepted": not reasons,
+            "protocol": f"{PROTOCOL} {quantisation_maps.RULE}",
+        }
+    )
 
 
 def judge(card: Card, predictions: Predictions, exact: Answers, int8: Answers) -> Quantisation:

@@ -26,7 +26,9 @@ from osteolens.training.wording import (
     all_names,
     find,
     key_figures,
+    of_another_label,
     percent,
+    reasons_for_no_triage,
     signed,
     tone_of_difference,
     verdicts,
@@ -74,7 +76,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
     run = read_run(folder)
     if data is not None and not data.exists():
         raise DataError(f"there is no table or folder of films {data}")
-    evidence = evaluate(run.predictions)
+    evidence = evaluate(run.predictions, ensemble=run.ensemble)
     out = out or folder / PAGE_FILE
     charts = _charts(run, evidence)
     shown = {group: [_show(chart, out.parent / FIGURES_FOLDER) for chart in made] for group, made in charts.items()}
@@ -88,6 +90,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
         verdicts=verdicts(evidence, run.maps),
         charts=shown,
         maps=run.maps,
+        other_label=of_another_label(evidence, run.maps) if run.maps else "",
         overlays=sheet,
         no_overlays=no_sheet,
         tried=run.tried,
@@ -142,6 +145,7 @@ def _tables(evidence: Evidence) -> dict[str, Any]:
         "calibration": evidence.calibration,
         "coverage": evidence.coverage,
         "triage": evidence.triage,
+        "no_triage": reasons_for_no_triage(evidence),
         "subgroups": _by_kind(evidence.subgroups),
         "sources": _by_source(evidence.per_source),
         "protocols": {one.subject: one.protocol for one in evidence.evaluations},

@@ -44,6 +44,11 @@ class RunFolder:
     maps: MapChecks | None
     tried: Tried | None
 
+    @property
+    def ensemble(self) -> int:
+        """How many members the run's model has: the folds of a repeat; 0 for a single model."""
+        return int(self.facts.get("folds", 0)) if self.facts.get("ensemble") else 0
+
 
 def read_run(folder: Path) -> RunFolder:
     """Read a folder that train/cross_validate.py or train/fit.py wrote, or a folder of evidence/.

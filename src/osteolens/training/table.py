@@ -18,6 +18,7 @@ from osteolens.training.data import Film
 
 PREDICTIONS_FILE = "predictions.csv"
 _FACTS = ("file", "group", "source", "family", "label", "t_score", "age", "sex", "weight_kg", "height_m")
+_FACTS_OF_PATIENTS = ("t_score", "age", "sex", "weight_kg", "height_m")
 _NUMBERS = ("t_score", "age", "weight_kg", "height_m")
 _LOGIT, _RANK = "logit_", "label_rank"
 
@@ -56,6 +57,32 @@ class Predictions:
     def groups(self) -> list[str]:
         """Each film's group, [N]."""
         return [film.group for film in self.films]
+
+    def together(self) -> "Predictions":
+        """The mean answer about each film over the repeats, in the folds of the first.
+
+        No model behind it saw the film: this is what an ensemble of one model per repeat says of films new to it.
+        """
+        shares = softmax(self.logits).mean(axis=0, keepdims=True)
+        return replace(
+            self, fold=self.fold[:1], logits=np.log(shares), t_score=self.t_score.mean(axis=0, keepdims=True)
+        )
+
+    def with_facts(self, films: Sequence[Film]) -> "Predictions":
+        """The same answers about films with the facts (T-score, age, sex, weight, height) of another table.
+
+        Raises:
+            DataError: A film is missing there, or has another label or group: then its answers are of another fold.
+        """
+        table = {film.file: film for film in films}
+        corrected: list[Film] = []
+        for film in self.films:
+            other = table.get(film.file)
+            if other is None or (other.label, other.group) != (film.label, film.group):
+                where = "is not in the table" if other is None else f"is {other.label} of group {other.group} there"
+                raise DataError(f"{film.file}, here {film.label} of group {film.group}, {where}: train on it again")
+            corrected.append(replace(film, **{name: getattr(other, name) for name in _FACTS_OF_PATIENTS}))
+        return replace(self, films=corrected)
 
     def write(self, path: Path) -> None:
         """Write one row per repeat and film; numbers are rounded to 6 digits, NaN is an empty cell.

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from osteolens.calibration import calibrate
 from osteolens.card import Metric
 from osteolens.training.evidence import Difference, Evidence
 from osteolens.training.map_findings import MapChecks
@@ -58,13 +59,14 @@ def verdicts(evidence: Evidence, maps: MapChecks | None) -> list[Verdict]:
     A question whose figures are missing (no ages, no map checks) is left out.
     """
     pairs = {(one.predictor, one.baseline): one for one in evidence.differences}
+    asked = [question.name for question in questions(evidence.predictions.labels)]
     found = [_beats_chance(evidence), _knows_t_scores(evidence)]
     if (IMAGE, AGE_AND_SEX) in pairs:
-        found.append(_compares("Is the image alone better than age and sex?", pairs[IMAGE, AGE_AND_SEX], _ALONE))
+        found.append(_compares("Is the image alone better than age and sex?", pairs[IMAGE, AGE_AND_SEX], _ALONE, asked))
     if (FUSED, AGE_AND_SEX) in pairs:
-        found.append(_compares("Does the image add to age and sex?", pairs[FUSED, AGE_AND_SEX], _ADDED))
+        found.append(_compares("Does the image add to age and sex?", pairs[FUSED, AGE_AND_SEX], _ADDED, asked))
     useless = found[0] is not None and found[0].answer == "Not shown"
-    found += [_is_calibrated(evidence, useless), _maps_mean_something(maps, useless) if maps else None]
+    found += [_is_calibrated(evidence, useless), _maps_mean_something(evidence, maps, useless) if maps else None]
     return [verdict for verdict in found if verdict]
 
 
@@ -133,8 +135,9 @@ def _knows_t_scores(evidence: Evidence) -> Verdict | None:
     return _verdict(question, [error.high < constant.value], reason)
 
 
-def _compares(question: str, difference: Difference, said: dict[str, str]) -> Verdict:
-    metrics = [m for m in difference.metrics if m.name.startswith("AUROC") or m.name == "T-score MAE"]
+def _compares(question: str, difference: Difference, said: dict[str, str], asked: Sequence[str]) -> Verdict:
+    names = [f"AUROC {question}" for question in asked] + ["T-score MAE"]  # pooled; within folds is for the tables
+    metrics = [metric for metric in difference.metrics if metric.name in names]
     tones = [tone_of_difference(metric) for metric in metrics]
     verdict = _verdict(question, [tone == "good" for tone in tones], "")
     if "bad" in tones and "good" not in tones:
@@ -152,8 +155,8 @@ def _is_calibrated(evidence: Evidence, useless: bool) -> Verdict | None:
     good = error.value <= max(CALIBRATED_AT, by_chance)
     reason = (
         f"Its probabilities are off by {with_interval(error)} on average (expected calibration error), after "
-        f"calibration on other films. Up to {CALIBRATED_AT:.2f} counts as calibrated here; perfectly calibrated "
-        f"answers about as many films would show {by_chance:.2f} by chance."
+        f"calibration on other films. Up to {CALIBRATED_AT:.2f} counts as calibrated here, and so does what 19 of 20 "
+        f"perfectly calibrated answers about as many films would stay below by chance, {by_chance:.2f}."
     )
     verdict = Verdict("Is it calibrated?", "Yes" if good else "No", "good" if good else "bad", reason)
     if good and useless:
@@ -162,12 +165,36 @@ def _is_calibrated(evidence: Evidence, useless: bool) -> Verdict | None:
     return verdict
 
 
-def _maps_mean_something(maps: MapChecks, useless: bool) -> Verdict:
+def reasons_for_no_triage(evidence: Evidence) -> list[str]:
+    """Which answers give no zones, and why, a sentence each."""
+    parameters = evidence.parameters
+    reasons = {IMAGE: parameters.no_triage}
+    reasons |= {f"{IMAGE} with {', '.join(fusion.inputs)}": fusion.no_triage for fusion in parameters.fusion}
+    return [f"No zones from the {answer}: {reason}." for answer, reason in reasons.items() if reason]
+
+
+def of_another_label(evidence: Evidence, maps: MapChecks) -> str:
+    """What is wrong with checks that explained the likeliest label before calibration; empty where nothing is."""
+    if maps.served:
+        return ""
+    logits = evidence.predictions.logits
+    answered = calibrate(logits, evidence.parameters.calibration).argmax(axis=-1)
+    other = float((answered != logits.argmax(axis=-1)).mean())
+    return (
+        f"The checks explained the likeliest label before calibration. For {100 * other:.0f} % of the films the answer "
+        "after calibration is another, so they do not say what the maps that are shown rest on."
+    )
+
+
+def _maps_mean_something(evidence: Evidence, maps: MapChecks, useless: bool) -> Verdict:
+    question = "Do the heat maps show what the answer rests on?"
+    if wrong := of_another_label(evidence, maps):
+        return Verdict(question, "Not measured", "mixed", wrong)
     named = {metric.name: metric for metric in maps.differences}
     better = [(m.high < 0) if name.startswith("deletion") else (m.low > 0) for name, m in named.items()]
     last = maps.cascade[-1]
     reason = "; ".join(f"{name} {signed(metric)}" for name, metric in named.items())
-    verdict = _verdict("Do the heat maps show what the answer rests on?", [*better, last.high < RANDOMISED_BELOW], "")
+    verdict = _verdict(question, [*better, last.high < RANDOMISED_BELOW], "")
     text = (
         f"{_MAPS[verdict.answer]} Differences of areas: {reason} (deletion should be below 0, insertion above). With "
         f"all weights drawn anew the maps correlate by {with_interval(last)} with the true ones; it should be near 0."
