@@ -18,7 +18,7 @@ from running import Contestant, HttpServer, InProcess, family, started, wait_for
 
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, file_sha256
 from osteolens.errors import BenchmarkError
-from osteolens.serving import LOG_CONFIG, Server, free_ports
+from osteolens.serving.torchserve import LOG_CONFIG, Server, free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = Path(__file__).resolve().parent / "servers"
@@ -48,7 +48,7 @@ class Setup:
     Attributes:
         work: A temporary folder, for logs too; `films/` in it holds the films as files.
         archive: What our archive holds, unpacked.
-        backend: What answers in it, one of `osteolens.runtime.BACKENDS`.
+        backend: What answers in it, one of `osteolens.inference.runtimes.BACKENDS`.
         store: A model store with our archive alone.
         film: A first film.
         python: The interpreter that has `servers/requirements.txt`.
@@ -259,8 +259,12 @@ CONTENDERS = (
     ),
     Contender("BentoML", "2 workers of 1 thread, file as Path, access log, metrics and tracing off", bentoml),
     Contender("Triton", "Python backend, 2 CPU instances of 1 thread, binary tensors, no gRPC and metrics", triton),
-    Contender(CEILING, "osteolens.reader in 2 processes of 1 thread, no HTTP", lambda setup: in_process(setup, 2, 1)),
     Contender(
-        REFERENCE, "osteolens.reader in 1 process, ONNX session of 2 threads", lambda setup: in_process(setup, 1, 2)
+        CEILING, "osteolens.inference.reader in 2 processes of 1 thread, no HTTP", lambda setup: in_process(setup, 2, 1)
+    ),
+    Contender(
+        REFERENCE,
+        "osteolens.inference.reader in 1 process, ONNX session of 2 threads",
+        lambda setup: in_process(setup, 1, 2),
     ),
 )

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens import image
 from osteolens.errors import InputError
 from osteolens.films import jpeg
+from osteolens.films.read import read
 
 LARGE = 0.01  # of the pixels
 END = b"\xff\xd9"
@@ -97,7 +97,7 @@ def damaged(paths: list[Path], count: int, seed: int) -> dict[str, dict[str, obj
         if isinstance(answer, str):
             outcomes[damage.__name__][answer] += 1
             continue
-        share = float(np.mean(answer != image.read(film).pixels))
+        share = float(np.mean(answer != read(film).pixels))
         outcomes[damage.__name__]["silent" if share else "same pixels"] += 1
         shares[damage.__name__].append(share)
     return {
@@ -113,7 +113,7 @@ def damaged(paths: list[Path], count: int, seed: int) -> dict[str, dict[str, obj
 def _answer(film: bytes) -> NDArray[np.uint8] | str:
     """Pixels that came without a word, or what was said."""
     try:
-        picture = image.read(film)
+        picture = read(film)
     except InputError:
         return "refused"
     return "warned" if picture.warnings else picture.pixels

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from osteolens import image
 from osteolens.errors import InputError
+from osteolens.films.read import read
 from osteolens.films.sense import brightness_inside, looks_inverted
 
 
@@ -49,7 +49,7 @@ def report(folder: Path, files: list[Path], group_of: dict[str, str], chosen_on:
     seconds = []
     for path in files:
         try:
-            pixels = image.read(path).pixels
+            pixels = read(path).pixels
         except InputError as error:
             print(f"{path}: {error}")
             continue

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from osteolens import image
 from osteolens.errors import InputError
+from osteolens.films import read as image
 
 PICTURES: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("JPEG", "L", {"quality": 90}),

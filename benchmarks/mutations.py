@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from osteolens import image
 from osteolens.errors import InputError
+from osteolens.films.read import read
 
 SLOW = 2.0
 HANGS = 60.0  # seconds of one picture
@@ -132,7 +132,7 @@ def mutated(originals: list[tuple[str, bytes]], seed: int) -> tuple[str, bytes]:
 def outcome_of(data: bytes) -> str:
     """What `image.read` makes of a file, in a word or two."""
     try:
-        picture = image.read(data)
+        picture = read(data)
     except InputError as error:
         return "raised an error that shows an address" if " at 0x" in str(error) else f"refused: {error.code}"
     except Exception as error:  # noqa: BLE001 - this is what is being looked for

@@ -17,7 +17,7 @@ import typer
 
 from osteolens.console import one_line_errors
 from osteolens.errors import ServerError
-from osteolens.serving import CONFIG, Server
+from osteolens.serving.torchserve import CONFIG, Server
 
 NGINX_CONF = Path(__file__).with_name("nginx.conf")
 KEY_CONF = "key.conf"

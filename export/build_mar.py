@@ -19,12 +19,12 @@ from typing import Annotated
 import typer
 
 import osteolens
-from osteolens.archives import read_checksum
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.console import one_line_errors
 from osteolens.errors import ExportError
-from osteolens.runtime import BACKENDS, Backend, load_runtime
-from osteolens.runtime.loading import FILES
+from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
+from osteolens.inference.runtimes.loading import FILES
+from osteolens.serving.model_store import read_checksum
 
 ROOT = Path(__file__).resolve().parents[1]
 HANDLER = ROOT / "handlers" / "knee_xray.py"

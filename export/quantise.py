@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from osteolens.console import one_line_errors
-from osteolens.quantising import RANGES_FILE
-from osteolens.training.quantisation_guard import judge_maps_again, quantise_model
+from osteolens.evaluation.int8.guard import judge_maps_again, quantise_model
+from osteolens.exporting.int8 import RANGES_FILE
 
 
 @one_line_errors

@@ -7,9 +7,9 @@ import typer
 
 from osteolens.card import load_card
 from osteolens.console import one_line_errors
-from osteolens.exporting import to_onnx
-from osteolens.quantising import load_ranges, quantise
-from osteolens.runtime.loading import INT8_FILE, ONNX_FILE
+from osteolens.exporting.export import to_onnx
+from osteolens.exporting.int8 import load_ranges, quantise
+from osteolens.inference.runtimes.loading import INT8_FILE, ONNX_FILE
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 

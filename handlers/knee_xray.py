@@ -1,6 +1,6 @@
 """The TorchServe handler: films and options in, answers with heat maps out.
 
-It unpacks what TorchServe hands over and packs what goes back; reading films is `osteolens.reader`'s work.
+It unpacks what TorchServe hands over and packs what goes back; reading films is `osteolens.inference.reader`'s work.
 TorchServe wants exactly one class in this file, and exactly one entry per row of a batch, in order.
 """
 
@@ -27,9 +27,9 @@ from ts.metrics.metric_type_enum import MetricTypes
 import osteolens
 from osteolens.card import load_card
 from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, ServerError, UnsupportedType
-from osteolens.reader import Reader, Request
-from osteolens.runtime import Backend, Runtime, load_runtime
-from osteolens.runtime.shared import SharedRuntime
+from osteolens.inference.reader import Reader, Request
+from osteolens.inference.runtimes import Backend, Runtime, load_runtime
+from osteolens.inference.runtimes.shared import SharedRuntime
 from osteolens.schema import HEADER_PREFIX, OPTION_NAMES, Answer, ErrorAnswer, ErrorDetail, Row, dump, header_name
 
 MAX_FILMS = 32

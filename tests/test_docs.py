@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from conftest import encoded, knee_like
 
+from osteolens.films.overlay import decode_map
 from osteolens.labels import LABELS
-from osteolens.overlay import decode_map
 from osteolens.schema import OPTION_NAMES, Method, header_name
-from osteolens.serving import free_ports
+from osteolens.serving.torchserve import free_ports
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

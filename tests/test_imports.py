@@ -12,24 +12,22 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement", "files", "supervisor"}),
-    frozenset({"schema", "card", "sniff", "console"}),
-    frozenset({"films", "image", "preprocess", "overlay", "calibration", "client", "archives", "datasets"}),
-    frozenset({"java", "properties", "surroundings"}),
-    frozenset({"models"}),
-    frozenset({"gradcam"}),
-    frozenset({"runtime", "quantising"}),
-    frozenset({"exporting", "reader"}),
+    frozenset({"labels", "errors", "agreement", "files", "console", "cluster"}),
+    frozenset({"schema", "card"}),
+    frozenset({"films", "client"}),
+    frozenset({"models", "datasets"}),
+    frozenset({"inference"}),
+    frozenset({"exporting", "serving"}),
+    frozenset({"evaluation"}),
     frozenset({"training"}),
-    frozenset({"predicting", "serving", "bench"}),
-    frozenset({"batch", "hosting"}),
-    frozenset({"scaling"}),
-    frozenset({"batching"}),
+    frozenset({"reports", "audit"}),
+    frozenset({"batch", "bench"}),
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "agreement", "files", "schema", "card", "sniff", "console", "image", "preprocess", "overlay",
-    "calibration", "client", "cli", "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
+    "labels", "errors", "agreement", "files", "console", "cluster", "schema", "card", "films.read", "films.sniff",
+    "films.prepare", "films.overlay", "inference.calibration", "client", "cli", "datasets.columns", "datasets.folders",
+    "datasets.tables", "datasets.values",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",

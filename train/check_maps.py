@@ -10,11 +10,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from osteolens.card import load_card
 from osteolens.console import one_line_errors
-from osteolens.training.map_checks import check_maps, passes
-from osteolens.training.map_findings import MAPS_FILE
-from osteolens.training.map_runs import MODEL_FOLDER, draw_files, unseen_films
-from osteolens.training.quantisation_folds import split_ensemble
-from osteolens.training.table import PREDICTIONS_FILE, read_predictions
+from osteolens.evaluation.int8.folds import split_ensemble
+from osteolens.evaluation.maps.checks import check_maps, passes
+from osteolens.evaluation.maps.findings import MAPS_FILE
+from osteolens.evaluation.maps.runs import MODEL_FOLDER, draw_files, unseen_films
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 
 
 @one_line_errors

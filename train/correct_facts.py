@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from osteolens.console import one_line_errors
-from osteolens.training.data import read_films
-from osteolens.training.table import PREDICTIONS_FILE, read_predictions
+from osteolens.datasets.films import read_films
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 
 
 @one_line_errors

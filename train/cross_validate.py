@@ -71,7 +71,7 @@ def main(
 
 def _ray_executor() -> Executor:
     try:
-        from osteolens.scaling.folds import RayExecutor
+        from osteolens.training.cross_ray import RayExecutor
     except ModuleNotFoundError as error:
         raise OsteoLensError(f"--engine ray needs {error.name}: pip install 'osteolens[scale]'") from error
     return RayExecutor()

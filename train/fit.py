@@ -8,7 +8,7 @@ from rich.console import Console
 
 from osteolens.console import one_line_errors
 from osteolens.training.config import load_configuration
-from osteolens.training.run import fit
+from osteolens.training.fit import fit
 
 
 @one_line_errors

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from osteolens.console import one_line_errors
-from osteolens.training.map_peaks import measure_peaks
+from osteolens.evaluation.maps.peaks import measure_peaks
 
 
 @one_line_errors

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from osteolens.console import one_line_errors
-from osteolens.training import model_card
+from osteolens.reports import model_card
 
 ROOT = Path(__file__).resolve().parents[1]
 

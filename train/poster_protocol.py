@@ -8,7 +8,7 @@ from rich.console import Console
 
 from osteolens.console import one_line_errors
 from osteolens.training.config import load_configuration
-from osteolens.training.poster import reproduce
+from poster.protocol import reproduce
 
 SETTINGS = Path(__file__).parent / "configs" / "poster.toml"
 ARCHITECTURES = ["tf_efficientnet_lite0", "yolov5n"]

@@ -1,7 +1,7 @@
-"""The work that every server but the plain TorchServe does: a film's bytes to the finished JSON, by `osteolens.reader`.
+"""The work of every server but the plain TorchServe: a film's bytes to JSON, by `osteolens.inference.reader`.
 
 Which graph answers comes from the environment: OSTEOLENS_BENCH_FOLDER (an archive's content) and
-OSTEOLENS_BENCH_BACKEND (one of `osteolens.runtime.BACKENDS`).
+OSTEOLENS_BENCH_BACKEND (one of `osteolens.inference.runtimes.BACKENDS`).
 """
 
 import os
@@ -11,8 +11,8 @@ import cv2
 
 from osteolens.card import load_card
 from osteolens.errors import InputError
-from osteolens.reader import Reader, Request
-from osteolens.runtime import load_runtime
+from osteolens.inference.reader import Reader, Request
+from osteolens.inference.runtimes import load_runtime
 from osteolens.schema import ErrorAnswer, dump
 
 

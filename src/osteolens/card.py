@@ -27,7 +27,7 @@ class _Frozen(BaseModel):
 
 
 class PreprocessSpec(_Frozen):
-    """The parameters of `osteolens.preprocess.prepare`."""
+    """The parameters of `osteolens.films.prepare.prepare`."""
 
     height: int = Field(224, ge=32, le=2048, description="input height in pixels")
     width: int = Field(224, ge=32, le=2048, description="input width in pixels")
@@ -93,7 +93,7 @@ class OperatingPoint(_Frozen):
 
 
 class OperatingPoints(_Frozen):
-    """Where triage draws its lines; `osteolens.calibration.triage` applies them."""
+    """Where triage draws its lines; `osteolens.inference.calibration.triage` applies them."""
 
     label: str = Field(description="the score is the probability of this label and of those after it")
     high_sensitivity: OperatingPoint = Field(description="below its threshold: low suspicion")
@@ -126,7 +126,7 @@ class TScoreFusion(_Frozen):
 
 
 class Fusion(_Frozen):
-    """A stacked model over the image's answer and the patient's facts; `osteolens.calibration.fuse` applies it.
+    """A stacked model over the image's answer and the patient's facts; `inference.calibration.fuse` applies it.
 
     The logit of label k is intercepts[k] + sum over the inputs of coefficients[input][k] x input. The inputs are
     `log_probability_<label>` (natural logarithm of the calibrated probability), `t_score` (the image's estimate),

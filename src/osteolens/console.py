@@ -8,7 +8,8 @@ from typing import ParamSpec
 
 from osteolens.errors import OsteoLensError
 
-USAGE_STATUS = 2
+ALL_ANSWERED, USAGE_STATUS, SOME_FAILED, UNREACHABLE, INTERRUPTED = 0, 2, 3, 4, 130
+"""Exit statuses of every command: all done, wrong usage, some films failed, no server, ended by Ctrl-C."""
 
 P = ParamSpec("P")
 

@@ -13,6 +13,11 @@ OsteoLensError
 ├── DataError                  a training table, folder or configuration is wrong
 ├── TrainingError              training cannot go on (a loss that is not finite)
 ├── ExportError                an exported file does not give the model's answers
+├── BatchError                 the call, the output folder or this machine stops a batch
+│   ├── FolderInUse            another batch writes to this output folder
+│   ├── OtherBatch             the output folder holds a batch of other models or options
+│   ├── ModelChanged           the server answers with another model than before
+│   └── ServerRefuses          the server lets nobody in, or does not have the model
 ├── BenchmarkError             something was asked for that cannot be measured
 ├── ServerError                TorchServe cannot be started, or its archives do not fit their checksums
 └── ClientError                talking to a server failed
@@ -107,6 +112,26 @@ class TrainingError(OsteoLensError):
 
 class ExportError(OsteoLensError):
     """An export does not reproduce the model it came from."""
+
+
+class BatchError(OsteoLensError):
+    """A batch cannot be run, or cannot go on, until what the message says is fixed."""
+
+
+class FolderInUse(BatchError):
+    """Two batches must not write to one folder."""
+
+
+class OtherBatch(BatchError):
+    """The output folder holds answers to other options or of other models."""
+
+
+class ModelChanged(BatchError):
+    """Answers of two versions of a model must not be mixed."""
+
+
+class ServerRefuses(BatchError):
+    """An error that concerns every film: the key, the address, the model's name."""
 
 
 class BenchmarkError(OsteoLensError):

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from osteolens.overlay import encode_map
+from osteolens.films.overlay import encode_map
 
 LABELS = ("normal", "osteopenia", "osteoporosis")
 CARD = "a" * 64

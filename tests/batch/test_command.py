@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import osteolens
 from osteolens.cli import app
-from osteolens.overlay import COLOUR_MAPS
+from osteolens.films.overlay import COLOUR_MAPS
 
 from .fake_server import FakeServer
 from .helpers import OUT, check_rows, make_films, results

@@ -17,9 +17,8 @@ import pytest
 
 from osteolens import batch
 from osteolens.batch import reading
-from osteolens.batch.errors import BatchError, ServerRefuses
 from osteolens.batch.send import TRIES
-from osteolens.errors import ServerUnreachable
+from osteolens.errors import BatchError, ServerRefuses, ServerUnreachable
 
 from .fake_server import FakeServer, Response, error_body
 from .helpers import check_rows, make_films, results, right_label

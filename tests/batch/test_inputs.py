@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from osteolens.batch.errors import BatchError
 from osteolens.batch.inputs import Sources
 from osteolens.datasets.folders import HIDDEN
+from osteolens.errors import BatchError
 
 
 @pytest.fixture(autouse=True)

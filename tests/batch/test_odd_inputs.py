@@ -12,9 +12,9 @@ import openpyxl
 import pytest
 
 from osteolens import batch
-from osteolens.batch.errors import BatchError
 from osteolens.batch.inputs import Sources
 from osteolens.batch.journal import Journal
+from osteolens.errors import BatchError
 
 from .fake_server import FakeServer, Response
 from .helpers import check_rows, make_films, results

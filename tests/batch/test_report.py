@@ -9,10 +9,11 @@ import pytest
 from conftest import encoded, knee_like
 from PIL import Image
 
-from osteolens import batch, overlay
+from osteolens import batch
 from osteolens.batch import drawing, figures
-from osteolens.batch.errors import BatchError, OtherBatch
 from osteolens.batch.figures import kappa
+from osteolens.errors import BatchError, OtherBatch
+from osteolens.films import overlay
 
 from .fake_server import LABELS, FakeServer, Response, shares_of
 from .helpers import OUT, make_films, right_label

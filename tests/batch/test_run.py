@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from osteolens import batch
-from osteolens.batch.errors import BatchError, FolderInUse, ModelChanged, OtherBatch
 from osteolens.batch.journal import Journal
+from osteolens.errors import BatchError, FolderInUse, ModelChanged, OtherBatch
 
 from .fake_server import FakeServer, Response
 from .helpers import check_rows, make_films, results

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 from conftest import encoded, knee_like
 
-from osteolens import image
 from osteolens.bench.films import make_films, read_films
 from osteolens.errors import BenchmarkError
+from osteolens.films.read import read
 
 
 def test_made_up_films_are_as_large_as_real_ones_and_the_same_each_time() -> None:
     one, two = make_films(2)
-    assert image.read(one).pixels.shape == (1024, 1024)
+    assert read(one).pixels.shape == (1024, 1024)
     assert 150_000 < len(one) < 300_000
     assert one != two
     assert make_films(1) == [one]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from expressions import OF_A_SCRAPE, OF_PROMETHEUS, expressions, read_by
 
-from osteolens.properties import read_properties
+from osteolens.serving.properties import read_properties
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

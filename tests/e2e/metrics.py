@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from osteolens.serving import Server
+from osteolens.serving.torchserve import Server
 
 _SAMPLE = re.compile(r"(\w+)\{(.*),\} (\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')

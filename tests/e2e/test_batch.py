@@ -25,8 +25,8 @@ from stores import CONFIG, build_archive
 
 from osteolens import batch
 from osteolens.errors import InputError
-from osteolens.reader import Reader, Request
-from osteolens.serving import Server
+from osteolens.inference.reader import Reader, Request
+from osteolens.serving.torchserve import Server
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from expressions import OF_A_SCRAPE, OF_PROMETHEUS, expressions, read_by
 from metrics import Sample, families, grown, values
 from stores import CONFIG, ROOT, build_archive
 
-from osteolens.serving import Server
+from osteolens.serving.torchserve import Server
 
 pytestmark = pytest.mark.slow
 

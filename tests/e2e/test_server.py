@@ -18,11 +18,11 @@ from conftest import encoded, knee_like
 from PIL import Image
 from stores import CONFIG, ROOT, add_backend_twins, add_patient_twin, build_archive
 
-from osteolens import image
 from osteolens.errors import InputError
-from osteolens.overlay import decode_map
-from osteolens.reader import Reader, Request
-from osteolens.serving import Server, read_keys
+from osteolens.films.overlay import decode_map
+from osteolens.films.read import MAX_BYTES
+from osteolens.inference.reader import Reader, Request
+from osteolens.serving.torchserve import Server, read_keys
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +201,7 @@ def bad_inputs() -> dict[str, bytes]:
         "PDF": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n",
         "video": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(64),
         "zip": b"PK\x03\x04" + bytes(64),
-        "64 MiB and a byte": bytes(image.MAX_BYTES + 1),
+        "64 MiB and a byte": bytes(MAX_BYTES + 1),
     }
 
 

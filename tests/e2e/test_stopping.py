@@ -19,7 +19,7 @@ import pytest
 from conftest import encoded, knee_like
 from stores import CONFIG, ROOT, build_archive
 
-from osteolens import serving
+from osteolens.serving.torchserve import free_ports, read_keys
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +151,7 @@ def test_sigterm_while_it_starts_leaves_nothing(served: subprocess.Popen[str]) -
 def test_torchserve_start_and_stop_with_the_configuration_as_it_is(store: Path, tmp_path: Path) -> None:
     """In a copy of the checkout, with nothing but the ports replaced."""
     text = CONFIG.read_text()
-    ports = serving.free_ports(5)
+    ports = free_ports(5)
     for old, new in zip((8080, 8081, 8082, 7070, 7071), ports, strict=True):
         text = re.sub(rf"^(\w+=.*\b){old}$", rf"\g<1>{new}", text, flags=re.MULTILINE)
     checkout = tmp_path / "Köln 膝 knee"
@@ -189,7 +189,7 @@ def answer_of(url: str, key_file: Path) -> dict[str, object]:
     while True:
         assert time.monotonic() < deadline
         try:
-            headers = {"Authorization": f"Bearer {serving.read_keys(key_file)['inference']['key']}"}
+            headers = {"Authorization": f"Bearer {read_keys(key_file)['inference']['key']}"}
             response = httpx.put(f"{url}/predictions/efficientnet", content=FILM, headers=headers, timeout=60)
         except (FileNotFoundError, ValueError, httpx.TransportError):
             time.sleep(0.2)

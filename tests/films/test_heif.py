@@ -6,9 +6,9 @@ import pytest
 from conftest import encoded, knee_like
 from PIL import features
 
-from osteolens import image
 from osteolens.errors import UnreadableImage, UnsupportedType
-from osteolens.sniff import sniff
+from osteolens.films.read import Image, read
+from osteolens.films.sniff import sniff
 
 FILM = knee_like(256, 200)
 
@@ -38,18 +38,18 @@ def test_without_a_decoder_the_format_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     for data, name in ((box(b"mif1", b"heic"), "HEIC"), (box(b"avif"), "AVIF")):
         with pytest.raises(UnsupportedType, match=f"found a picture as {name}, for which no decoder is installed"):
-            image.read(data)
+            read(data)
 
 
 def test_heic_is_read_where_its_decoder_is_installed() -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     stream = io.BytesIO()
-    pillow_heif.from_pillow(image.Image.fromarray(FILM)).save(stream, quality=95)
-    picture = image.read(stream.getvalue())
+    pillow_heif.from_pillow(Image.fromarray(FILM)).save(stream, quality=95)
+    picture = read(stream.getvalue())
     assert picture.format == "HEIC"
     assert np.abs(picture.pixels.astype(int) - FILM).mean() < 3
     with pytest.raises(UnreadableImage, match="the HEIC cannot be decoded"):
-        image.read(stream.getvalue()[:900])
+        read(stream.getvalue()[:900])
 
 
 def test_avif_is_read_where_its_decoder_is_installed() -> None:
@@ -57,8 +57,8 @@ def test_avif_is_read_where_its_decoder_is_installed() -> None:
     if not features.check("avif"):
         pytest.skip("this Pillow is built without AVIF")
     data = encoded(FILM, "AVIF", quality=90)
-    picture = image.read(data)
+    picture = read(data)
     assert picture.format == "AVIF"
     assert np.abs(picture.pixels.astype(int) - FILM).mean() < 4
     with pytest.raises(UnreadableImage, match="the AVIF cannot be decoded"):
-        image.read(data[:300])
+        read(data[:300])

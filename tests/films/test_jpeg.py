@@ -7,9 +7,9 @@ import pytest
 from conftest import encoded, knee_like
 from PIL import Image
 
-from osteolens import image
 from osteolens.errors import InputError, TooCostly, UnreadableImage
 from osteolens.films import jpeg
+from osteolens.films.read import read
 
 FILM = knee_like(400, 360)
 GREY = encoded(FILM, "JPEG", quality=90)
@@ -33,17 +33,17 @@ def with_segments(data: bytes, extra: bytes) -> bytes:
 def test_a_film_that_is_cut_and_closed_again_is_refused_whatever_its_colours(mode: str, progressive: bool) -> None:
     """The file ends as a whole one does: only the decoder notices."""
     data = encoded(Image.fromarray(FILM).convert(mode), "JPEG", quality=90, progressive=progressive)
-    image.read(data)
+    read(data)
     start = pixels_start(data)
     for share in (0.1, 0.6, 0.98):
         with pytest.raises(UnreadableImage, match="cannot be decoded"):
-            image.read(data[: start + round(share * (len(data) - start))] + b"\xff\xd9")
+            read(data[: start + round(share * (len(data) - start))] + b"\xff\xd9")
 
 
 def test_zeros_in_the_middle_are_refused() -> None:
     start = pixels_start(GREY) + 4000
     with pytest.raises(UnreadableImage, match=r"premature end|extraneous bytes"):
-        image.read(GREY[:start] + bytes(4096) + GREY[start + 4096 :])
+        read(GREY[:start] + bytes(4096) + GREY[start + 4096 :])
 
 
 def test_every_scan_must_be_there() -> None:
@@ -53,29 +53,29 @@ def test_every_scan_must_be_there() -> None:
     assert len(tables_and_scans) >= 5
     for place in tables_and_scans:
         with pytest.raises(UnreadableImage, match=r"its scans leave \d+ of 64 coefficients unfinished"):
-            image.read(PROGRESSIVE[:place] + b"\xff\xd9")
+            read(PROGRESSIVE[:place] + b"\xff\xd9")
 
 
 def test_restart_markers_must_come_in_their_order() -> None:
     data = encoded(FILM, "JPEG", quality=90, restart_marker_blocks=40)
-    image.read(data)
+    read(data)
     with pytest.raises(UnreadableImage, match=r"instead of RST|premature end|extraneous bytes"):
-        image.read(data.replace(b"\xff\xd3", b"\xff\xd5", 1))
+        read(data.replace(b"\xff\xd3", b"\xff\xd5", 1))
 
 
 @pytest.mark.parametrize("extra", [b"\xff\xd8", GREY[2 : pixels_start(GREY)]])
 def test_a_second_start_or_frame_is_refused(extra: bytes) -> None:
     with pytest.raises(UnreadableImage):
-        image.read(with_segments(GREY, extra))
+        read(with_segments(GREY, extra))
 
 
 def test_a_missing_end_mark_is_a_film_that_broke_off() -> None:
     with pytest.raises(UnreadableImage, match="truncated: its end mark is missing"):
-        image.read(GREY[:-2])
+        read(GREY[:-2])
 
 
 def test_oddities_that_no_pixel_depends_on_are_read() -> None:
-    whole = image.read(GREY).pixels
+    whole = read(GREY).pixels
     revision = GREY.index(b"JFIF\x00") + 5
     spectrum = pixels_start(GREY) - 3
     assert GREY[spectrum : spectrum + 3] == b"\x00\x3f\x00"
@@ -87,7 +87,7 @@ def test_oddities_that_no_pixel_depends_on_are_read() -> None:
         GREY + b"\xff\xd8 a maker's second picture",
         with_segments(GREY, b"\xff\xff\xff\xe9\x00\x02"),
     ):
-        picture = image.read(data)
+        picture = read(data)
         np.testing.assert_array_equal(picture.pixels, whole)
         assert picture.warnings == ()
 
@@ -97,11 +97,11 @@ def test_a_step_that_the_decoder_cannot_notice_is_warned_of() -> None:
     blocks = np.arange(FILM.size // 64).reshape(FILM.shape[0] // 8, FILM.shape[1] // 8)
     shifted = np.kron(blocks > 25 * 45 + 20, np.ones((8, 8), bool))
     damaged = np.where(shifted, np.clip(FILM.astype(int) + 12, 0, 255), FILM).astype(np.uint8)
-    assert image.read(encoded(FILM, "JPEG", quality=95)).warnings == ()
-    (warning,) = image.read(encoded(damaged, "JPEG", quality=95)).warnings
+    assert read(encoded(FILM, "JPEG", quality=95)).warnings == ()
+    (warning,) = read(encoded(damaged, "JPEG", quality=95)).warnings
     assert "damaged JPEG" in warning
     straight = np.where(np.arange(400)[:, None] >= 200, np.minimum(FILM.astype(int) + 12, 255), FILM).astype(np.uint8)
-    assert image.read(encoded(straight, "JPEG", quality=95)).warnings == ()
+    assert read(encoded(straight, "JPEG", quality=95)).warnings == ()
 
 
 def claiming(data: bytes, side: int) -> bytes:
@@ -127,7 +127,7 @@ LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
 def test_structures_that_would_cost_minutes_are_counted_first(data: bytes, found: str) -> None:
     started = time.process_time()
     with pytest.raises(TooCostly, match=found) as caught:
-        image.read(data)
+        read(data)
     assert caught.value.status == 413
     assert caught.value.hint
     assert time.process_time() - started < 1.0
@@ -137,7 +137,7 @@ def test_structures_that_would_cost_minutes_are_counted_first(data: bytes, found
 def test_markers_are_read_in_linear_time(filler: bytes) -> None:
     started = time.process_time()
     with pytest.raises(InputError):
-        image.read(GREY[:-2] + filler * 5_000_000)
+        read(GREY[:-2] + filler * 5_000_000)
     assert time.process_time() - started < 1.0
 
 
@@ -155,4 +155,4 @@ def test_colours_are_refused_and_read_as_the_grey_film_is() -> None:
         data = encoded(COLOUR, "JPEG", quality=90, **options)
         with Image.open(io.BytesIO(data)) as opened:
             opened.draft("L", opened.size)
-            np.testing.assert_array_equal(image.read(data).pixels, np.asarray(opened.convert("L")))
+            np.testing.assert_array_equal(read(data).pixels, np.asarray(opened.convert("L")))

@@ -9,8 +9,8 @@ from conftest import encoded, knee_like
 from numpy.typing import NDArray
 from PIL import Image
 
-from osteolens import image
 from osteolens.errors import InputError, TooCostly, UnreadableImage
+from osteolens.films.read import read
 
 FILM = knee_like(120, 100)
 START = b"\x89PNG\r\n\x1a\n"
@@ -35,7 +35,7 @@ ROWS = rows_of(FILM)
 
 
 def test_a_png_of_our_own_making_is_read() -> None:
-    np.testing.assert_array_equal(image.read(png(ROWS)).pixels, FILM)
+    np.testing.assert_array_equal(read(png(ROWS)).pixels, FILM)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.99])
@@ -45,47 +45,47 @@ def test_missing_rows_are_not_filled_with_black(share: float, colour: int, bits:
     """Every checksum is right; the compressed rows just end too early."""
     deep = FILM.astype(">u2") * 200 if bits == 16 else FILM
     rows = rows_of(np.repeat(deep[..., np.newaxis], 3, axis=2) if colour else deep)
-    image.read(png(rows, colour, bits))
+    read(png(rows, colour, bits))
     with pytest.raises(UnreadableImage, match=r"bytes of its pixels are missing|cannot be decoded"):
-        image.read(png(rows[: round(share * len(rows))], colour, bits))
+        read(png(rows[: round(share * len(rows))], colour, bits))
 
 
 def test_a_film_with_a_black_border_below_is_whole() -> None:
     bordered = FILM.copy()
     bordered[-30:] = 0
-    np.testing.assert_array_equal(image.read(png(rows_of(bordered))).pixels, bordered)
+    np.testing.assert_array_equal(read(png(rows_of(bordered))).pixels, bordered)
 
 
 def test_an_interlaced_png_is_checked_pass_by_pass() -> None:
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     rows = [rows_of(FILM[top::down, left::across]) for left, top, across, down in passes]
-    np.testing.assert_array_equal(image.read(png(b"".join(rows), interlaced=1)).pixels, FILM)
+    np.testing.assert_array_equal(read(png(b"".join(rows), interlaced=1)).pixels, FILM)
     with pytest.raises(UnreadableImage, match=f"{len(rows[6]):,} bytes of its pixels are missing"):
-        image.read(png(b"".join(rows[:6]), interlaced=1))
+        read(png(b"".join(rows[:6]), interlaced=1))
 
 
 def test_a_palette_that_is_missing_is_named() -> None:
     with pytest.raises(UnreadableImage, match="PLTE"):
-        image.read(png(ROWS, colour=3))
+        read(png(ROWS, colour=3))
     palette = bytes(level for level in range(256) for _ in range(3))
-    np.testing.assert_array_equal(image.read(png(ROWS, colour=3, extra=chunk(b"PLTE", palette))).pixels, FILM)
+    np.testing.assert_array_equal(read(png(ROWS, colour=3, extra=chunk(b"PLTE", palette))).pixels, FILM)
 
 
 def test_a_changed_byte_is_noticed_by_its_checksum() -> None:
     whole = png(ROWS)
     middle = len(whole) // 2
     with pytest.raises(UnreadableImage, match="wrong checksum"):
-        image.read(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        read(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
 
 
 @pytest.mark.parametrize("exif", [b"", b"garbage", b"II*\x00\xff\xff\xff\xff", b"MM\x00*\x00\x00\x00\x08\xff\xff"])
 def test_broken_exif_does_not_spoil_a_film(exif: bytes) -> None:
-    np.testing.assert_array_equal(image.read(png(ROWS, extra=chunk(b"eXIf", exif))).pixels, FILM)
+    np.testing.assert_array_equal(read(png(ROWS, extra=chunk(b"eXIf", exif))).pixels, FILM)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP"])
 def test_broken_exif_is_warned_of_in_every_format(kind: str) -> None:
-    picture = image.read(encoded(FILM, kind, exif=b"Exif\x00\x00" + b"garbage that is long enough"))
+    picture = read(encoded(FILM, kind, exif=b"Exif\x00\x00" + b"garbage that is long enough"))
     assert picture.warnings == ("the EXIF data are damaged, so the picture was taken as upright",)
     assert picture.pixels.shape == FILM.shape
 
@@ -101,7 +101,7 @@ def test_floods_of_chunks_are_counted_first(extra: bytes, found: str) -> None:
     data = png(ROWS, extra=extra)
     started = time.process_time()
     with pytest.raises(TooCostly, match=found):
-        image.read(data)
+        read(data)
     assert time.process_time() - started < 1.0
 
 
@@ -109,7 +109,7 @@ def test_a_deep_picture_that_takes_too_long_is_refused_by_its_header() -> None:
     data = png(ROWS, colour=6, bits=16)
     data = START + chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 16, 6, 0, 0, 0)) + data[33:]
     with pytest.raises(TooCostly, match="PNG would take about"):
-        image.read(data)
+        read(data)
 
 
 def test_a_picture_that_is_transparent_throughout_shows_its_colours() -> None:
@@ -120,7 +120,7 @@ def test_a_picture_that_is_transparent_throughout_shows_its_colours() -> None:
     flipped = np.ascontiguousarray(np.asarray(hidden)[::-1])
     bitmap = b"BM" + struct.pack("<IHHI", 122 + 48000, 0, 0, 122) + header + masks + flipped.tobytes()
     for data in (bitmap, encoded(hidden), encoded(hidden, "WebP", lossless=True, exact=True)):
-        picture = image.read(data)
+        picture = read(data)
         np.testing.assert_allclose(picture.pixels, FILM, atol=1)
         assert picture.warnings == ("the whole picture is marked as transparent, which was ignored",)
 
@@ -136,7 +136,7 @@ def test_no_message_shows_an_address(kind: str) -> None:
         for place in random.integers(12, min(60, len(data)), 4):
             data[place] = random.integers(0, 256)
         try:
-            image.read(bytes(data))
+            read(bytes(data))
         except InputError as error:
             messages.add(str(error))
     assert messages

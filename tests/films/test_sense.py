@@ -7,7 +7,7 @@ import pytest
 from conftest import encoded, knee_like
 from numpy.typing import NDArray
 
-from osteolens import image
+from osteolens.films.read import read
 from osteolens.films.sense import INVERTED, brightness_inside, looks_inverted
 
 
@@ -24,8 +24,8 @@ def two_knees(seed: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("film", [one_knee, two_knees])
 def test_an_inverted_film_is_warned_about_and_the_film_is_not(film: object, seed: int) -> None:
     pixels = film(seed)  # type: ignore[operator]
-    assert image.read(encoded(pixels)).warnings == ()
-    assert image.read(encoded(255 - pixels)).warnings == (INVERTED,)
+    assert read(encoded(pixels)).warnings == ()
+    assert read(encoded(255 - pixels)).warnings == (INVERTED,)
     assert "invert it" in INVERTED
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiff_writers import HEIGHT, PATTERN, WIDTH, by_hand, packed, written
 
-from osteolens import image
 from osteolens.errors import InputError, UnsupportedType
+from osteolens.films.read import read
 
 
 def scaled(dtype: str, bits: int) -> NDArray[Any]:
@@ -57,7 +57,7 @@ def test_each_depth_in_both_orders_of_bytes_strips_tiles_and_senses(
             stored.astype(bool) if bits == 1 else stored, byteorder=order, bigtiff=bigtiff, photometric=sense,
             **({} if bits == 1 else packing), **layout,
         )  # fmt: skip
-        picture = image.read(data)
+        picture = read(data)
         np.testing.assert_allclose(picture.pixels, expected(values, bits), atol=0.51, err_msg=f"{layout} {sense}")
         assert not [warning for warning in picture.warnings if "page" in warning]
 
@@ -74,7 +74,7 @@ def test_each_compression_and_predictor(compression: str, dtype: str, bits: int)
     predictors = [1] if compression == "packbits" else [1, 3] if values.dtype.kind == "f" else [1, 2]
     for order, predictor, layout in itertools.product("<>", predictors, ({"rowsperstrip": 9}, {"tile": (16, 64)})):
         data = written(values, byteorder=order, compression=compression, predictor=predictor, **layout)
-        np.testing.assert_allclose(image.read(data).pixels, expected(values, bits), atol=0.51)
+        np.testing.assert_allclose(read(data).pixels, expected(values, bits), atol=0.51)
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])
@@ -94,7 +94,7 @@ def test_colour_lies_together_or_in_planes(dtype: str, compression: str | None, 
             compression=compression, **({"predictor": 2} if predictor == 2 else {}), **layout,
         )  # fmt: skip
         truth = luminance if dtype == "u1" else expected(luminance, 64)
-        np.testing.assert_allclose(image.read(data).pixels, truth, atol=1.01)
+        np.testing.assert_allclose(read(data).pixels, truth, atol=1.01)
 
 
 def test_eight_bits_are_to_the_bit_what_pillow_reads() -> None:
@@ -116,7 +116,7 @@ def test_eight_bits_are_to_the_bit_what_pillow_reads() -> None:
                 truth = np.asarray(Image.alpha_composite(black, opened.convert("RGBA")).convert("L"))
             else:
                 truth = np.asarray(opened.convert("L"))
-        np.testing.assert_array_equal(image.read(data).pixels, truth, err_msg=f"{picture.mode} {options}")
+        np.testing.assert_array_equal(read(data).pixels, truth, err_msg=f"{picture.mode} {options}")
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -129,7 +129,7 @@ def test_jpeg_strips_and_tiles(layout: dict[str, Any], colour: bool) -> None:
             np.repeat(stored[..., None], 3, -1) if colour else stored, compression="jpeg",
             compressionargs={"level": 98}, photometric=photometric, **layout,
         )  # fmt: skip
-        np.testing.assert_allclose(image.read(data).pixels, values, atol=8)
+        np.testing.assert_allclose(read(data).pixels, values, atol=8)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 10, 12, 14])
@@ -153,7 +153,7 @@ def test_packed_bits(bits: int, order: str, tiled: bool) -> None:
         if reverse:
             segments = [imagecodecs.bitorder_encode(segment) for segment in segments]
         data = by_hand(tags | {266: 1 + reverse, 259: code}, segments, order, big=big, tiled=tiled)
-        np.testing.assert_allclose(image.read(data).pixels, truth, atol=0.51)
+        np.testing.assert_allclose(read(data).pixels, truth, atol=0.51)
 
 
 def test_jpeg_of_untransformed_rgb_and_with_shared_tables() -> None:
@@ -165,11 +165,11 @@ def test_jpeg_of_untransformed_rgb_and_with_shared_tables() -> None:
         imagecodecs.jpeg8_encode(part, level=98, colorspace="RGB", outcolorspace="RGB", subsampling="444")
         for part in (colour[:40], colour[40:])
     ]
-    np.testing.assert_allclose(image.read(by_hand(tags, strips)).pixels, truth, atol=4)
+    np.testing.assert_allclose(read(by_hand(tags, strips)).pixels, truth, atol=4)
     # Pillow's writer puts the tables in a tag of their own.
     shared = encoded(Image.fromarray(values), "TIFF", compression="jpeg", quality=98)
     assert tifffile.TiffFile(io.BytesIO(shared)).pages[0].jpegtables
-    np.testing.assert_allclose(image.read(shared).pixels, values, atol=4)
+    np.testing.assert_allclose(read(shared).pixels, values, atol=4)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_what_is_not_read_is_refused_by_name(options: dict[str, Any], reason: st
     values = np.rint(PATTERN * 100).astype(dtype)
     stored = np.ascontiguousarray(np.repeat(values[..., None], channels, -1)) if channels > 1 else values
     with pytest.raises(UnsupportedType, match=reason) as caught:
-        image.read(written(stored, planarconfig="contig" if channels > 1 else None, **options))
+        read(written(stored, planarconfig="contig" if channels > 1 else None, **options))
     assert "grey" in caught.value.hint
 
 
@@ -214,4 +214,4 @@ def test_what_is_not_read_is_refused_by_name(options: dict[str, Any], reason: st
 )
 def test_what_no_writer_writes_is_refused_by_name(tags: dict[int, Any], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        image.read(by_hand(tags, [bytes(4 * WIDTH * HEIGHT)]))
+        read(by_hand(tags, [bytes(4 * WIDTH * HEIGHT)]))

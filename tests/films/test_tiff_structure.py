@@ -15,8 +15,8 @@ from conftest import encoded, knee_like
 from PIL import Image
 from tiff_writers import HEIGHT, WIDTH, by_hand, written
 
-from osteolens import image
 from osteolens.errors import InputError, InputTooLarge, TooCostly, UnreadableImage, UnusableImage
+from osteolens.films.read import read
 
 FILM = knee_like(HEIGHT, WIDTH)
 DEEP = FILM.astype(np.uint16) * 16
@@ -28,7 +28,7 @@ def test_the_largest_page_is_read_wherever_it_lies() -> None:
         writer.write(FILM[::4, ::4], subfiletype=1, metadata=None)
         writer.write(FILM, metadata=None)
         writer.write(FILM[:70], metadata=None)
-    picture = image.read(buffer.getvalue())
+    picture = read(buffer.getvalue())
     np.testing.assert_array_equal(picture.pixels, FILM)
     assert picture.warnings == ("the TIFF has 3 pages; only page 2, the largest, was read",)
 
@@ -41,7 +41,7 @@ def test_the_film_as_a_sub_image_of_its_thumbnail(order: str, bigtiff: bool) -> 
         writer.write(FILM[::4, ::4], subifds=2, metadata=None)
         writer.write(FILM[::2, ::2], subfiletype=1, metadata=None)
         writer.write(FILM, metadata=None, compression="zlib", predictor=2)
-    picture = image.read(buffer.getvalue())
+    picture = read(buffer.getvalue())
     np.testing.assert_array_equal(picture.pixels, FILM)
     assert picture.warnings == ("the TIFF has 3 pages; only page 3, the largest, was read",)
 
@@ -52,32 +52,32 @@ def test_orientation_holds_for_deep_colour_and_planes(orientation: int) -> None:
         1: FILM, 2: FILM[:, ::-1], 3: FILM[::-1, ::-1], 4: FILM[::-1], 5: FILM.T,
         6: np.rot90(FILM, 1), 7: FILM[::-1, ::-1].T, 8: np.rot90(FILM, -1),
     }[orientation].astype(np.uint16) * 256  # fmt: skip
-    upright = image.read(written(FILM.astype(np.uint16) * 256)).pixels
+    upright = read(written(FILM.astype(np.uint16) * 256)).pixels
     colour = np.ascontiguousarray(np.broadcast_to(stored, (3, *stored.shape)))
     tag = [(274, "H", 1, orientation, True)]
     for values, options in ((stored, {}), (colour, {"photometric": "rgb", "planarconfig": "separate"})):
-        pixels = image.read(written(values, extratags=tag, **options)).pixels
+        pixels = read(written(values, extratags=tag, **options)).pixels
         np.testing.assert_allclose(pixels, upright, atol=1)
 
 
 def test_transparent_and_nodata_pixels_are_no_film() -> None:
     covered = np.zeros(FILM.shape, bool)
     covered[:, :30] = True
-    upright = image.read(written(DEEP[:, 30:])).pixels
+    upright = read(written(DEEP[:, 30:])).pixels
     alpha = np.where(covered, 0, 65535).astype(np.uint16)
     for stored, photometric in ((DEEP, "minisblack"), (65535 - DEEP, "miniswhite")):
         for values, options in (
             (np.dstack([np.where(covered, 60000, stored).astype(np.uint16), alpha]), {"extrasamples": ["unassalpha"]}),
             (np.where(covered, 60000, stored).astype(np.uint16), {"extratags": [(42113, "s", 0, "60000", True)]}),
         ):
-            pixels = image.read(written(values, photometric=photometric, **options)).pixels
+            pixels = read(written(values, photometric=photometric, **options)).pixels
             assert (pixels[:, :30] == 0).all()
             np.testing.assert_allclose(pixels[:, 30:], upright, atol=1)
     nan = np.where(covered, np.nan, DEEP).astype(np.float32)
-    pixels = image.read(written(nan, extratags=[(42113, "s", 0, "nan", True)])).pixels
+    pixels = read(written(nan, extratags=[(42113, "s", 0, "nan", True)])).pixels
     np.testing.assert_allclose(pixels[:, 30:], upright, atol=1)
     with pytest.raises(UnusableImage, match="not finite"):
-        image.read(written(nan))
+        read(written(nan))
 
 
 def test_alpha_of_both_kinds_over_black() -> None:
@@ -86,7 +86,7 @@ def test_alpha_of_both_kinds_over_black() -> None:
     multiplied = plain.copy()
     multiplied[..., :3] = np.rint(plain[..., :3] * (plain[..., 3:] / 255.0))
     for values, kind in ((plain, "unassalpha"), (multiplied, "assocalpha")):
-        pixels = image.read(written(values, photometric="rgb", extrasamples=[kind])).pixels
+        pixels = read(written(values, photometric="rgb", extrasamples=[kind])).pixels
         np.testing.assert_allclose(pixels, np.where(FILM > 90, 200, 100), atol=1)
 
 
@@ -101,17 +101,17 @@ CODED = {
 def test_a_strip_that_breaks_off_is_refused_and_named(code: int) -> None:
     strips = [CODED[code](FILM[top : top + 40].tobytes()) for top in (0, 40)]
     tags = {258: 8, 259: code, 278: 40}
-    whole = image.read(by_hand(tags, strips)).pixels
+    whole = read(by_hand(tags, strips)).pixels
     np.testing.assert_allclose(whole, FILM, atol=40 if code == 7 else 0)
     for share in (0.2, 0.6, 0.95):
         short = strips[1][: int(len(strips[1]) * share)]
         for damaged in (short, short + b"\xff\xd9"):
             with pytest.raises(UnreadableImage, match="strip 2 of 2"):
-                image.read(by_hand(tags, [strips[0], damaged]))
+                read(by_hand(tags, [strips[0], damaged]))
     data = by_hand(tags, strips)
     for share in (0.05, 0.3, 0.6, 0.99):
         with pytest.raises(UnreadableImage, match="breaks off"):
-            image.read(data[: int(len(data) * share)])
+            read(data[: int(len(data) * share)])
 
 
 @pytest.mark.parametrize("code", [7, 8, 34925])
@@ -122,16 +122,16 @@ def test_damage_in_a_strip_is_refused(code: int) -> None:
     middle = len(strip) // 2
     damaged = strip[:middle] + bytes(400) + strip[middle + 400 :]
     with pytest.raises(UnreadableImage, match="strip 1 of 1 of the TIFF cannot be decoded"):
-        image.read(by_hand(tags, [damaged]))
+        read(by_hand(tags, [damaged]))
 
 
 def test_a_strip_of_the_wrong_jpeg_is_refused() -> None:
     other = imagecodecs.jpeg8_encode(np.ascontiguousarray(FILM[:, :48]))
     with pytest.raises(UnreadableImage, match="48 x 80 pixels, expected 96 x 80"):
-        image.read(by_hand({258: 8, 259: 7, 278: HEIGHT}, [other]))
+        read(by_hand({258: 8, 259: 7, 278: HEIGHT}, [other]))
     progressive = encoded(Image.fromarray(FILM), "JPEG", progressive=True)
     with pytest.raises(UnreadableImage, match="more than 4 scans"):
-        image.read(by_hand({258: 8, 259: 7, 278: HEIGHT}, [progressive]))
+        read(by_hand({258: 8, 259: 7, 278: HEIGHT}, [progressive]))
 
 
 def chain(pages: int) -> bytes:
@@ -170,7 +170,7 @@ def test_costly_structure_is_refused_before_anything_is_decoded(data: Any, found
     content = data()
     start = time.process_time()
     with pytest.raises(InputTooLarge, match=found) as caught:
-        image.read(content)
+        read(content)
     assert time.process_time() - start < 0.5
     assert caught.value.hint
 
@@ -186,13 +186,13 @@ def test_a_page_that_takes_long_is_refused_before_it_is_decoded() -> None:
             first = data[where : where + 4]
             data[where : where + 4 * count] = first * count
     with pytest.raises(TooCostly, match=r"about 4\.6 s"):
-        image.read(bytes(data))
+        read(bytes(data))
 
 
 def test_pages_that_point_back_are_read_once() -> None:
     data = bytearray(chain(2))
     struct.pack_into("<I", data, 8 + 2 * 90 - 4, 8)  # the second page's link leads to the first
-    assert image.read(bytes(data)).warnings == ("the TIFF has 2 pages; only the first was read",)
+    assert read(bytes(data)).warnings == ("the TIFF has 2 pages; only the first was read",)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_pages_that_point_back_are_read_once() -> None:
 )
 def test_contradictions_are_refused_with_what_was_found(tags: dict[int, Any], found: str) -> None:
     with pytest.raises(UnreadableImage, match=found):
-        image.read(by_hand({258: 8} | tags, [FILM.tobytes()]))
+        read(by_hand({258: 8} | tags, [FILM.tobytes()]))
 
 
 def test_damaged_tiffs_give_named_errors_without_addresses() -> None:
@@ -223,7 +223,7 @@ def test_damaged_tiffs_give_named_errors_without_addresses() -> None:
             for place in random.integers(4, min(len(data), 600), 4):
                 data[place] = random.integers(0, 256)
             try:
-                image.read(bytes(data))
+                read(bytes(data))
             except InputError as error:
                 messages.append(str(error))
     assert len(messages) > 300

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiff_writers import written
 
-from osteolens import image
+from osteolens.films.read import read
 from osteolens.films.window import film_range, window
 
 SIDE = 500
@@ -125,7 +125,7 @@ def test_files_keep_their_levels(marker: float) -> None:
     for padding in ((0.05, 0), (0.05, 65535)):
         values, film = dressed(marker, padding, (0.05, 40))
         pictures = [
-            image.read(data).pixels
+            read(data).pixels
             for data in (
                 encoded(Image.fromarray(values)), written(values), written(65535 - values, photometric="miniswhite"),
                 written(np.repeat(values[..., None], 3, -1), photometric="rgb"), written(values, byteorder=">"),

@@ -23,7 +23,7 @@ from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.utils.util import list_classes_from_module
 
 from osteolens.errors import InputError, ServerError
-from osteolens.reader import Reader, Request
+from osteolens.inference.reader import Reader, Request
 from osteolens.schema import Answer
 
 HANDLER = Path(__file__).parents[2] / "handlers" / "knee_xray.py"

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from osteolens import models
 from osteolens.card import load_card
 from osteolens.errors import CardError, DataError
+from osteolens.inference.reader import Reader, Request
+from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.models import Ensemble, KneeModel
-from osteolens.reader import Reader, Request
-from osteolens.runtime.eager import EagerRuntime
 from osteolens.schema import Answer
 
 FILM = torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)

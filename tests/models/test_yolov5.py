@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from osteolens import image, models
+from osteolens import models
 from osteolens.errors import DataError, UnreadableImage
+from osteolens.films.read import read
 from osteolens.models import KneeModel, yolov5
 
 
@@ -140,7 +141,7 @@ def test_pictures_are_read_as_before() -> None:
     build()
     film = encoded(knee_like(), "JPEG")
     with pytest.raises(UnreadableImage):
-        image.read(film[: len(film) // 2])
+        read(film[: len(film) // 2])
     with pytest.raises(Image.UnidentifiedImageError):
         Image.open(Path(__file__))
     assert Image.open.__module__ == "PIL.Image"

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from support.training import AGE, GREY, T_SCORE, TINY, save_film, write_rows
 
 from osteolens.labels import LABELS
-
-from .helpers import AGE, GREY, T_SCORE, TINY, save_film, write_rows
 
 
 @pytest.fixture(autouse=True)

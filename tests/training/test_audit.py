@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.training import write_rows
 from typer.testing import CliRunner
 
 from osteolens.cli import app
-
-from .helpers import write_rows
 
 SIDE = 320
 

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from support.training import configuration, film
 
 from osteolens.training.augment import Augmentation, build_transform, derived_seed, erase_borders, random_gamma
 from osteolens.training.cohort import Cohort, epoch_batches
 from osteolens.training.config import AugmentSection
-
-from .helpers import configuration, film
 
 OFF = dict.fromkeys(AugmentSection.model_fields, 0.0)
 PICTURE = torch.randint(0, 256, (1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

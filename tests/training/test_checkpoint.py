@@ -2,13 +2,12 @@ import os
 
 import pytest
 import torch
+from support.training import tiny_batches, tiny_learner
 
 from osteolens.errors import DataError
 from osteolens.training import checkpoint
 from osteolens.training.checkpoint import Progress
 from osteolens.training.engine import train_one_epoch
-
-from .helpers import tiny_batches, tiny_learner
 
 IDENTITY = {"version": 1, "films": {"labels": "abc"}, "configuration": {"run": {"seed": 0}}}
 

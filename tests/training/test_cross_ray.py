@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
+from support.training import TINY
 
+from osteolens.cluster import ray_session
 from osteolens.errors import DataError
-from osteolens.scaling.folds import RayExecutor
-from osteolens.scaling.session import ray_session
 from osteolens.training.config import load_configuration
+from osteolens.training.cross_ray import RayExecutor
 from osteolens.training.cross_validation import cross_validate
 from osteolens.training.plan import plan
-
-from .helpers import TINY
 
 pytestmark = pytest.mark.slow
 

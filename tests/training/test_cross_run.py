@@ -5,16 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from support.training import TINY, write_rows
 
 from osteolens import models
 from osteolens.card import load_card
 from osteolens.errors import DataError
+from osteolens.evaluation.evaluate import evaluate
+from osteolens.evaluation.predictions import read_predictions
 from osteolens.training.config import load_configuration
 from osteolens.training.cross_run import run
-from osteolens.training.evaluate import evaluate
-from osteolens.training.table import read_predictions
-
-from .helpers import TINY, write_rows
 
 
 def start(settings_file, table, out, quiet, name="squares", **flags):

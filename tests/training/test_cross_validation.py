@@ -5,16 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from support.training import TINY, save_film, write_rows
 
 from osteolens.errors import DataError
+from osteolens.evaluation.predictions import read_predictions
 from osteolens.labels import LABELS
 from osteolens.training.config import load_configuration
 from osteolens.training.cross_validation import cross_validate
 from osteolens.training.member import ANSWERS_FILE
 from osteolens.training.plan import plan
-from osteolens.training.table import read_predictions
-
-from .helpers import TINY, save_film, write_rows
 
 
 def settings(path, epochs=1, **data):

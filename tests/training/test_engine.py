@@ -1,10 +1,9 @@
 import pytest
 import torch
+from support.training import tiny_batches, tiny_learner
 
 from osteolens.errors import TrainingError
 from osteolens.training.engine import MAX_GRADIENT_NORM, predict, train_one_epoch
-
-from .helpers import tiny_batches, tiny_learner
 
 
 def test_an_epoch_lowers_the_loss_and_reports_each_step():

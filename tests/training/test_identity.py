@@ -8,17 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.training import TINY, save_film, write_rows
 
 from osteolens.errors import DataError
 from osteolens.labels import LABELS
+from osteolens.training import fit as training_run
 from osteolens.training import member
-from osteolens.training import run as training_run
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import cross_validate
+from osteolens.training.fit import fit
 from osteolens.training.plan import plan
-from osteolens.training.run import fit
-
-from .helpers import TINY, save_film, write_rows
 
 
 class Inline(Executor):

@@ -4,18 +4,17 @@ import csv
 
 import numpy as np
 import pytest
+from support.training import TINY, film, write_rows
 
+from osteolens.datasets.films import label_order, read_films
 from osteolens.errors import DataError
+from osteolens.evaluation.calibration import Rows, fit_operating_points
+from osteolens.evaluation.evaluate import check
+from osteolens.evaluation.predictions import Predictions, read_predictions
 from osteolens.labels import have_order, in_order
-from osteolens.training.calibrate import Rows, fit_operating_points
 from osteolens.training.config import load_configuration
-from osteolens.training.data import label_order, read_films
-from osteolens.training.evaluate import check
+from osteolens.training.fit import fit
 from osteolens.training.plan import plan
-from osteolens.training.run import fit
-from osteolens.training.table import Predictions, read_predictions
-
-from .helpers import TINY, film, write_rows
 
 GRADES = ("none", "mild", "moderate", "severe")
 

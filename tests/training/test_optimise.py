@@ -2,11 +2,10 @@ import math
 
 import pytest
 import torch
+from support.training import tiny_learner
 
 from osteolens.errors import DataError
 from osteolens.training.optimise import Schedule, build_optimiser, choose_precision
-
-from .helpers import tiny_learner
 
 CPU = torch.device("cpu")
 

@@ -1,10 +1,9 @@
 """The sentence on what a run will have."""
 
 import numpy as np
+from support.training import film
 
 from osteolens.training.parts import parts_of_fit, parts_of_folds
-
-from .helpers import film
 
 LABELS = ("normal", "osteopenia")
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.poster_films import SPEC, write_published
+from support.training import configuration
 
 from osteolens.errors import DataError
-from osteolens.training import poster
 from osteolens.training.config import Configuration, load_configuration
-from osteolens.training.poster_data import FOLDS, build_protocols, read_pictures
-from osteolens.training.poster_results import Result, score, sentences
-
-from .helpers import configuration
-from .poster_films import SPEC, write_published
+from poster import protocol
+from poster.published import FOLDS, build_protocols, read_pictures
+from poster.results import Result, score, sentences
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "train" / "poster_protocol.py"
@@ -38,7 +37,7 @@ def settings(**optimisation):
 
 
 def test_a_version_of_each_tested_picture_trains(protocols):
-    training, tested = poster.fold_sides(protocols["poster"], 0)
+    training, tested = protocol.fold_sides(protocols["poster"], 0)
     assert len(tested.films) == 16  # of 80
     assert {film.file for film in training.films}.isdisjoint(film.file for film in tested.films)
     seen = training.pictures.astype(np.float32)
@@ -92,33 +91,35 @@ def test_a_stopped_run_goes_on_with_the_next_fold(published, tmp_path, quiet, mo
         calls.append(arguments)
         return made_up(*arguments, **keywords)
 
-    monkeypatch.setattr(poster, "run_fold", counted)
+    monkeypatch.setattr(protocol, "run_fold", counted)
     arguments = (settings(), [ARCHITECTURE], published)
     with pytest.raises(KeyboardInterrupt):
-        poster.reproduce(*arguments, tmp_path / "out", quiet)
+        protocol.reproduce(*arguments, tmp_path / "out", quiet)
     assert len(list((tmp_path / "out" / "folds").glob("*.json"))) == 7
     assert not (tmp_path / "out" / "poster.json").exists()
     (tmp_path / "again").touch()
-    resumed = poster.reproduce(*arguments, tmp_path / "out", quiet)
+    resumed = protocol.reproduce(*arguments, tmp_path / "out", quiet)
     assert len(calls) == 3 * FOLDS
-    assert resumed == poster.reproduce(*arguments, tmp_path / "whole", quiet)
+    assert resumed == protocol.reproduce(*arguments, tmp_path / "whole", quiet)
     assert len(calls) == 6 * FOLDS
 
 
 def test_other_settings_or_a_damaged_fold_are_refused(published, tmp_path, quiet, monkeypatch):
-    monkeypatch.setattr(poster, "run_fold", made_up)
-    poster.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
+    monkeypatch.setattr(protocol, "run_fold", made_up)
+    protocol.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
     with pytest.raises(DataError, match=r"learning_rate was 0\.0003 and is 0\.01"):
-        poster.reproduce(settings(learning_rate=0.01), [ARCHITECTURE], published, tmp_path / "out", quiet)
-    poster.reproduce(settings(), [ARCHITECTURE, "yolov5n"], published, tmp_path / "out", quiet)  # another one beside it
+        protocol.reproduce(settings(learning_rate=0.01), [ARCHITECTURE], published, tmp_path / "out", quiet)
+    protocol.reproduce(
+        settings(), [ARCHITECTURE, "yolov5n"], published, tmp_path / "out", quiet
+    )  # another one beside it
     (tmp_path / "out" / "folds" / f"poster_{ARCHITECTURE}_0.json").write_text("{")
     with pytest.raises(DataError, match="delete it to train it again"):
-        poster.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
+        protocol.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
 
 
 def test_json_and_page(published, tmp_path, quiet, monkeypatch):
-    monkeypatch.setattr(poster, "run_fold", made_up)
-    results = poster.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
+    monkeypatch.setattr(protocol, "run_fold", made_up)
+    results = protocol.reproduce(settings(), [ARCHITECTURE], published, tmp_path / "out", quiet)
     document = json.loads((tmp_path / "out" / "poster.json").read_text())
     assert [Result.model_validate_json(json.dumps(row)) for row in document["results"]] == results
     assert len(document["sentences"]) == 5
@@ -141,14 +142,14 @@ def test_sentences_count_the_labels_that_agree(protocols, published):
 
 @pytest.mark.slow
 def test_a_fold_trains_and_repeats_itself(protocols):
-    training, tested = poster.fold_sides(protocols["poster"], 0)
+    training, tested = protocol.fold_sides(protocols["poster"], 0)
     losses: list[float] = []
     first, again = (
-        poster.run_fold(settings(epochs=2), training, tested, every_epoch=True, on_step=losses.append) for _ in range(2)
+        protocol.run_fold(settings(epochs=2), training, tested, every_epoch=True, on_step=losses.append) for _ in range(2)
     )
     assert first.shape == (2, 16, 2)
     assert np.array_equal(first, again)
-    last = poster.run_fold(settings(epochs=2), training, tested, every_epoch=False, on_step=losses.append)
+    last = protocol.run_fold(settings(epochs=2), training, tested, every_epoch=False, on_step=losses.append)
     assert np.array_equal(last, first[1:])
     assert len(losses) == 3 * 2 * 8
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.poster_films import SPEC, TRUE_LABELS, write_published
 
 from osteolens.errors import DataError
-from osteolens.training.poster_data import (
+from poster.published import (
     build_protocols,
     contiguous_folds,
     leaks,
@@ -15,8 +16,6 @@ from osteolens.training.poster_data import (
     read_pictures,
     squeezed,
 )
-
-from .poster_films import SPEC, TRUE_LABELS, write_published
 
 
 @pytest.fixture

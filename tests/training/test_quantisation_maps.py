@@ -3,9 +3,9 @@
 import numpy as np
 
 from osteolens.card import Quantisation
-from osteolens.training.quantisation_guard import judge_maps
-from osteolens.training.quantisation_maps import held
-from osteolens.training.quantisation_ranges import Answers
+from osteolens.evaluation.int8.guard import judge_maps
+from osteolens.evaluation.int8.maps import held
+from osteolens.evaluation.int8.ranges import Answers
 
 
 def hill(row: float, column: float, peak: float = 1.0) -> np.ndarray:

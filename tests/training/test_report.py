@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from support.training import AGE, T_SCORE, configuration, film
 
 from osteolens import models
 from osteolens.card import Evaluation, Metric
+from osteolens.evaluation.predictions import read_predictions
 from osteolens.labels import LABELS
 from osteolens.training.cohort import Cohort
 from osteolens.training.report import show, write_report
-from osteolens.training.table import read_predictions
-
-from .helpers import AGE, T_SCORE, configuration, film
 
 
 @pytest.fixture

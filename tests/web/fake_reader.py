@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from osteolens.image import read
-from osteolens.overlay import encode_map
+from osteolens.films.overlay import encode_map
+from osteolens.films.read import read
 
 LABELS = ("normal", "osteopenia", "osteoporosis")
 SHARES = {"normal": 0.2, "osteopenia": 0.5, "osteoporosis": 0.3}

@@ -10,7 +10,7 @@ from web_films import film_bytes
 from xrays import asking
 from xrays.asking import _client as real_client
 
-from osteolens.serving import free_ports
+from osteolens.serving.torchserve import free_ports
 
 
 @pytest.fixture

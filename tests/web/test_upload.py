@@ -16,7 +16,7 @@ from web_films import film_bytes
 from xrays import intake, known, storage
 from xrays.models import Film, Reading
 
-from osteolens.image import SUPPORTED
+from osteolens.films.read import SUPPORTED
 
 Send = Callable[..., Any]
 

@@ -16,7 +16,7 @@ from xrays import intake
 from xrays.models import Film
 
 from osteolens.errors import TooCostly
-from osteolens.image import Picture, read
+from osteolens.films.read import Picture, read
 from osteolens.schema import ErrorAnswer
 
 DAMAGED, UNLIKE = "the JPEG is damaged: 0.4 % of it was made up", "unlike the training films"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from osteolens.image import MAX_BYTES
+from osteolens.films.read import MAX_BYTES
 from project.environment import Environment, MalformedSetting
 
 WEB = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from osteolens.client import Client, KeyRefused, ServerBusy
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
-from osteolens.overlay import decode_map
+from osteolens.films.overlay import decode_map
 from osteolens.schema import ALL_TARGETS, Answer
 
 READ_SECONDS = 60.0

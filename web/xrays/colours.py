@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens import overlay
+from osteolens.films import overlay
 
 # Anchors of matplotlib's "viridis" (CC0), dark to bright.
 _VIRIDIS = (

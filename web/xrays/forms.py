@@ -7,7 +7,7 @@ from accounts.forms import check_text
 from django import forms
 from django.db.models import Q, QuerySet
 
-from osteolens.calibration import ZONES
+from osteolens.inference.calibration import ZONES
 from xrays.known import IfKnown
 from xrays.models import FACTS, Film
 

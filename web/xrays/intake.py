@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from project.errors import TooMany
 
-from osteolens import image
 from osteolens.errors import InputTooLarge
+from osteolens.films.read import read
 from xrays import answering, known, limits, pictures, storage
 from xrays.known import IfKnown
 from xrays.models import Film
@@ -97,7 +97,7 @@ def receive(
             film.refresh_from_db()
         return Received(film, created=False, changed=changed)
     with limits.under_way(owner, limits.READ, pixels=None):
-        picture = image.read(data)
+        picture = read(data)
     height, width = picture.pixels.shape
     film = Film(
         id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(there), name=plain_name(name),

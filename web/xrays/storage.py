@@ -1,7 +1,7 @@
 """Where a film's files are: below settings.DATA_FOLDER, outside of everything that is served by address.
 
 films/<2 hex>/<uuid>/original             the bytes as given
-                     display.png          8-bit grey, as `osteolens.image` reads it
+                     display.png          8-bit grey, as `osteolens.films.read` reads it
                      thumb.jpg
                      maps/<uuid>/<n>.png  the n-th explanation of the reading whose `maps` names the folder
 """

@@ -6,7 +6,7 @@ holds it together.
 """
 
 from osteolens.batch.account import Totals
-from osteolens.batch.errors import BatchError
 from osteolens.batch.job import Summary, run
+from osteolens.errors import BatchError
 
 __all__ = ["BatchError", "Summary", "Totals", "run"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from osteolens import __version__
-from osteolens.batch.errors import BatchError
 from osteolens.batch.journal import Journal
+from osteolens.errors import BatchError
 from osteolens.files import write_text
 
 FILE = "run.json"

@@ -9,7 +9,6 @@ from itertools import islice
 
 from osteolens.batch import drawing, reading
 from osteolens.batch.drawing import Look
-from osteolens.batch.errors import BatchError, ModelChanged
 from osteolens.batch.inputs import Film, Problem, problem_of_facts
 from osteolens.batch.journal import Journal, Known, as_json
 from osteolens.batch.progress import Reporter
@@ -17,6 +16,7 @@ from osteolens.batch.reading import Budget, Content
 from osteolens.batch.rows import Row, Status, answer_columns, failure_columns
 from osteolens.batch.send import TRIES, Reply, Sender
 from osteolens.client import DamagedAnswer
+from osteolens.errors import BatchError, ModelChanged
 from osteolens.schema import Answer
 
 READERS, DRAWERS = 4, 2
@@ -70,7 +70,7 @@ class Asking:
 
         Raises:
             ServerUnreachable: The server has not answered for too long.
-            BatchError: See `osteolens.batch.errors`.
+            BatchError: See `osteolens.errors`.
         """
         budget, queue = Budget(), asyncio.Queue[list[_Task] | None](maxsize=2 * at_once)
         workers = at_once + _AHEAD

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from osteolens.batch.job import INTERRUPTED, Summary
+from osteolens.batch.job import Summary
+from osteolens.console import INTERRUPTED, UNREACHABLE
 from osteolens.errors import ServerUnreachable
-from osteolens.predicting import UNREACHABLE
 
 
 def run_command(run: Callable[[], Summary], out: Path, page: str) -> int:

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from osteolens import image, overlay
-from osteolens.batch.errors import BatchError
 from osteolens.client import DamagedAnswer
-from osteolens.errors import InputError
+from osteolens.errors import BatchError, InputError
+from osteolens.films import overlay
+from osteolens.films.read import read
 from osteolens.schema import Answer
 
 FOLDER = "overlays"
@@ -22,7 +22,7 @@ class Look:
 
     Args:
         opacity: Of the map's maximum, 0 to 1.
-        colour_map: One of `osteolens.overlay.COLOUR_MAPS`.
+        colour_map: One of `osteolens.films.overlay.COLOUR_MAPS`.
 
     Raises:
         BatchError: One of them is neither.
@@ -70,7 +70,7 @@ def draw(data: bytes, answer: Answer, target: Path, look: Look) -> bool:
     """
     explanation = answer.explanations[0]
     try:
-        film = image.read(data).pixels
+        film = read(data).pixels
     except InputError:
         return False
     try:

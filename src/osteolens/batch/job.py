@@ -16,20 +16,17 @@ from osteolens.batch import account, drawing, feeding, report, tables
 from osteolens.batch.account import Totals
 from osteolens.batch.asking import Asking
 from osteolens.batch.drawing import Look
-from osteolens.batch.errors import BatchError
 from osteolens.batch.inputs import STANDARD_INPUT, Film, Sources
 from osteolens.batch.journal import Journal
 from osteolens.batch.progress import Reporter, Style
 from osteolens.batch.send import Patience, Sender, Transport
 from osteolens.batch.storage import DATABASE
 from osteolens.client import DEFAULT_MODEL, AsyncClient, server_address
-from osteolens.console import USAGE_STATUS
+from osteolens.console import ALL_ANSWERED, INTERRUPTED, SOME_FAILED, UNREACHABLE, USAGE_STATUS
 from osteolens.datasets.folders import describe
-from osteolens.errors import OsteoLensError, ServerUnreachable
-from osteolens.overlay import DEFAULT_COLOUR_MAP
-from osteolens.predicting import ALL_ANSWERED, SOME_FAILED, UNREACHABLE
+from osteolens.errors import BatchError, OsteoLensError, ServerUnreachable
+from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
-INTERRUPTED = 130
 MAX_IN_FLIGHT = 32
 FOUND_AT_A_TIME = 256
 
@@ -86,7 +83,7 @@ def run(
         key_file: TorchServe's key file; default: the variable OSTEOLENS_KEY, else key_file.json here.
         overlays: Write each film under its heat map.
         opacity: Of the overlays, 0 to 1.
-        colour_map: Of the overlays, one of `osteolens.overlay.COLOUR_MAPS`.
+        colour_map: Of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
         explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
         max_in_flight: Most requests under way per model.
         connect_timeout: Seconds to wait for a connection.

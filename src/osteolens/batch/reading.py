@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osteolens.batch.inputs import Film, Problem, looked_at, problem_of
-from osteolens.image import MAX_BYTES
+from osteolens.films.read import MAX_BYTES
 
 HELD_BYTES = 96 * 1024**2
 """Films in memory at a time; one that is larger comes alone."""

@@ -11,13 +11,13 @@ from urllib.parse import quote
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from osteolens import __version__, image
+from osteolens import __version__
 from osteolens.batch import figures
 from osteolens.batch.account import Totals
-from osteolens.batch.errors import BatchError
 from osteolens.batch.journal import Journal
-from osteolens.errors import InputError
+from osteolens.errors import BatchError, InputError
 from osteolens.files import write_text
+from osteolens.films.read import read
 
 FILE = "report.html"
 LISTED, PICTURES, ERRORS = 50, 48, 2000
@@ -25,7 +25,7 @@ _SIDE = 220
 
 _environment = Environment(
     # The frame of the page is that of the training's pages.
-    loader=ChoiceLoader([PackageLoader("osteolens.batch"), PackageLoader("osteolens.training")]),
+    loader=ChoiceLoader([PackageLoader("osteolens.batch"), PackageLoader("osteolens.reports")]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -73,7 +73,7 @@ def _pictures(rows: list[Record], folder: Path) -> Iterator[tuple[Record, str, s
     for row in rows:
         overlay, path = row["overlay"], Path(os.fsdecode(row["key"]))
         try:
-            picture = Image.open(folder / overlay) if overlay else Image.fromarray(image.read(path).pixels)
+            picture = Image.open(folder / overlay) if overlay else Image.fromarray(read(path).pixels)
             yield row, _thumbnail(picture), quote(overlay) if overlay else film_link(row, folder)
         except (OSError, InputError):  # moved away meanwhile, or a format that only the server reads
             continue

@@ -14,11 +14,10 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from osteolens.batch.errors import ServerRefuses
 from osteolens.batch.gate import Gate
 from osteolens.batch.rows import Status
 from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy, is_loopback
-from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
+from osteolens.errors import ClientError, RequestRefused, ServerRefuses, ServerUnreachable
 from osteolens.schema import Answer
 
 TRIES = 8

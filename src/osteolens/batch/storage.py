@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from osteolens.batch.errors import BatchError, FolderInUse, OtherBatch
 from osteolens.batch.rows import COLUMNS
+from osteolens.errors import BatchError, FolderInUse, OtherBatch
 
 DATABASE, LOCK = "progress.sqlite", "progress.lock"
 RAY_BATCH = "ray.json"

@@ -13,9 +13,9 @@ from sqlite3 import Row as Record
 import pyarrow as pa
 from pyarrow import parquet
 
-from osteolens.batch.errors import BatchError
 from osteolens.batch.journal import Journal
 from osteolens.batch.rows import AGREEMENT, COLUMNS, FUSED_SHARES, SHARES, Column, Row, probability_columns
+from osteolens.errors import BatchError
 from osteolens.files import harmless, whole
 
 PARQUET, CSV = "results.parquet", "results.csv"

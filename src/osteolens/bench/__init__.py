@@ -1,1 +1,1 @@
-"""Measures what OsteoLens does: how fast it answers, and on what machine."""
+"""How fast each backend and a running server answer, and on what machine."""

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from osteolens.bench.plan import EAGER, EAGERS, OPENVINO, Setup
 from osteolens.card import Card
 from osteolens.errors import CardError, ExportError
-from osteolens.reader import Reader
-from osteolens.runtime import Backend, Prediction, Runtime, load_runtime
-from osteolens.runtime.loading import ONNX_FILE
+from osteolens.inference.reader import Reader
+from osteolens.inference.runtimes import Backend, Prediction, Runtime, load_runtime
+from osteolens.inference.runtimes.loading import ONNX_FILE
 
 _MODULES = {
-    "torchscript": "osteolens.runtime.torchscript",
-    "onnx-fp32": "osteolens.runtime.onnx",
-    "onnx-int8": "osteolens.runtime.onnx",
+    "torchscript": "osteolens.inference.runtimes.torchscript",
+    "onnx-fp32": "osteolens.inference.runtimes.onnx",
+    "onnx-int8": "osteolens.inference.runtimes.onnx",
     **dict.fromkeys(OPENVINO, "openvino"),
 }
-_IN_TORCH = "osteolens.runtime.eager"
+_IN_TORCH = "osteolens.inference.runtimes.eager"
 
 
 class Unavailable(Exception):

@@ -5,7 +5,7 @@ from pathlib import Path
 from osteolens.bench.plan import OPENVINO
 from osteolens.card import Card
 from osteolens.errors import BenchmarkError
-from osteolens.runtime.loading import INT8_FILE, ONNX_FILE, TORCHSCRIPT_FILE
+from osteolens.inference.runtimes.loading import INT8_FILE, ONNX_FILE, TORCHSCRIPT_FILE
 
 BUILD = Path("build")
 FILES = {
@@ -49,7 +49,7 @@ class Exports:
                 return folder
         if file == INT8_FILE:
             return None
-        from osteolens import exporting
+        from osteolens.exporting.export import to_onnx, to_torchscript
 
-        write = exporting.to_onnx if file == ONNX_FILE else exporting.to_torchscript
+        write = to_onnx if file == ONNX_FILE else to_torchscript
         return write(self.model, self.made).parent

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from osteolens import image
 from osteolens.errors import BenchmarkError, InputError
-from osteolens.sniff import sniff
+from osteolens.films.read import SUPPORTED, read
+from osteolens.films.sniff import sniff
 
 SIDE = 1024
 MADE_UP = 16
@@ -44,7 +44,7 @@ def read_films(folder: Path, at_most: int | None = None) -> list[bytes]:
     """
     paths = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_picture(path)]
     if not paths:
-        raise BenchmarkError(f"no film in {folder}: expected files such as knee.jpg ({', '.join(image.SUPPORTED)})")
+        raise BenchmarkError(f"no film in {folder}: expected files such as knee.jpg ({', '.join(SUPPORTED)})")
     if at_most and len(paths) > at_most:
         paths = [paths[index * len(paths) // at_most] for index in range(at_most)]
     return [_checked(path) for path in paths]
@@ -52,13 +52,13 @@ def read_films(folder: Path, at_most: int | None = None) -> list[bytes]:
 
 def _is_picture(path: Path) -> bool:
     with path.open("rb") as stream:
-        return sniff(stream.read(1024)) in image.SUPPORTED
+        return sniff(stream.read(1024)) in SUPPORTED
 
 
 def _checked(path: Path) -> bytes:
     data = path.read_bytes()
     try:
-        image.read(data)
+        read(data)
     except InputError as error:
         raise BenchmarkError(f"{path} cannot be used: {error}") from error
     return data

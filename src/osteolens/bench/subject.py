@@ -6,12 +6,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens import image, overlay, preprocess, schema
+from osteolens import schema
 from osteolens.bench.parity import Outputs
 from osteolens.bench.results import Case
 from osteolens.errors import BenchmarkError, InputError
-from osteolens.reader import Reader, Request
-from osteolens.runtime import Prediction
+from osteolens.films import overlay
+from osteolens.films.prepare import prepare
+from osteolens.films.read import read
+from osteolens.inference.reader import Reader, Request
+from osteolens.inference.runtimes import Prediction
 
 Call = Callable[[], Any]
 """Everything that it needs is ready; what it gives back is for `Subject.outputs`."""
@@ -28,7 +31,7 @@ class Subject:
     def __init__(self, reader: Reader, films: Sequence[bytes]) -> None:
         self.reader = reader
         self.films = films
-        prepared = [preprocess.prepare(image.read(film).pixels, reader.card.preprocess).array for film in films]
+        prepared = [prepare(read(film).pixels, reader.card.preprocess).array for film in films]
         self.arrays: NDArray[np.uint8] = np.stack(prepared)
 
     def calls(self, case: Case, start: int, count: int) -> list[Call]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.preprocess import content_box
+from osteolens.films.prepare import content_box
 
 SHORT_SIDE, SIDE = 128, 64
 EDGE, BODY = 2, (4, 28)

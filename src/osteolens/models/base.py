@@ -81,7 +81,7 @@ class KneeModel(nn.Module):
         return F.relu(F.conv2d(features, weights[:, :, None, None]))
 
     def outputs(self, features: Tensor) -> list[Tensor]:
-        """All answers, in the order of `osteolens.runtime.Prediction`: logits, T-scores, maps and pooled features."""
+        """All answers, in the order of `inference.runtimes.Prediction`: logits, T-scores, maps and pooled features."""
         pooled = features.mean(dim=(2, 3))
         logits, t_score = self.answers(pooled)
         return [logits, t_score, self.maps(features), pooled]

@@ -46,7 +46,7 @@ class Ensemble(nn.Module):
         return list(torch.split(features, self.channels, dim=1))
 
     def outputs(self, features: Tensor) -> list[Tensor]:
-        """All answers, in the order of `osteolens.runtime.Prediction`.
+        """All answers, in the order of `osteolens.inference.runtimes.Prediction`.
 
         Returns:
             Logits [N, K], which are the logarithm of the mean probability: their softmax is the mean probability;

@@ -1,1 +1,1 @@
-"""Training: a table of films in, a model folder with its evidence out. `osteolens.training.run.fit` is the way in."""
+"""Films in, a model folder and its stored predictions out; `fit` and `cross_run` are the ways in."""

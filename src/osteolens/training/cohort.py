@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
+from osteolens.datasets.films import Film, label_order, load_pictures, read_films
+from osteolens.datasets.folds import split
 from osteolens.training.augment import Augmentation, build_transform
 from osteolens.training.config import Configuration
-from osteolens.training.data import Film, label_order, load_pictures, read_films
 from osteolens.training.engine import Batch
-from osteolens.training.folds import split
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Cohort:
         films: N of them.
         labels: The K classes in order.
         pictures: uint8 [N, 1, H, W], prepared; [N, 1, 0, 0] before they are read.
-        parts: [N], see `osteolens.training.folds.split`.
+        parts: [N], see `osteolens.datasets.folds.split`.
     """
 
     films: Sequence[Film]
@@ -68,7 +68,7 @@ def share_out(config: Configuration, source: Path, tell: Callable[[str], None] =
 
     Args:
         config: Its `data` section says which rows are used and how they are shared out.
-        source: The data set, see `osteolens.training.data.read_films`.
+        source: The data set, see `osteolens.datasets.films.read_films`.
         tell: Is told in a sentence what of the data set is not used.
 
     Raises:

@@ -15,20 +15,20 @@ from rich.console import Console
 
 from osteolens import models
 from osteolens.card import Card, TrainingData, load_card
+from osteolens.datasets.films import teller
 from osteolens.errors import DataError
+from osteolens.evaluation.evaluate import apply_to_card, evaluate
+from osteolens.evaluation.evaluate import check as check_table
+from osteolens.evaluation.evidence import Evidence
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import all_films, cross_validate, write_facts
-from osteolens.training.data import teller
-from osteolens.training.evaluate import apply_to_card, evaluate
-from osteolens.training.evaluate import check as check_table
-from osteolens.training.evidence import Evidence
 from osteolens.training.member import Member, train_on_all
 from osteolens.training.optimise import choose_precision
 from osteolens.training.parts import parts_of_folds
 from osteolens.training.plan import Plan, plan
 from osteolens.training.report import MODEL_FOLDER, show
 from osteolens.training.setup import build_model
-from osteolens.training.table import PREDICTIONS_FILE, Predictions, read_predictions
 
 FACTS_FILE, METRICS_FILE = "run.json", "metrics.json"
 VERSIONS = ("osteolens", "torch", "torchvision", "timm", "scikit-learn", "numpy")

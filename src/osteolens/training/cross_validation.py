@@ -20,15 +20,15 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from osteolens.datasets.films import load_pictures
+from osteolens.datasets.folds import mark_validation
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from osteolens.files import write_text
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
-from osteolens.training.data import load_pictures
-from osteolens.training.folds import mark_validation
 from osteolens.training.identity import Identity, check, claim, of_folds, of_training, with_pictures
 from osteolens.training.member import ANSWERS_FILE, Member, read_answers, train_member
 from osteolens.training.plan import FOLDS_FILE, Plan
-from osteolens.training.table import PREDICTIONS_FILE, Predictions
 
 POLL_SECONDS = 1.0
 

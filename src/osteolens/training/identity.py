@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.card import WEIGHTS_FILE, file_sha256
+from osteolens.datasets.films import Film
 from osteolens.errors import DataError
+from osteolens.evaluation.maps.findings import MAPS_FILE
 from osteolens.files import write_text
 from osteolens.training.config import Configuration
-from osteolens.training.data import Film
-from osteolens.training.map_findings import MAPS_FILE
 
 Identity = dict[str, Any]
 """JSON values by name; lists and tuples are lists."""
@@ -54,7 +54,7 @@ def of_training(
         config: Its `data` section is left out: films, labels and parts are what it leads to.
         films: N of them; their order decides too.
         labels: The K classes in order.
-        parts: [N], see `osteolens.training.folds.split`.
+        parts: [N], see `osteolens.datasets.folds.split`.
     """
     settings = config.model_dump(mode="json", exclude={"dataset": True, "data": True, "run": {"workers"}})
     if config.model.start:

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.card import PatientFact
-from osteolens.training.calibrate import Rows, facts_of
-from osteolens.training.data import Film
-from osteolens.training.fusion import FACT_SETS, MIN_FILMS, FactSet, usable_facts
-from osteolens.training.table import Predictions
+from osteolens.datasets.films import Film
+from osteolens.evaluation.calibration import Rows, facts_of
+from osteolens.evaluation.fusion import FACT_SETS, MIN_FILMS, FactSet, usable_facts
+from osteolens.evaluation.predictions import Predictions
 
 _WORDS: dict[PatientFact, str] = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
 

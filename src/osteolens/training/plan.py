@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from osteolens.datasets.films import Film, label_order, read_films, teller
+from osteolens.datasets.folds import assign_folds, mark_validation
 from osteolens.datasets.tables import open_table
 from osteolens.errors import DataError
 from osteolens.training.config import Configuration
-from osteolens.training.data import Film, label_order, read_films, teller
-from osteolens.training.folds import assign_folds, mark_validation
 from osteolens.training.member import Member
 
 FOLDS_FILE = "folds.csv"
@@ -86,7 +86,7 @@ def plan(
 
     Args:
         config: Its `data` section says which rows are used; `data.split_seed` seeds the first repeat.
-        source: The data set, see `osteolens.training.data.read_films`.
+        source: The data set, see `osteolens.datasets.films.read_films`.
         folds: How many, each with the same mix of labels.
         repeats: How many times all films are dealt anew.
         table: A fold table written before; it takes the place of `folds` and `repeats`.

@@ -12,16 +12,16 @@ from rich.table import Table
 
 from osteolens import models
 from osteolens.card import Card, Evaluation, TrainingData, file_sha256, load_card
+from osteolens.datasets.folds import PARTS, Part
+from osteolens.evaluation import baselines
+from osteolens.evaluation.baselines import Answer
+from osteolens.evaluation.metrics import RESAMPLES, Scored, with_intervals
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, softmax
 from osteolens.models import KneeModel
-from osteolens.training import baselines
-from osteolens.training.baselines import Answer
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
 from osteolens.training.engine import predict
-from osteolens.training.folds import PARTS, Part
-from osteolens.training.metrics import RESAMPLES, Scored, with_intervals
 from osteolens.training.optimise import Precision
-from osteolens.training.table import PREDICTIONS_FILE, Predictions, softmax
 
 MODEL_FOLDER = "model"
 _NAME_WIDTH, _FIGURE_WIDTH = 28, 25
@@ -40,7 +40,7 @@ def write_report(
     """Write the model folder, score what it holds on one part of the films, and write that down.
 
     Writes `model/{weights.safetensors,card.json}`, `split.csv`, `predictions.csv` (of that part, see
-    `osteolens.training.table`) and `metrics.json`. The figures are those of the written fp16 weights, read back
+    `osteolens.evaluation.predictions`) and `metrics.json`. The figures are those of the written fp16 weights, read back
     as a user would.
 
     Args:

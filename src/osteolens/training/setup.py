@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from osteolens import models
+from osteolens.datasets.films import Film
 from osteolens.models import KneeModel
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
-from osteolens.training.data import Film
 from osteolens.training.engine import Learner
 from osteolens.training.objective import Objective, balanced_weights
 from osteolens.training.optimise import Precision, Schedule, build_optimiser

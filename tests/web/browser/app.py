@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import APIResponse, BrowserContext, Page
 
-from osteolens.serving import Server
+from osteolens.serving.torchserve import Server
 
 ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, str(ROOT / "web" / "manage.py")]

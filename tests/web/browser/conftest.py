@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from stores import CONFIG, add_twin, build_archive
 
-from osteolens.serving import Server
+from osteolens.serving.torchserve import Server
 
 from .app import MODELS, OTHER, App, hill, log_in, send
 

@@ -19,8 +19,8 @@ from reviews.models import Review
 from web_films import film_bytes
 from xrays.models import Film
 
-from osteolens import image
-from osteolens.training.data import read_films
+from osteolens.datasets.films import read_films
+from osteolens.films.read import read
 
 Mask = NDArray[np.bool_]
 
@@ -120,8 +120,8 @@ def test_the_training_table_is_read_by_the_trainer_as_it_is(
     assert (porosis.label, porosis.t_score, porosis.family) == ("osteoporosis", -2.9, "png")
     assert normal.group != porosis.group
     for film, row in zip(films, (normal, porosis), strict=False):
-        original = image.read(film_bytes(films.index(film), ("JPEG", "PNG")[films.index(film)])).pixels
-        assert (image.read(row.path).pixels == original).all()
+        original = read(film_bytes(films.index(film), ("JPEG", "PNG")[films.index(film)])).pixels
+        assert (read(row.path).pixels == original).all()
     [left_out] = csv.DictReader((folder / "left_out.csv").open())
     assert left_out == {"film": str(films[2].id), "reason": "no review says a label"}
     together = read_films(unpacked(client.get("/reviews/training.zip?group=label"), tmp_path / "b") / "films.csv")

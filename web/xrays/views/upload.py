@@ -11,7 +11,7 @@ from project.errors import input_error
 from project.request import Request
 
 from osteolens.errors import EmptyInput, InputError, InvalidOption
-from osteolens.image import SUPPORTED
+from osteolens.films.read import SUPPORTED
 from osteolens.schema import ErrorAnswer
 from xrays import intake, sightings
 from xrays.forms import FactsForm, UploadForm, first_error

@@ -1,0 +1,1 @@
+"""Leaks, copies, contradicting labels and shortcuts in a data set, before anything is trained on it."""

@@ -1,0 +1,166 @@
+"""One look at each file: its facts, a thumbnail, and the local features by which copies and crops are found."""
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+from rich.console import Console
+from rich.progress import track
+
+from osteolens.errors import InputError
+from osteolens.films.read import Picture, read
+
+SIDE = 320
+"""Longer side, in pixels, of the picture that features are taken from and pictures are compared at."""
+THUMB = 64
+_CONTRAST = 0.004
+"""SIFT's contrast threshold: a tenth of OpenCV's, as smooth pictures give few strong corners."""
+_DARK, _BRIGHT, _FLAT = 10, 245, 2.0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file tells without its content being understood; all of it could be a shortcut to the label.
+
+    Attributes:
+        format: One of `osteolens.films.read.SUPPORTED`.
+        colour: The file's own mode: `L`, `RGB`, `I;16`.
+        quality: Sum of the first JPEG quantisation table (higher is coarser); 0 where it is no JPEG.
+        device: Maker and model from EXIF; mostly empty.
+        width: Pixels, as displayed.
+        height: Pixels, as displayed.
+        size: Bytes of the file.
+        brightness: Mean grey, 0 to 255.
+        contrast: Standard deviation of the grey.
+        dark: Share of pixels that are (almost) black.
+        bright: Share of pixels that are (almost) white.
+        borders: Shares of height or width taken by plain borders: top, bottom, left, right.
+        file_sha256: Of the bytes.
+        pixel_sha256: Of the decoded grey picture.
+        warnings: As `osteolens.films.read.read` gave them.
+    """
+
+    format: str
+    colour: str
+    quality: int
+    device: str
+    width: int
+    height: int
+    size: int
+    brightness: float
+    contrast: float
+    dark: float
+    bright: float
+    borders: tuple[float, float, float, float]
+    file_sha256: str
+    pixel_sha256: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture as the audit keeps it.
+
+    Attributes:
+        facts: See `Facts`.
+        thumb: uint8 [THUMB, THUMB], the whole picture squeezed into a square.
+        small: uint8 [h, w], at most `SIDE` pixels long.
+        points: float32 [N, 4], SIFT keypoints of `small`, strongest first: x, y, diameter (pixels), angle (degrees).
+        descriptors: uint8 [N, 128].
+    """
+
+    facts: Facts
+    thumb: NDArray[np.uint8]
+    small: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+
+
+def look_at_all(paths: Sequence[Path], features: int, console: Console) -> list[Seen | str]:
+    """Look at files on all cores: what was seen, or in one sentence why nothing was.
+
+    Threads are enough, as decoding and feature extraction run outside the interpreter's lock.
+    """
+    quiet = not console.is_terminal
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looks = pool.map(lambda path: look(path, features), paths)
+        return list(track(looks, "reading pictures", total=len(paths), console=console, disable=quiet))
+
+
+def look(path: Path, features: int) -> Seen | str:
+    """Look at one file; at most so many features are kept."""
+    try:
+        data = path.read_bytes()
+        picture = read(data)
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+    small = _shrunk(picture.pixels)
+    points, descriptors = extract(small, features)
+    thumb = cv2.resize(picture.pixels, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+    return Seen(_facts(data, picture, small), np.asarray(thumb, np.uint8), small, points, descriptors)
+
+
+def extract(small: NDArray[np.uint8], features: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The strongest SIFT features (Lowe 2004) of a picture uint8 [h, w]: see `Seen.points` and `Seen.descriptors`."""
+    sift = cv2.SIFT.create(nfeatures=features, contrastThreshold=_CONTRAST)
+    keypoints, descriptors = sift.detectAndCompute(small, None)
+    if descriptors is None:
+        return np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8)
+    strongest = np.argsort([-point.response for point in keypoints], kind="stable")[:features]
+    points = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
+    return points[strongest], descriptors[strongest].astype(np.uint8)
+
+
+def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = SIDE / max(pixels.shape)
+    if scale >= 1:
+        return pixels
+    height, width = pixels.shape
+    size = max(8, round(width * scale)), max(8, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _facts(data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Facts:
+    with Image.open(io.BytesIO(data)) as header:
+        exif = header.getexif()
+        maker = " ".join(str(exif.get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
+        tables = getattr(header, "quantization", {})
+        colour = header.mode
+    height, width = picture.pixels.shape
+    return Facts(
+        format=picture.format,
+        colour=colour,
+        quality=sum(tables[0]) if tables else 0,
+        device=maker.replace("\0", "").strip(),
+        width=width,
+        height=height,
+        size=len(data),
+        brightness=float(small.mean()),
+        contrast=float(small.std()),
+        dark=float((small <= _DARK).mean()),
+        bright=float((small >= _BRIGHT).mean()),
+        borders=_borders(small),
+        file_sha256=hashlib.sha256(data).hexdigest(),
+        pixel_sha256=hashlib.sha256(repr(picture.pixels.shape).encode() + picture.pixels.tobytes()).hexdigest(),
+        warnings=picture.warnings,
+    )
+
+
+def _borders(small: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    """How far rows and columns of (almost) one grey reach in from each edge, as shares of the picture."""
+    rows, columns = small.std(axis=1) > _FLAT, small.std(axis=0) > _FLAT
+    return (_lead(rows), _lead(rows[::-1]), _lead(columns), _lead(columns[::-1]))
+
+
+def _lead(structured: NDArray[np.bool_]) -> float:
+    return float(structured.argmax() / len(structured)) if structured.any() else 1.0

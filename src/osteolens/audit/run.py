@@ -1,0 +1,130 @@
+"""The audit from tables or folders to a page, a JSON file and an exit status: the wiring."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from osteolens.audit.cells import cell_findings
+from osteolens.audit.copies import find_copies, origins
+from osteolens.audit.findings import Collection, Severity, by_importance, verdict
+from osteolens.audit.leaks import copy_findings, label_findings, reading_findings, split_findings
+from osteolens.audit.page import audit_page
+from osteolens.audit.pictures import Seen, look_at_all
+from osteolens.audit.profiles import profiles
+from osteolens.audit.report import Audit, as_json
+from osteolens.audit.rows import DataSet, Naming, read_data_set
+from osteolens.audit.shortcuts import SOURCE, find_shortcuts
+from osteolens.audit.telling import balance_findings, shortcut_findings
+from osteolens.errors import DataError
+from osteolens.files import write_text
+
+CLEAN, LEAKS = 0, 1
+PAGE_FILE, JSON_FILE = "audit.html", "audit.json"
+_FEATURES, _LEAST_FEATURES, _ALL_FEATURES = 200, 60, 800_000
+"""Features per picture, and of all pictures together, which bounds time and memory."""
+_SHOWN_LINES = 3
+_WORDS: dict[Severity, tuple[str, str]] = {
+    "leak": ("LEAK", "bold red"),
+    "fault": ("FAULT", "red"),
+    "warning": ("WARNING", "yellow"),
+    "note": ("note", "dim"),
+}
+
+
+def audit(
+    source: Path,
+    compare: Path | None,
+    naming: Naming,
+    compare_naming: Naming,
+    predictors: Sequence[str],
+    out: Path,
+) -> int:
+    """Audit a data set, write page and JSON, print a summary, and return the exit status.
+
+    Args:
+        source: A table or folder.
+        compare: Another one that should, or should not, hold the same pictures.
+        naming: Where `source` keeps what.
+        compare_naming: Where `compare` keeps what.
+        predictors: Further columns of the table to test on the label.
+        out: Folder for `audit.html` and `audit.json`.
+
+    Returns:
+        `LEAKS` if a split leaks, else `CLEAN`.
+
+    Raises:
+        DataError: A table or folder is none, lacks columns, or has no picture that can be read.
+    """
+    data = read_data_set(source, naming)
+    other = read_data_set(compare, compare_naming) if compare else None
+    if compare and other and other.name == data.name:
+        data, other = replace(data, name=source.as_posix()), replace(other, name=compare.as_posix())
+    missing = [name for name in predictors if name not in data.columns]
+    if missing:
+        raise DataError(f"{source} has no column {missing[0]!r}; its columns are {', '.join(data.columns) or 'none'}")
+    result = examine(collect(data, other, Console(stderr=True)), predictors)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / JSON_FILE, json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
+    write_text(out / PAGE_FILE, audit_page(result))
+    summarise(result, Console())
+    print(f"Written: {out / PAGE_FILE} (open it in a browser) and {out / JSON_FILE}")
+    return LEAKS if result.leaks else CLEAN
+
+
+def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collection:
+    """Look at all pictures and find what they have in common.
+
+    Raises:
+        DataError: Not a single picture of a data set can be read.
+    """
+    rows = (*data.rows, *(compare.rows if compare else ()))
+    features = min(_FEATURES, max(_LEAST_FEATURES, _ALL_FEATURES // len(rows)))
+    looks = look_at_all([row.path for row in rows], features, console)
+    seen = {number: look for number, look in enumerate(looks) if isinstance(look, Seen)}
+    problems = {number: look for number, look in enumerate(looks) if isinstance(look, str)}
+    for data_set, first in ((data, 0), (compare, len(data.rows))):
+        if data_set and problems.keys() >= {*range(first, first + len(data_set.rows))}:
+            raise DataError(
+                f"none of the {len(data_set.rows)} files of {data_set.name} can be read; the first is "
+                f"{rows[first].path}: {problems[first]}"
+            )
+    matches = tuple(find_copies(seen, console))
+    return Collection(data, compare, rows, seen, problems, matches, origins(len(rows), matches))
+
+
+def examine(collection: Collection, predictors: Sequence[str]) -> Audit:
+    """Draw all conclusions."""
+    shortcuts, remarks = find_shortcuts(collection, predictors, "label")
+    if SOURCE in collection.data.columns:
+        on_source, further = find_shortcuts(collection, (), SOURCE)
+        shortcuts, remarks = shortcuts + on_source, remarks + further
+    tables = profiles(collection)
+    findings = by_importance(
+        [
+            *split_findings(collection),
+            *label_findings(collection),
+            *cell_findings(collection),
+            *reading_findings(collection),
+            *copy_findings(collection),
+            *shortcut_findings(shortcuts),
+            *balance_findings(tables.get("label", [])),
+        ]
+    )
+    split = any(collection.rows[number].part for number in collection.own)
+    return Audit(collection, findings, verdict(findings, split), shortcuts, remarks, tables)
+
+
+def summarise(result: Audit, console: Console) -> None:
+    """Print the verdict and the findings in order of importance."""
+    console.print(Text(result.verdict, style="bold red" if result.leaks else "bold"), soft_wrap=True)
+    for finding in result.findings:
+        word, style = _WORDS[finding.severity]
+        console.print(Text.assemble((f"{word}  ", style), finding.title), soft_wrap=True)
+        for line in finding.lines[:_SHOWN_LINES]:
+            console.print(Text(f"    {line}", style="dim"), soft_wrap=True)
+        if len(finding.lines) > _SHOWN_LINES:
+            console.print(Text(f"    and {len(finding.lines) - _SHOWN_LINES:,} more", style="dim"))

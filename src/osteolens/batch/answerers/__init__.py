@@ -1,0 +1,1 @@
+"""Who answers the films of a batch."""

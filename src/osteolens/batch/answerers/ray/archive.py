@@ -1,0 +1,96 @@
+"""The models that actors answer with: found on the driver, sent to every machine, unpacked there."""
+
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, load_card
+from osteolens.errors import BatchError, CardError
+from osteolens.inference.runtimes.loading import FILES, Backend, load_runtime
+from osteolens.serving.model_store import verify_archives
+
+if TYPE_CHECKING:
+    from osteolens.inference.reader import Reader
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that is needed to answer with a model on a machine that has none of its files.
+
+    Attributes:
+        name: That it is asked for by.
+        card: Its card.
+        backend: Which graph it is.
+        files: Card, weights and the graph: file name to content.
+    """
+
+    name: str
+    card: Card
+    backend: Backend
+    files: dict[str, bytes]
+
+    def load(self, folder: Path) -> "Reader":
+        """Unpack into an empty folder, and load with one computing thread.
+
+        Raises:
+            CardError, ExportError: Card, weights and graph do not belong together.
+        """
+        from osteolens.inference.reader import Reader
+
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        return Reader(folder, load_runtime(folder, self.card, self.backend, threads=1))
+
+
+def find_model(name: str, *, store: Path, weights: Path, exports: Path) -> Model:
+    """A model's archive, or else its model folder and its exported graph.
+
+    Args:
+        name: Of the model, as it is served.
+        store: Folder with the archive `NAME.mar` and its checksum.
+        weights: Folder with the model folder `NAME`.
+        exports: Folder with the exports' folder `NAME`.
+
+    Raises:
+        BatchError: There is neither.
+        ServerError: An archive is not what was built.
+        CardError, ExportError: Card, weights and graph do not belong together.
+    """
+    archive = store / f"{name}.mar"
+    if archive.is_file():
+        verify_archives(store)
+        with zipfile.ZipFile(archive) as stored:
+            card = Card.model_validate_json(stored.read(CARD_FILE))
+            backend = _backend(card, set(stored.namelist()), archive)
+            files = {file: stored.read(file) for file in (CARD_FILE, WEIGHTS_FILE, FILES[backend])}
+    else:
+        card, backend, files = _from_folders(name, archive, weights / name, exports / name)
+    model = Model(name, card, backend, files)
+    with tempfile.TemporaryDirectory(prefix="osteolens-") as folder:
+        model.load(Path(folder))  # what does not fit together is told here and not by every actor
+    return model
+
+
+def _from_folders(name: str, archive: Path, folder: Path, exports: Path) -> tuple[Card, Backend, dict[str, bytes]]:
+    try:
+        card = load_card(folder)
+    except CardError as error:
+        raise BatchError(
+            f"there is no model {name}: neither {archive} (make archives) nor a model folder ({error})"
+        ) from error
+    backend = _backend(card, {path.name for path in exports.glob("*")}, exports)
+    places = {CARD_FILE: folder, WEIGHTS_FILE: folder, FILES[backend]: exports}
+    return card, backend, {file: (place / file).read_bytes() for file, place in places.items()}
+
+
+def _backend(card: Card, there: set[str], place: Path) -> Backend:
+    """The graph that answers fastest among those whose answers are the model's: the one that archives choose."""
+    wanted: Backend = "onnx-int8" if card.accepts("int8") else "onnx-fp32"
+    if FILES[wanted] not in there:
+        raise BatchError(
+            f"{place} holds no {FILES[wanted]}; export it: python export/to_onnx.py weights/{card.name} "
+            f"--out build/{card.name}"
+        )
+    return wanted

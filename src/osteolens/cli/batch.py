@@ -1,0 +1,139 @@
+"""`osteolens batch`: what can be asked for. Nothing heavy is imported before the command runs."""
+
+# ruff: noqa: ARG001 - what belongs to one engine is taken from the context by its name
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from osteolens.client import DEFAULT_MODEL
+from osteolens.console import one_line_errors
+from osteolens.errors import OsteoLensError
+
+_SERVER, _OVERLAYS, _RAY = "Server and patience (http)", "Overlays (http)", "Cluster (ray)"
+_OF_ENGINE = {
+    "http": (
+        "server", "key_file", "max_in_flight", "connect_timeout", "read_timeout", "total_timeout", "wait", "overlays",
+        "opacity", "colour_map",
+    ),
+    "ray": ("store",),
+}  # fmt: skip
+
+
+@one_line_errors
+def batch(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, tables (CSV, Excel, Parquet) with a column file (and age, sex, weight_kg, "
+            "height_m, id), or - for paths on standard input; on Ray also addresses such as s3://bucket/knees.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the results; the same command again goes on in it.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help=f"Name of a model; may be repeated. Default: {DEFAULT_MODEL}."),
+    ] = None,
+    engine: Annotated[
+        Literal["http", "ray"],
+        typer.Option(help="http: ask a server. ray: answer on all cores of a Ray cluster, without a server."),
+    ] = "http",
+    explain: Annotated[
+        str | None, typer.Option(help="Explanation to ask for. Default: gradcam with --overlays, else none.")
+    ] = None,
+    null: Annotated[bool, typer.Option("--null", "-0", help="Paths on standard input end in a zero byte.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier batch did in this folder.")] = False,
+    accept_new_model: Annotated[
+        bool,
+        typer.Option(
+            "--accept-new-model",
+            help="Go on with another version of a model, and ask again about the films that the earlier one answered.",
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    log: Annotated[
+        Literal["text", "json"], typer.Option(help="json: a line of JSON per event on standard output, for machines.")
+    ] = "text",
+    overlays: Annotated[
+        bool, typer.Option("--overlays", help="Write each film under its heat map.", rich_help_panel=_OVERLAYS)
+    ] = False,
+    opacity: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the map's maximum.", rich_help_panel=_OVERLAYS)
+    ] = 0.6,
+    colour_map: Annotated[
+        str, typer.Option(help="inferno, magma, viridis or turbo.", rich_help_panel=_OVERLAYS)
+    ] = "inferno",
+    server: Annotated[
+        str | None,
+        typer.Option(help="Address. Default: $OSTEOLENS_URL or http://127.0.0.1:8080.", rich_help_panel=_SERVER),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="TorchServe key file. Default: $OSTEOLENS_KEY or ./key_file.json.", rich_help_panel=_SERVER),
+    ] = None,
+    max_in_flight: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Most requests under way per model; how many there are follows the server.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = 32,
+    connect_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds to wait for a connection.", rich_help_panel=_SERVER)
+    ] = 5,
+    read_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds to wait for the next bytes of an answer.", rich_help_panel=_SERVER)
+    ] = 60,
+    total_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds to wait for a whole answer.", rich_help_panel=_SERVER)
+    ] = 120,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a server that does not answer.", rich_help_panel=_SERVER)
+    ] = 60,
+    store: Annotated[
+        Path, typer.Option("--model-store", help="Folder with the models' archives.", rich_help_panel=_RAY)
+    ] = Path("model_store"),
+) -> None:
+    """Answer any number of films; write tables, a page and overlays.
+
+    Writes results.parquet and results.csv (a row per film and model), run.json and, from a server's answers,
+    report.html and overlays/. Nothing is lost: after a stop, a failure or a kill the same command goes on where it was,
+    and asks again only about films that failed or changed.
+
+    Exit status: 0 all answered, 2 wrong usage or something that must be mended first, 3 some films failed, 4 no server
+    at the address, 130 stopped.
+    """
+    other = "ray" if engine == "http" else "http"
+    for name in _OF_ENGINE[other]:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            raise OsteoLensError(f"{_flag(context, name)} is for --engine {other}, but the engine is {engine}")
+    options: dict[str, Any] = {
+        "models": model or [DEFAULT_MODEL], "null": null, "fresh": fresh, "accept_new_model": accept_new_model,
+        "progress": "json" if log == "json" else "quiet" if quiet else "bar",
+        **{name: context.params[name] for name in _OF_ENGINE[engine]},
+    }  # fmt: skip
+    try:
+        from osteolens.batch.command import run_command
+
+        if engine == "ray":
+            from osteolens.batch.answerers.ray import run as run_on_ray
+
+            ray_run = partial(run_on_ray, inputs, out, **options, explain=explain or "none")
+            raise typer.Exit(run_command(ray_run, out, "results.csv"))
+        from osteolens.batch import run
+
+        raise typer.Exit(run_command(partial(run, inputs, out, **options, explain=explain), out, "report.html"))
+    except ModuleNotFoundError as error:
+        extra = "scale" if engine == "ray" else "batch"
+        raise OsteoLensError(f"a batch needs {error.name}: pip install 'osteolens[{extra}]'") from error
+
+
+def _flag(context: typer.Context, name: str) -> str:
+    return next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)

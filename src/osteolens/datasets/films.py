@@ -1,0 +1,268 @@
+"""Films for training: a table or a folder in, checked rows and prepared pictures out."""
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from osteolens.card import PreprocessSpec
+from osteolens.datasets import columns, folders, values
+from osteolens.datasets.names import FILE, GROUP, LABEL, composed, find_file
+from osteolens.datasets.tables import Row, Table, open_table
+from osteolens.errors import DataError, InputError
+from osteolens.files import as_text
+from osteolens.films.prepare import prepare
+from osteolens.films.read import read
+from osteolens.labels import LABELS, SEVERITY, have_order, in_order, usual
+
+SHOWN_PROBLEMS = 20
+_KNOWN = (FILE, LABEL, GROUP, *values.NUMBERS, columns.SEX, columns.SOURCE, columns.FAMILY)
+
+
+@dataclass(frozen=True)
+class Film:
+    """One row of a data set.
+
+    Attributes:
+        place: Where it was named, for messages: `line 7`, or the file's name.
+        path: The picture.
+        file: Its name as the data set gives it.
+        group: Films of one group (a patient) always stay on the same side of a split.
+        label: The class.
+        t_score: Standard deviations from the young adult mean, or NaN.
+        age: Years, or NaN.
+        sex: `female` or `male`; empty where unknown.
+        weight_kg: Kilograms, or NaN.
+        height_m: Metres, or NaN.
+        source: Where the film was taken, for data from several places; empty where unknown.
+        family: What the file's format or size tells of the device; empty where unknown.
+        held_out: Whether the data set keeps this film for the final test.
+    """
+
+    place: str
+    path: Path
+    file: str
+    group: str
+    label: str
+    t_score: float = math.nan
+    age: float = math.nan
+    sex: str = ""
+    weight_kg: float = math.nan
+    height_m: float = math.nan
+    source: str = ""
+    family: str = ""
+    held_out: bool = False
+
+
+def read_films(
+    source: Path,
+    skip: str = "",
+    held_out: str = "",
+    labels: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Film]:
+    """The films of a data set.
+
+    Args:
+        source: A table (see `osteolens.datasets.tables`) with `file` (relative to the table) and `label`, and
+            optionally `group` (without it each file is its own), `t_score`, `age`, `sex`, `weight_kg`, `height_m`,
+            `source` and `format_family`; other columns are not used. Or a folder that holds one folder per class,
+            where each file is its own group: write a table where a patient has several.
+        skip: A column of the table; rows where it is true (1, true, yes) are left out.
+        held_out: A column of the table; rows where it is true are kept for the final test.
+        labels: All labels that may occur; without them, those of `osteolens.labels` or any others, but not both.
+        tell: Is told in a sentence which columns and files are not used.
+
+    Raises:
+        DataError: Names every wrong row with its line, up to 20, and how many there are.
+    """
+    if not source.is_dir():
+        return _read_table(source, skip, held_out, labels, tell)
+    for key, column in (("skip", skip), ("held_out", held_out)):
+        if column:
+            raise DataError(
+                f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
+            )
+    return _read_folder(source, labels, tell)
+
+
+def label_order(films: Iterable[Film], order: Sequence[str] = ()) -> tuple[str, ...]:
+    """The labels that occur, from least to most severe: figures, losses and triage go by this order.
+
+    Args:
+        films: Of the data set.
+        order: All of its labels, as `data.labels` has them; without it their names must say the order.
+
+    Raises:
+        DataError: There are fewer than two labels, `order` does not fit them, or there is no order.
+    """
+    names = in_order({film.label for film in films})
+    if len(names) < 2:
+        raise DataError(f"a model needs films of at least two labels, found only {', '.join(names) or 'none'}")
+    if order:
+        return _checked_order(names, tuple(usual(label) for label in order))
+    if not have_order(names):
+        raise DataError(
+            f"nothing says which of the labels {', '.join(names)} is worse, and figures, losses and triage go by that: "
+            f"add to [data] the line labels = {json.dumps(names, ensure_ascii=False)}, sorted from least to most severe"
+        )
+    return names
+
+
+def _checked_order(names: Sequence[str], order: tuple[str, ...]) -> tuple[str, ...]:
+    """The order of `data.labels`, if it names each label once and leaves the known ones in their order."""
+    if sorted(order) != sorted(names):
+        raise DataError(
+            f"data.labels names {', '.join(order)}, the films have the labels {', '.join(names)}; name each of those "
+            f"once, such as labels = {json.dumps(names, ensure_ascii=False)}"
+        )
+    known = [label for label in order if label in SEVERITY]
+    if known != list(in_order(known)):
+        right = ", ".join(in_order(known))
+        raise DataError(f"data.labels sorts {', '.join(known)}; from least to most severe it is {right}")
+    return order
+
+
+def teller(console: Console | None) -> Callable[[str], None]:
+    """What prints sentences, in which brackets are brackets; without a console they go nowhere."""
+    quiet = Console(quiet=True)
+    return lambda sentence: (console or quiet).print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:
+    """All films, decoded and prepared: uint8 [N, 1, H, W].
+
+    Raises:
+        DataError: Names every picture that cannot be read.
+    """
+    pictures = np.empty((len(films), 1, spec.height, spec.width), np.uint8)
+    problems = []
+    for index, film in enumerate(track(films, "reading films", console=console)):
+        try:
+            pictures[index] = prepare(read(film.path).pixels, spec).array
+        except (InputError, OSError) as error:
+            problems.append(f"{film.place}: {film.file}: {error}")
+    _refuse(problems, "the pictures")
+    return pictures
+
+
+def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None]) -> list[Film]:
+    passed_over: Counter[str] = Counter()
+    films, problems = [], []
+    for path, error in sorted(folders.files_below(str(folder), passed_over), key=lambda found: found[0]):
+        name = Path(path).relative_to(folder).as_posix()
+        depth, suffix = name.count("/"), Path(path).suffix.lower()
+        if error is not None:
+            problems.append(f"{as_text(name)}: the folder cannot be read: {error.strerror}")
+        elif suffix not in folders.PICTURE_SUFFIXES:
+            passed_over[suffix] += 1
+        elif depth == 0:
+            passed_over["beside the class folders"] += 1
+        elif depth > 1:
+            problems.append(f"{as_text(name)}: a picture below its class folder; use a table, or move it up")
+        else:
+            films.append(_film_in_folder(Path(path), as_text(name)))
+    if not films and not problems:
+        raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
+    if sentence := folders.describe(passed_over):
+        tell(sentence)
+    problems += _label_problems(films, labels)
+    problems += _repeated(films, os.path.realpath)
+    _refuse(problems, str(folder))
+    return films
+
+
+def _film_in_folder(path: Path, name: str) -> Film:
+    return Film(place=name, path=path, file=name, group=name, label=usual(composed(as_text(path.parent.name))))
+
+
+def _read_table(path: Path, skip: str, held_out: str, labels: Sequence[str], tell: Callable[[str], None]) -> list[Film]:
+    table = open_table(path)
+    flags = [name for name in (skip, held_out) if name]
+    used = columns.find_columns(table, [*_KNOWN, *flags], (FILE, LABEL, *flags), "file,label,group")
+    if used.others:
+        tell(f"Columns of {path.name} that are not used: {', '.join(used.others)}.")
+    films: list[Film] = []
+    problems: list[str] = []
+    for row in table:
+        cells = used.known(row) if not row.problem else {}
+        try:
+            if row.problem:
+                raise ValueError(row.problem)
+            if not (skip and values.flag(cells[skip], skip)):
+                kept = bool(held_out) and values.flag(cells[held_out], held_out)
+                films.append(_film(table, row, cells, row.raw[used.own[FILE]], held_out=kept))
+        except ValueError as error:
+            problems.append(f"{row.place}: {error}")
+    problems += _label_problems(films, labels)
+    problems += _repeated(films, os.path.normpath)
+    _refuse(problems, str(path))
+    if not films:
+        raise DataError(f"{path} has no rows to train on; expected lines such as films/1.jpg,normal")
+    return films
+
+
+def _film(table: Table, row: Row, cells: dict[str, str], file: str, *, held_out: bool) -> Film:
+    """A checked row.
+
+    Raises:
+        ValueError: Says what is wrong with it.
+    """
+    for name in (FILE, LABEL, GROUP):
+        if not cells.get(name, "-"):
+            raise ValueError(f"{name} is empty")
+    path = table.path.parent / find_file(str(table.path.parent), file, table.encoding)
+    if not path.is_file():
+        raise ValueError(f"there is no file {as_text(str(path))}")
+    name = as_text(cells[FILE])
+    return Film(
+        place=row.place,
+        path=path,
+        file=name,
+        group=composed(as_text(cells.get(GROUP, name))),
+        label=usual(composed(as_text(cells[LABEL]))),
+        **{fact: values.number(cells.get(fact, ""), fact, table.decimal_comma) for fact in values.NUMBERS},
+        sex=values.sex(cells.get(columns.SEX, "")),
+        source=as_text(cells.get(columns.SOURCE, "")),
+        family=as_text(cells.get(columns.FAMILY, "")),
+        held_out=held_out,
+    )
+
+
+def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
+    """Unknown labels: where any of ours occurs, any other is most likely a slip; and labels that differ in case."""
+    if not labels and not any(film.label in LABELS for film in films):
+        alike = values.differ_in_case(film.label for film in films)
+        return [f"the labels {' and '.join(map(repr, names))} differ only in case; write them alike" for names in alike]
+    allowed = [usual(composed(label)) for label in labels] or [*SEVERITY]
+    return [
+        f"{film.place}: unknown label {film.label!r}; use {', '.join(allowed)}"
+        for film in films
+        if film.label not in allowed
+    ]
+
+
+def _repeated(films: Sequence[Film], identity: Callable[[Path], str]) -> list[str]:
+    """A film named twice could end up on both sides of a split."""
+    first: dict[str, str] = {}
+    return [
+        f"{film.place}: {film.file} is already named on {first[identity(film.path)]}"
+        for film in films
+        if first.setdefault(identity(film.path), film.place) != film.place
+    ]
+
+
+def _refuse(problems: Sequence[str], where: str) -> None:
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+        rest = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise DataError(f"{where}: {count}:\n{shown}{rest}")

@@ -1,0 +1,1 @@
+"""Stored predictions in, figures with intervals and fitted parameters for the card out."""

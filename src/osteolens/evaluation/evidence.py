@@ -1,0 +1,159 @@
+"""What is known of a model from its stored predictions, as data: pages, cards and files are written from it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from osteolens.card import (
+    Evaluation,
+    Fusion,
+    Metric,
+    OperatingPoints,
+    Temperature,
+    TScoreInterval,
+    VectorScaling,
+)
+from osteolens.evaluation.predictions import Predictions
+
+Floats = NDArray[np.float64]
+Method = Literal["none", "temperature", "vector"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Parameters(_Frozen):
+    """All numbers of a card that are fitted on out-of-fold predictions."""
+
+    calibration: Temperature | VectorScaling | None
+    operating_points: OperatingPoints | None
+    t_score_interval: TScoreInterval | None
+    fusion: tuple[Fusion, ...]
+    no_triage: str = ""
+
+
+class Difference(_Frozen):
+    """A predictor's figures less a baseline's, on the same films and the same bootstrap resamples."""
+
+    predictor: str
+    baseline: str
+    metrics: tuple[Metric, ...]
+
+
+class Subgroup(_Frozen):
+    """Figures on a part of the films."""
+
+    kind: str = Field(description="`source`, `sex`, `age` or `family`")
+    value: str = Field(description="such as `female` or `45 to 59`")
+    evaluation: Evaluation
+
+
+class Triage(_Frozen):
+    """What a predictor's triage zones hold; zones from the most to the least suspicious."""
+
+    predictor: str
+    label: str = Field(description="what counts as ill: this label and those after it")
+    counts: dict[str, dict[str, float]] = Field(description="zone to label to films, mean over repeats")
+    ill: dict[str, Metric] = Field(description="zone to the share of its films that are ill; none for an empty zone")
+    reached: tuple[Metric, ...] = Field(
+        description="sensitivity of refer or uncertain, and specificity of refer: what the operating points, meant for "
+        "90 %, reach on films that they were not fitted on"
+    )
+
+
+class Coverage(_Frozen):
+    """How often a predictor's T-score interval contains the measured T-score."""
+
+    predictor: str
+    level: float = Field(description="what it is meant to be")
+    covered: Metric
+    mean_width: float = Field(description="from low to high, standard deviations")
+
+
+class Candidate(_Frozen):
+    """A calibration method under cross-fitting; lower is better for each figure. All are means over repeats."""
+
+    method: Method
+    log_loss: float = Field(description="natural logarithm; the method with the lowest is chosen")
+    ece: float
+    brier: float
+
+
+class Choice(_Frozen):
+    """Which calibration method was chosen, and the figures of all."""
+
+    method: Method
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What one predictor says about every film of every repeat, never fitted on that film.
+
+    Attributes:
+        name: `image`, `baseline: majority`, `baseline: file format`, `baseline: age and sex`,
+            `baseline: age, sex, weight and height`, `image + age and sex`, `image + age, sex, weight and height`.
+        protocol: How its answers came about, without the full stop.
+        probabilities: float64 [R, N, K].
+        t_score: float64 [R, N]; NaN where it gives none.
+        low: float64 [R, N], lower end of the T-score interval; NaN where it gives none.
+        high: float64 [R, N], upper end.
+        zone: str [R, N], triage zone; empty where it gives none.
+    """
+
+    name: str
+    protocol: str
+    probabilities: Floats
+    t_score: Floats
+    low: Floats
+    high: Floats
+    zone: NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is computed from a table of predictions.
+
+    Attributes:
+        predictions: The table.
+        predictors: The image first, then the image with the patient's facts, then the baselines.
+        evaluations: Figures of each predictor, in the same order.
+        differences: The image and each fused predictor against the age-and-sex baseline, and each fused predictor
+            against the baseline of its own facts, which is what the image adds; empty without these baselines.
+        per_source: Figures of each predictor per source, where there are at least two.
+        subgroups: Figures of the image predictor by sex, age band and format family.
+        triage: One per predictor with operating points, of the films that it gives a zone.
+        coverage: One per predictor with T-score intervals.
+        ece_by_chance: Predictor to the ECE that its answers would stay below on so few films in 19 of 20 cases if
+            they were perfectly calibrated.
+        calibration: The candidates and the choice.
+        parameters: For the card, fitted on all rows.
+    """
+
+    predictions: Predictions
+    predictors: tuple[Predictor, ...]
+    evaluations: tuple[Evaluation, ...]
+    differences: tuple[Difference, ...]
+    per_source: tuple[Subgroup, ...]
+    subgroups: tuple[Subgroup, ...]
+    triage: tuple[Triage, ...]
+    coverage: tuple[Coverage, ...]
+    ece_by_chance: dict[str, float]
+    calibration: Choice
+    parameters: Parameters
+
+    def dump(self) -> dict[str, Any]:
+        """Everything but the table and the single answers, as plain JSON values."""
+        names = ("evaluations", "differences", "per_source", "subgroups", "triage", "coverage")
+        parts = {name: [part.model_dump(mode="json") for part in getattr(self, name)] for name in names}
+        return {
+            **parts,
+            "ece_by_chance": self.ece_by_chance,
+            "calibration": self.calibration.model_dump(mode="json"),
+            "parameters": self.parameters.model_dump(mode="json"),
+        }

@@ -1,0 +1,188 @@
+"""The guard of int8: only a model whose answers about films that it never saw stay the same gets ranges to ship."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from osteolens.card import Card, Quantisation, load_card
+from osteolens.datasets.films import load_pictures
+from osteolens.errors import DataError
+from osteolens.evaluation.int8 import maps as quantisation_maps
+from osteolens.evaluation.int8.folds import ask_folds, find_folds
+from osteolens.evaluation.int8.ranges import MAX_CHANGE, Answers, Floats, ask, quantise_within
+from osteolens.evaluation.maps.runs import film_path
+from osteolens.evaluation.metrics import Scored, figures
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
+from osteolens.exporting.export import to_onnx
+from osteolens.exporting.int8 import PRECISION, RANGES_FILE, load_ranges, quantise
+from osteolens.inference.calibration import read_image
+from osteolens.inference.runtimes.loading import INT8_FILE
+
+MAX_AUROC_LOSS = 0.005
+MAX_DISAGREEMENT = 0.01
+"""Largest share of films whose answered label may be another."""
+MAX_MOVE = 2 * MAX_CHANGE
+"""How far a probability may move before calibration, which may hide a change."""
+PROTOCOL = (
+    "Every film of the first repeat is answered in fp32 and in int8 by the model that had seen no film of its group. "
+    "The ranges of activations, and how many first layers stay in fp32 (as few as keep every probability before "
+    f"calibration within {MAX_CHANGE}), come from the training films of that model. Probabilities are calibrated by "
+    f"this card. Refused if an AUROC falls by more than {MAX_AUROC_LOSS}, if more than {MAX_DISAGREEMENT:.0%} of the "
+    f"labels differ, or if a probability before calibration moves by more than {MAX_MOVE}. The shipped ranges follow "
+    "from all films by the same rule."
+)
+
+
+def quantise_model(run: Path, model: Path, data: Path, members: Path | None, console: Console) -> Quantisation:
+    """Put the guard's finding into a model's card; if it accepts, write the ranges of the model beside it.
+
+    Args:
+        run: A cross-validation with the settings of the model: `predictions.csv`, and the models of the folds of its
+            first repeat.
+        model: The model folder, trained on all films of the run; or the ensemble of its folds.
+        data: The table or folder of films that the run was made from.
+        members: Where `run` does not hold the models: an ensemble whose members are those of its folds, in order.
+        console: Where progress goes.
+
+    Raises:
+        DataError: Films or models are missing, or are not those of the run.
+        CardError: A model folder is wrong.
+    """
+    card, predictions = load_card(model), read_predictions(run / PREDICTIONS_FILE)
+    films = [replace(film, path=film_path(film, data)) for film in predictions.films]
+    pictures = load_pictures(films, card.preprocess, console)
+    with TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        folds = find_folds(run, members, predictions, scratch)
+        found = judge(card, predictions, *ask_folds(folds, predictions, pictures, scratch, console))
+        if found.accepted:
+            console.print("accepted; measuring the model's ranges on all films", highlight=False)
+            graph = to_onnx(model, scratch)
+            ranges, int8 = quantise_within(graph, card, pictures, scratch)
+            found = judge_maps(found, predictions.truth, ask(graph, card, pictures), ask(int8, card, pictures))
+            ranges.save(model)
+    return _note(model, card, found)
+
+
+def judge_maps_again(run: Path, model: Path, data: Path, console: Console) -> Quantisation:
+    """Look at the heat maps of a model that was accepted before, by the ranges beside its card.
+
+    What the card says of the answers stays as it is; for the arguments and errors see `quantise_model`.
+    """
+    card, predictions = load_card(model), read_predictions(run / PREDICTIONS_FILE)
+    before = [found for found in card.quantisation if found.precision == PRECISION]
+    if not before:
+        raise DataError(f"{model} was never compared with int8: leave --maps-only out, with a run that holds its folds")
+    films = [replace(film, path=film_path(film, data)) for film in predictions.films]
+    pictures = load_pictures(films, card.preprocess, console)
+    with TemporaryDirectory() as folder:
+        graph = to_onnx(model, Path(folder))
+        int8 = quantise(graph, load_ranges(model), card, Path(folder) / INT8_FILE)
+        found = judge_maps(before[0], predictions.truth, ask(graph, card, pictures), ask(int8, card, pictures))
+    return _note(model, card, found)
+
+
+def _note(model: Path, card: Card, found: Quantisation) -> Quantisation:
+    """Put a finding into the card; a refused model keeps no ranges."""
+    if not found.accepted:
+        (model / RANGES_FILE).unlink(missing_ok=True)
+    others = (other for other in card.quantisation if other.precision != found.precision)
+    card.model_copy(update={"quantisation": (*others, found)}).save(model)
+    return found
+
+
+def judge_maps(found: Quantisation, truth: NDArray[np.int64], exact: Answers, int8: Answers) -> Quantisation:
+    """The finding with what became of the heat maps, and refused if too many of them moved.
+
+    Args:
+        found: Of the answers.
+        truth: int64 [N], the films' labels.
+        exact: Of the shipped graph in fp32.
+        int8: Of the same graph in int8, on the same films.
+    """
+    maps = quantisation_maps.held(exact.maps, int8.maps, truth)
+    share = _share(maps) if maps.size else 1.0
+    reasons = found.reasons
+    if share < quantisation_maps.MIN_HELD:
+        reasons = (*reasons, f"{1 - share:.1%} of the heat maps are bright in other places")
+    return found.model_copy(
+        update={
+            "maps": maps.size,
+            "maps_held": share,
+            "reasons": reasons,
+            "accepted": not reasons,
+            "protocol": f"{PROTOCOL} {quantisation_maps.RULE}",
+        }
+    )
+
+
+def judge(card: Card, predictions: Predictions, exact: Answers, int8: Answers) -> Quantisation:
+    """Compare int8 with fp32 on films that neither had seen.
+
+    Args:
+        card: Its calibration makes the answered probabilities.
+        predictions: The films, and what is true of them.
+        exact: fp32.
+        int8: The same films.
+    """
+    before, after = (read_image(card.labels, said.logits, said.t_score, card) for said in (exact, int8))
+    labels, moved = before.probabilities.argmax(axis=1), np.abs(int8.probabilities - exact.probabilities)
+    change, rows = np.abs(after.probabilities - before.probabilities), np.arange(len(labels))
+    found = Quantisation(
+        accepted=False,
+        protocol=PROTOCOL,
+        films=len(labels),
+        auroc=_aurocs(predictions, after.probabilities),
+        auroc_fp32=_aurocs(predictions, before.probabilities),
+        label_disagreement=_share(labels != after.probabilities.argmax(axis=1)),
+        uncalibrated_label_disagreement=_share(exact.probabilities.argmax(axis=1) != int8.probabilities.argmax(axis=1)),
+        triage_disagreement=_share(before.zone != after.zone),
+        largest_difference=_digits(change.max()),
+        mean_difference=_digits(change.mean()),
+        largest_uncalibrated_difference=_digits(moved.max()),
+        map_cosine=_digits(_cosine(exact.maps[rows, labels], int8.maps[rows, labels]).mean()),
+    )
+    reasons = tuple(_reasons(found))
+    return found.model_copy(update={"accepted": not reasons, "reasons": reasons})
+
+
+def _reasons(found: Quantisation) -> list[str]:
+    """Why it must be refused."""
+    falls = {name: found.auroc_fp32[name] - value for name, value in found.auroc.items()}
+    reasons = [f"{name} falls by {fall:.4f}" for name, fall in falls.items() if not fall <= MAX_AUROC_LOSS]
+    if found.label_disagreement > MAX_DISAGREEMENT:
+        reasons.append(f"{found.label_disagreement:.1%} of the labels differ")
+    if found.largest_uncalibrated_difference > MAX_MOVE:
+        reasons.append(f"a probability before calibration moves by {found.largest_uncalibrated_difference:.3f}")
+    return reasons
+
+
+def _aurocs(predictions: Predictions, probabilities: Floats) -> dict[str, float]:
+    """Pooled over the folds."""
+    none = np.full(len(probabilities), np.nan)
+    scored = Scored(predictions.labels, predictions.groups, predictions.truth, probabilities, none, none)
+    return {name: _digits(value) for name, value in figures(scored).items() if name.startswith("AUROC")}
+
+
+def _cosine(one: Floats, other: Floats) -> Floats:
+    """Of maps [N, h, w] with their counterparts; a map that is zero throughout is like another such, and like no other.
+
+    Returns:
+        [N], 0 to 1.
+    """
+    products, first, second = ((a * b).sum(axis=(1, 2)) for a, b in ((one, other), (one, one), (other, other)))
+    lengths = np.sqrt(first * second)
+    return np.asarray(np.where(lengths > 0, products / np.where(lengths > 0, lengths, 1), first == second), np.float64)
+
+
+def _share(flags: NDArray[np.bool_]) -> float:
+    return _digits(float(flags.mean()))
+
+
+def _digits(value: float) -> float:
+    """What is worth writing down."""
+    return round(float(value), 6)

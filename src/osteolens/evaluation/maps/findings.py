@@ -1,0 +1,81 @@
+"""What the checks of the heat maps found, as data: `maps.json`, from which pages and cards are written."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from osteolens.card import Metric
+from osteolens.errors import DataError
+from osteolens.evaluation.maps.curves import Kind, Order
+
+MAPS_FILE = "maps.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Curve(_Frozen):
+    """A mean curve; `area` is lower for better deletion and higher for better insertion."""
+
+    kind: Kind
+    order: Order
+    probability: tuple[float, ...] = Field(description="of the explained class, mean over films, at each of `shares`")
+    area: Metric
+
+
+class Region(_Frozen):
+    """Shares of one part of the input, means over films."""
+
+    name: str
+    films: int = Field(description="that have this part and a map that is not flat")
+    mass: Metric = Field(description="share of the map's sum")
+    area: Metric = Field(description="share of the pixels: what a uniform map would give")
+    difference: Metric = Field(description="mass less area")
+
+
+class Example(_Frozen):
+    """A film of the example sheet, chosen by rule; pictures are not stored."""
+
+    file: str
+    label: str
+    percentile: int = Field(description="of the probability of its own label among the films of that label")
+    probability: float = Field(description="of its own label, not calibrated")
+    explained: str = Field(description="the label that the map is for")
+
+
+class MapChecks(_Frozen):
+    """What the checks found, and how."""
+
+    films: int
+    groups: int
+    flat: int = Field(description="films whose map is zero throughout: no cell speaks for the predicted class")
+    shares: tuple[float, ...]
+    curves: tuple[Curve, ...]
+    differences: tuple[Metric, ...] = Field(description="paired differences of areas, map less control")
+    cascade: tuple[Metric, ...] = Field(description="by the last stage that was drawn anew, from the heads down")
+    regions: tuple[Region, ...]
+    height: Metric | None = Field(description="of the centre of mass: 0 is the film's upper edge, 1 the lower")
+    examples: tuple[Example, ...]
+    protocol: dict[str, str]
+    served: bool = Field(
+        False,
+        description="whether the explained label is the answered one, after calibration, and not the likeliest "
+        "before it",
+    )
+
+    def write(self, path: Path) -> None:
+        """Write JSON."""
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_map_checks(path: Path) -> MapChecks:
+    """Read what `MapChecks.write` wrote.
+
+    Raises:
+        DataError: The file cannot be read or is something else.
+    """
+    try:
+        return MapChecks.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{path} is not what train/check_maps.py writes: {error}") from error

@@ -1,0 +1,109 @@
+"""From a run's folder to models with films that they never saw."""
+
+import random
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from osteolens import models
+from osteolens.card import PreprocessSpec
+from osteolens.datasets.films import Film
+from osteolens.errors import DataError, InputError
+from osteolens.evaluation.maps.checks import Unseen, probabilities_of
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions, softmax
+from osteolens.films.prepare import Prepared, prepare
+from osteolens.films.read import read
+from osteolens.models import Ensemble, KneeModel, Model
+
+MODEL_FOLDER = "model"
+MAX_OFF = 0.01
+"""Between a probability of a fold's model and the one in the table of predictions."""
+
+
+def unseen_films(
+    runs: Sequence[Path], data: Path, files: Container[str] | None = None, folders: Sequence[Path] = ()
+) -> list[Unseen]:
+    """Each film of a run's table of predictions with the model that had not seen it, in the first repeat.
+
+    Args:
+        runs: Folders with `predictions.csv` and the models of the folds (`r0f0/model`, ...), or `model` where there
+            is one fold only. Several runs on the same films and folds are explained together, as an ensemble.
+        data: The table or folder of films that the runs were made from.
+        files: Only these films of the table.
+        folders: The models of the folds in order, where the one run holds only its table, as in `evidence/`.
+
+    Raises:
+        DataError: A table, model or film is missing, the runs are not about the same films and folds, or `folders` are
+            not the models that gave the answers of the table.
+        CardError: A model folder is wrong.
+    """
+    predictions = average([read_predictions(run / PREDICTIONS_FILE) for run in runs])
+    parts: list[Unseen] = []
+    numbers = sorted(set(predictions.fold[0].tolist()))
+    if folders and len(folders) != len(numbers):
+        raise DataError(f"{runs[0]} has {len(numbers)} folds, found {len(folders)} models for them")
+    for index, fold in enumerate(numbers):
+        tested = (film for film, place in zip(predictions.films, predictions.fold[0], strict=True) if place == fold)
+        films = [film for film in tested if files is None or film.file in files]
+        if films:
+            places = [folders[index]] if folders else [model_folder(run, fold, predictions) for run in runs]
+            model, spec = _model(places)
+            part = Unseen(model, films, [_prepared(film, data, spec) for film in films])
+            if folders:
+                _check_answers(part, predictions, places[0])
+            parts.append(part)
+    return parts
+
+
+def draw_files(predictions: Predictions, limit: int, seed: int) -> set[str]:
+    """The files of at most so many films, drawn by chance."""
+    files = [film.file for film in predictions.films]
+    return set(random.Random(seed).sample(files, min(limit, len(files))))  # noqa: S311 - no secret
+
+
+def film_path(film: Film, data: Path) -> Path:
+    """Where a film of a table of predictions lies."""
+    return (data if data.is_dir() else data.parent) / film.file
+
+
+def model_folder(run: Path, fold: int, predictions: Predictions) -> Path:
+    """Where the model is that was tested on a fold in the first repeat."""
+    folder = run / f"r0f{fold}" / MODEL_FOLDER
+    single = predictions.fold.max() == predictions.fold.min()
+    return run / MODEL_FOLDER if single and not folder.exists() else folder
+
+
+def _check_answers(part: Unseen, predictions: Predictions, folder: Path) -> None:
+    """Refuse a model that says something else of its films than the table."""
+    place = {film.file: index for index, film in enumerate(predictions.films)}
+    stored = predictions.logits[0, [place[film.file] for film in part.films]]
+    off = float(np.abs(probabilities_of(part.model, part.pictures) - softmax(stored)).max())
+    if not off < MAX_OFF:
+        raise DataError(f"{folder} does not give the answers in {PREDICTIONS_FILE}: a probability is off by {off:.2g}")
+
+
+def _model(folders: Sequence[Path]) -> tuple[Model, PreprocessSpec]:
+    """The model of one folder, or of several as an ensemble; and how films are prepared for it."""
+    loaded = [models.load(folder) for folder in folders]
+    spec = loaded[0][1].preprocess
+    if any(card.preprocess != spec for _, card in loaded):
+        raise DataError(f"{', '.join(map(str, folders))} do not prepare films alike: explain them one by one")
+    members = [model for model, _ in loaded if isinstance(model, KneeModel)]
+    if len(members) == len(loaded) > 1:
+        return models.for_inference(Ensemble(members)), spec
+    if len(loaded) > 1:
+        raise DataError(f"one of {', '.join(map(str, folders))} is an ensemble itself: name the runs of its members")
+    return loaded[0][0], spec
+
+
+def _prepared(film: Film, data: Path, spec: PreprocessSpec) -> Prepared:
+    """A film of a table of predictions, as a model takes it.
+
+    Raises:
+        DataError: It is not there, or cannot be read.
+    """
+    try:
+        return prepare(read(film_path(film, data)).pixels, spec)
+    except (InputError, OSError) as error:
+        raise DataError(f"the film {film.file} of the run is not to be had from {data}: {error}") from error

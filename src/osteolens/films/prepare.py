@@ -1,0 +1,169 @@
+"""THE preprocessing: a grey film and the card's parameters -> the bytes that every model takes.
+
+Training, evaluation, export, the handler and calibration all call `prepare`. What comes after it (cast,
+scaling, mean and standard deviation, grey to three channels) lives inside the model as buffers.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from osteolens.card import PreprocessSpec
+
+DARK_BELOW, BRIGHT_FROM = 64, 240
+"""A border is empty film (dark) or blank paper (bright); anything between may be tissue."""
+EMPTY_TOLERANCE = 10
+EMPTY_SHARE = 0.96
+"""A line is empty when this share of it is at the border's level: a marker does not make it a picture."""
+STRIP = 64
+"""Lines that are looked at together."""
+MIN_KEPT = 0.25
+"""No side is cropped to less than this share of the film."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the film went: film -> crop box -> scaled -> placed in the input. All in pixels.
+
+    Attributes:
+        film: (height, width) of the film.
+        crop: (top, left, height, width) of the part kept, in film pixels.
+        scaled: (height, width) of that part after scaling.
+        offset: (top, left) of the scaled part inside the input.
+        input: (height, width) of the input.
+    """
+
+    film: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    scaled: tuple[int, int]
+    offset: tuple[int, int]
+    input: tuple[int, int]
+
+    def to_film(self, values: NDArray[np.float32], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+        """Lay a map over the model's input back on the film.
+
+        Args:
+            values: float32 [h, w] of any size that covers the whole input, such as a feature map.
+            size: (height, width) to draw the whole film at; default the film's own size.
+
+        Returns:
+            float32 [height, width] that covers the film edge to edge; 0 where the film was cropped away.
+        """
+        height, width = size or self.film
+        down, across = values.shape[0] / self.input[0], values.shape[1] / self.input[1]
+        (top, left), (inner_h, inner_w) = self.offset, self.scaled
+        box = (left * across, top * down, (left + inner_w) * across, (top + inner_h) * down)
+        crop_top, crop_left, crop_h, crop_w = self.crop
+        y0, y1 = (round(edge * height / self.film[0]) for edge in (crop_top, crop_top + crop_h))
+        x0, x1 = (round(edge * width / self.film[1]) for edge in (crop_left, crop_left + crop_w))
+        target = (max(x1 - x0, 1), max(y1 - y0, 1))
+        part = Image.fromarray(values.astype(np.float32)).resize(target, Image.Resampling.BILINEAR, box=box)
+        film = np.zeros((height, width), np.float32)
+        film[y0:y1, x0:x1] = np.asarray(part)[: y1 - y0, : x1 - x0]
+        return film
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a model takes.
+
+    Attributes:
+        array: uint8 [1, H, W].
+        geometry: The way back to the film.
+    """
+
+    array: NDArray[np.uint8]
+    geometry: Geometry
+
+
+def prepare(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> Prepared:
+    """Crop empty borders, keep the centre, scale with the aspect ratio kept, and pad with black to the input size.
+
+    Args:
+        pixels: uint8 [H, W] as `osteolens.films.read.read` gives it.
+        spec: Parameters from the model's card.
+    """
+    height, width = pixels.shape
+    box = content_box(pixels) if spec.crop_borders else (0, 0, height, width)
+    top, left, crop_h, crop_w = _centre(box, spec)
+    scale = min(spec.height / crop_h, spec.width / crop_w)
+    scaled_h, scaled_w = (max(1, round(crop_h * scale)), max(1, round(crop_w * scale)))
+    image = Image.fromarray(pixels[top : top + crop_h, left : left + crop_w])
+    # Pillow's bilinear filter widens with the reduction, so it does not alias, and works in integers: the
+    # same bytes come out on every machine.
+    scaled = np.asarray(image.resize((scaled_w, scaled_h), Image.Resampling.BILINEAR))
+    offset_y, offset_x = (spec.height - scaled_h) // 2, (spec.width - scaled_w) // 2
+    array = np.zeros((1, spec.height, spec.width), np.uint8)
+    array[0, offset_y : offset_y + scaled_h, offset_x : offset_x + scaled_w] = scaled
+    geometry = Geometry(
+        film=(height, width),
+        crop=(top, left, crop_h, crop_w),
+        scaled=(scaled_h, scaled_w),
+        offset=(offset_y, offset_x),
+        input=(spec.height, spec.width),
+    )
+    return Prepared(array, geometry)
+
+
+def _centre(box: tuple[int, int, int, int], spec: PreprocessSpec) -> tuple[int, int, int, int]:
+    """The middle of a box (top, left, height, width), as much of it as the card keeps."""
+    top, left, height, width = box
+    kept_h, kept_w = max(1, round(height * spec.centre_height)), max(1, round(width * spec.centre_width))
+    return top + (height - kept_h) // 2, left + (width - kept_w) // 2, kept_h, kept_w
+
+
+def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """The film without its empty borders: (top, left, height, width).
+
+    Lines are taken off each side while they are empty: nearly all of their pixels lie at the level of the
+    outermost remaining line, and that level is dark or bright. Frames within frames are all taken off.
+    """
+    top, left, bottom, right = 0, 0, *pixels.shape
+    while True:
+        before = (top, left, bottom, right)
+        for axis in (0, 1):
+            lead, trail = _empty_lines(pixels[top:bottom, left:right], axis)
+            if axis == 0:
+                top, bottom = top + lead, bottom - trail
+            else:
+                left, right = left + lead, right - trail
+        if (top, left, bottom, right) == before:
+            break
+    height, width = pixels.shape
+    if bottom - top < MIN_KEPT * height or right - left < MIN_KEPT * width:
+        return 0, 0, height, width  # hardly anything is left: not a border, keep the film as it is
+    return top, left, bottom - top, right - left
+
+
+def _empty_lines(pixels: NDArray[np.uint8], axis: int) -> tuple[int, int]:
+    """How many rows (axis 0) or columns (axis 1) are empty at the start and at the end."""
+    if pixels.size == 0:
+        return 0, 0
+    first, last = (pixels[0], pixels[-1]) if axis == 0 else (pixels[:, 0], pixels[:, -1])
+    lead = _run(pixels, int(np.median(first)), axis)
+    trail = _run(pixels, int(np.median(last)), axis, from_end=True)
+    return lead, min(trail, pixels.shape[axis] - lead)
+
+
+def _run(pixels: NDArray[np.uint8], level: int, axis: int, *, from_end: bool = False) -> int:
+    """How many lines are empty at this level before the first that is not; no line behind its strip is looked at."""
+    lines: int = pixels.shape[axis]
+    for start in range(0, lines, STRIP):
+        stop = min(start + STRIP, lines)
+        part = slice(lines - stop, lines - start) if from_end else slice(start, stop)
+        empty = _empty(pixels[part] if axis == 0 else pixels[:, part], level, axis)
+        if not empty.all():
+            return start + int(np.argmin(empty[::-1] if from_end else empty))
+    return lines
+
+
+def _empty(pixels: NDArray[np.uint8], level: int, axis: int) -> NDArray[np.bool_]:
+    """Which lines are empty at this level: bool [lines]."""
+    if DARK_BELOW <= level < BRIGHT_FROM:
+        return np.zeros(pixels.shape[axis], bool)
+    near = cv2.inRange(pixels, max(level - EMPTY_TOLERANCE, 0), min(level + EMPTY_TOLERANCE, 255))
+    share = cv2.reduce(near, 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() / 255
+    return np.asarray(share >= EMPTY_SHARE)

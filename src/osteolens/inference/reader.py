@@ -1,0 +1,212 @@
+"""Films in, answers out: decode, classify, explain. The handler and `osteolens predict --local` share it."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteolens.card import PATIENT_FACTS, Card, load_card
+from osteolens.errors import InputError, InvalidOption
+from osteolens.films import overlay
+from osteolens.films.prepare import Geometry, Prepared, prepare
+from osteolens.films.read import MIN_SIDE, read
+from osteolens.inference import calibration
+from osteolens.inference.calibration import Reading
+from osteolens.inference.runtimes import Prediction, Runtime
+from osteolens.schema import (
+    ALL_TARGETS,
+    PERTURBING,
+    Answer,
+    Explanation,
+    Film,
+    Fused,
+    Method,
+    ModelInfo,
+    Options,
+    Quality,
+    Spread,
+    Timing,
+    TScore,
+    parse_options,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from osteolens.inference.runtimes.eager import EagerRuntime
+
+
+@dataclass(frozen=True)
+class Request:
+    """One film and what is asked about it.
+
+    Attributes:
+        data: The file's bytes.
+        options: Raw texts by option name, see `osteolens.schema.Options`.
+        id: Comes back in the answer.
+    """
+
+    data: bytes
+    options: Mapping[str, str]
+    id: str
+
+
+class Reader:
+    """A loaded model that answers requests, film by film: a CPU gains nothing from larger batches.
+
+    Args:
+        folder: A model folder: `card.json` and `weights.safetensors`.
+        runtime: What answers and draws the default heat map; default: the eager model. Without it the eager model is
+            loaded when another explanation is first asked for, and PyTorch not before.
+        slow_methods: Allow explanations that take a minute a film (`osteolens.schema.PERTURBING`). A server
+            does not: one such request would hold up everybody else's.
+    """
+
+    def __init__(self, folder: Path, runtime: Runtime | None = None, *, slow_methods: bool = False) -> None:
+        self.folder = folder
+        self.card = load_card(folder)
+        self.runtime = runtime or self.eager
+        self.slow_methods = slow_methods
+        self._gradients = runtime is None
+        self._model_info = ModelInfo(name=self.card.name, version=self.card.version, card_sha256=self.card.sha256)
+
+    @cached_property
+    def eager(self) -> "EagerRuntime":
+        """The model that can explain by gradients."""
+        from osteolens.inference.runtimes.eager import EagerRuntime
+
+        return EagerRuntime(self.folder)
+
+    def warm_up(self) -> None:
+        """Answer a made-up film, so that no request pays for first-time set-up."""
+        spec = self.card.preprocess
+        shape = max(spec.height, MIN_SIDE), max(spec.width, MIN_SIDE)
+        film = overlay.encode_png(np.arange(shape[0] * shape[1], dtype=np.uint32).astype(np.uint8).reshape(shape))
+        (outcome,) = self.answer([Request(film, {}, "warm-up")])
+        if isinstance(outcome, InputError):
+            raise outcome
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer | InputError]:
+        """One answer or input error per request, in order."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Answer | InputError:
+        started = time.perf_counter()
+        try:
+            options = parse_options(request.options, self.card.labels)
+            if options.explain in PERTURBING and not self.slow_methods:
+                raise InvalidOption(
+                    f"{options.explain} runs the model over a thousand times a film, which a server does not do",
+                    f"explain=gradcam, or without a server: osteolens predict FILE --local --explain {options.explain}",
+                )
+            picture = read(request.data)
+        except InputError as error:
+            return error
+        prepared = prepare(picture.pixels, self.card.preprocess)
+        decoded = time.perf_counter()
+        film = prepared.array[None]
+        features: Tensor | None = None
+        if self._gradients:
+            prediction, features = self.eager.predict_with_features(film)
+        else:
+            prediction = self.runtime.predict(film)
+        answered = time.perf_counter()
+        reading = calibration.read_image(self.card.labels, prediction.logits, prediction.t_score, self.card)
+        targets = self._targets(options, int(reading.probabilities[0].argmax()))
+        explanations = self._explain(options.explain, targets, prepared, prediction, features)
+        explained = time.perf_counter()
+        height, width = picture.pixels.shape
+        return Answer(
+            id=request.id,
+            **_said(self.card.labels, reading),
+            fold_spread=_spread(prediction, reading, self.card),
+            fused=self._fuse(options, reading),
+            quality=Quality(warnings=picture.warnings),
+            film=Film(width=width, height=height),
+            explanations=explanations,
+            model=self._model_info,
+            timing_ms=Timing(
+                decode=_ms(started, decoded), model=_ms(decoded, answered), explain=_ms(answered, explained)
+            ),
+        )
+
+    def _explain(
+        self, method: Method, targets: list[int], prepared: Prepared, prediction: Prediction, features: "Tensor | None"
+    ) -> tuple[Explanation, ...]:
+        """The heat map of each target: the graph's own where it has the method's, else from the eager model."""
+        if method == "none":
+            return ()
+        if method == "gradcam" and features is None:
+            maps = prediction.maps[0][targets]
+        else:
+            films = np.repeat(prepared.array[None], len(targets), axis=0)
+            repeated = None if features is None else features.expand(len(targets), -1, -1, -1)
+            maps = self.eager.explain(films, repeated, method, targets)
+        return tuple(
+            _explanation(method, self.card.labels[target], raw, prepared.geometry, self.card)
+            for target, raw in zip(targets, maps, strict=True)
+        )
+
+    def _targets(self, options: Options, predicted: int) -> list[int]:
+        if options.target is None:
+            return [predicted]
+        if options.target == ALL_TARGETS:
+            return list(range(len(self.card.labels)))
+        return [self.card.labels.index(options.target)]
+
+    def _fuse(self, options: Options, reading: Reading) -> Fused | None:
+        """The answer with the patient's facts, from as many as are given; None where they are too few."""
+        given = {name: getattr(options, name) for name in PATIENT_FACTS}
+        known = {name for name, value in given.items() if value is not None}
+        fusion = calibration.choose_fusion(self.card.fusion, known)
+        if fusion is None:
+            return None
+        facts = {name: np.array([_as_number(given[name])]) for name in fusion.inputs}
+        fused = calibration.read_fused(self.card.labels, reading.probabilities, reading.t_score, facts, fusion)
+        return Fused(inputs=fusion.inputs, **_said(self.card.labels, fused))
+
+
+def _said(labels: tuple[str, ...], reading: Reading) -> dict[str, Any]:
+    """What a reading says of its one film, by the names that `Answer` and `Fused` share."""
+    probabilities, estimate, low = reading.probabilities[0], float(reading.t_score[0]), float(reading.low[0])
+    interval = None if math.isnan(low) else (low, float(reading.high[0]))
+    return {
+        "label": labels[int(probabilities.argmax())],
+        "probabilities": dict(zip(labels, probabilities.tolist(), strict=True)),
+        "t_score": None if math.isnan(estimate) else TScore(estimate=estimate, interval_90=interval),
+        "triage": str(reading.zone[0]) or None,
+    }
+
+
+def _as_number(fact: float | str) -> float:
+    return calibration.SEXES[fact] if isinstance(fact, str) else fact
+
+
+def _spread(prediction: Prediction, reading: Reading, card: Card) -> Spread | None:
+    """How far an ensemble's members agree about the one film; None for a single model."""
+    if prediction.member_logits is None:
+        return None
+    labels, members = card.labels, calibration.calibrate(prediction.member_logits[0], card.calibration)
+    return Spread(
+        members=len(members),
+        agreeing=int((members.argmax(axis=1) == reading.probabilities[0].argmax()).sum()),
+        low=dict(zip(labels, members.min(axis=0).tolist(), strict=True)),
+        high=dict(zip(labels, members.max(axis=0).tolist(), strict=True)),
+    )
+
+
+def _explanation(method: Method, label: str, raw: NDArray[np.float32], geometry: Geometry, card: Card) -> Explanation:
+    levels, peak = overlay.map_on_film(raw, geometry)
+    usual = card.map_peaks.get(label) if method == "gradcam" else None  # other methods have scales of their own
+    strength = None if usual is None else min(1.0, peak / usual)
+    return Explanation(method=method, target=label, map_png=overlay.encode_map(levels), peak=peak, strength=strength)
+
+
+def _ms(start: float, end: float) -> float:
+    return round((end - start) * 1000, 2)

@@ -1,0 +1,6 @@
+"""One way to ask a model, three backends behind it."""
+
+from osteolens.inference.runtimes.base import Prediction, Runtime
+from osteolens.inference.runtimes.loading import BACKENDS, Backend, load_runtime
+
+__all__ = ["BACKENDS", "Backend", "Prediction", "Runtime", "load_runtime"]

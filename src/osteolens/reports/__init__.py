@@ -1,0 +1,1 @@
+"""Pages, charts and the model card, written from stored predictions."""

@@ -1,0 +1,50 @@
+"""Pages as one HTML file: templates beside this module, pictures and charts inside the file."""
+
+import base64
+import io
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+_environment = Environment(
+    loader=PackageLoader("osteolens.reports"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(template: str, **values: object) -> str:
+    """Fill a template of `templates/`; all values are escaped, and one that is missing is an error."""
+    return _environment.get_template(template).render(**values)
+
+
+def picture_url(pixels: NDArray[np.uint8], longest: int = 320) -> str:
+    """A picture as a `data:` address of a JPEG.
+
+    Args:
+        pixels: uint8 [H, W] grey or [H, W, 3] RGB.
+        longest: Its longer side is made this many pixels; a smaller picture is left as it is.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    buffer = io.BytesIO()
+    Image.fromarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).save(buffer, "JPEG", quality=80)
+    return _data_url("image/jpeg", buffer.getvalue())
+
+
+def figure_url(figure: Figure) -> str:
+    """A chart as a `data:` address of a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return _data_url("image/png", buffer.getvalue())
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

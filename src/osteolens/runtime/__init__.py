@@ -1,6 +1,0 @@
-"""One way to ask a model, three backends behind it."""
-
-from osteolens.runtime.base import Prediction, Runtime
-from osteolens.runtime.loading import BACKENDS, Backend, load_runtime
-
-__all__ = ["BACKENDS", "Backend", "Prediction", "Runtime", "load_runtime"]

@@ -1,0 +1,1 @@
+"""Starts, watches and stops TorchServe; its quirks stay here and in handlers/."""

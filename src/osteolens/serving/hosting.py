@@ -1,0 +1,95 @@
+"""Runs TorchServe, and the web app beside it, until told to stop."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+
+from osteolens.errors import ServerError
+from osteolens.serving.torchserve import Server, read_keys
+
+WEB = Path("web/manage.py")
+STOP_SECONDS = 20.0
+_LOOK_SECONDS = 0.5
+
+
+def run(server: Server, web: str | None = None) -> None:
+    """Start a server, say in three lines how to use it, and wait until Ctrl-C, SIGTERM or SIGHUP.
+
+    Args:
+        server: Not yet started.
+        web: Address of the web app, such as `127.0.0.1:8000`; none to do without it.
+
+    Raises:
+        ServerError: One of them cannot start, or ended by itself.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with server:
+            print(*usage(server), sep="\n", flush=True)
+            with web_app(server, web) if web else nullcontext() as app:
+                while app is None or app.poll() is None:
+                    server.wait(_LOOK_SECONDS)
+                raise ServerError(
+                    f"the web app ended with status {app.returncode} and says why above; where its address is taken: "
+                    "OSTEOLENS_WEB=127.0.0.1:8001 make serve"
+                )
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+
+
+@contextmanager
+def web_app(server: Server, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The web app as a child that asks a running server.
+
+    Raises:
+        ServerError: It is not here, or not installed.
+    """
+    if not WEB.is_file():
+        raise ServerError(f"no {WEB}: start in the checkout, or without --web")
+    if find_spec("django") is None:
+        raise ServerError("the web app needs Django: pip install 'osteolens[web]'")
+    environment = {"OSTEOLENS_MODELS": ",".join(sorted(server.models, key=_main_first)), **os.environ}
+    environment.pop("OSTEOLENS_KEY", None)  # the key of another server
+    environment |= {"OSTEOLENS_URL": server.url, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    if server.key_file:
+        environment["OSTEOLENS_KEY_FILE"] = str(server.key_file)
+    # In a session of its own: Ctrl-C reaches this process alone, which ends the app first and the server then.
+    process = subprocess.Popen(
+        [sys.executable, WEB, "serve_web", "--bind", address, "--child"], env=environment, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _main_first(model: str) -> tuple[bool, str]:
+    return model != "knee", model
+
+
+def usage(server: Server) -> list[str]:
+    """Three lines: where a running server listens, how to send a film, where the key is."""
+    listens = f"Listening on {server.url} for {', '.join(server.models)}; Ctrl-C stops it."
+    address = f"{server.url}/predictions/{server.models[0]}"
+    if server.key_file is None:
+        return [listens, f"Send a film: curl -T film.jpg {address}", "No key is needed: tokens are turned off."]
+    path = server.key_file
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    key = f'$(python3 -c \'import json; print(json.load(open("{path}"))["inference"]["key"])\')'
+    until = read_keys(server.key_file)["inference"]["expiration time"][:16].replace("T", " ")
+    return [
+        listens,
+        f'Send a film: curl -T film.jpg -H "Authorization: Bearer {key}" {address}',
+        f"Key: {path}, readable by you alone, valid until {until} UTC or the next start.",
+    ]

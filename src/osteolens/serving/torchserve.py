@@ -1,0 +1,284 @@
+"""Starts TorchServe as a child process, and stops all of it again.
+
+What is odd about TorchServe stays in this file: it needs a Java, it writes its keys into its current folder,
+its Python and Java halves keep process ids and worker sockets in temporary folders, its health check is
+content before the workers have loaded, and its Java half outlives the Python one: a supervisor ends all of it when
+this process lets go or dies.
+"""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+
+from osteolens.errors import ServerError
+from osteolens.serving import supervisor
+from osteolens.serving.java import find_java
+from osteolens.serving.model_store import verify_archives
+from osteolens.serving.properties import read_properties, write_properties
+from osteolens.serving.surroundings import TORCHSERVE, claim, clean_environment, private_folder
+
+CONFIG = Path("config.properties")
+LOG_CONFIG = "log4j2.xml"
+KEY_FILE = "key_file.json"
+START_SECONDS, STOP_SECONDS = 120.0, 10.0
+LOG_LINES = 15
+
+_ADDRESSES = ("inference_address", "management_address", "metrics_address")
+_OTHER_PORTS = ("grpc_inference_port", "grpc_management_port", "initial_worker_port")
+_LOGS = ("console.log", "ts_log.log", "model_log.log")
+_ERROR = re.compile(r"-std(?:out|err) - ((?:\w+\.)*\w*(?:Error|Exception): .*)")
+_WORKER_DIED = "Backend worker process died"
+
+
+class Server:
+    """A TorchServe that serves every archive of a model store; a context manager.
+
+    Args:
+        config: The configuration file; relative paths in it start at its folder.
+        port: Port of the inference API: None for all ports as configured, 0 for free ones throughout, a number for
+            this one and free ones for the other APIs.
+        model_store: Instead of the configured one.
+        folder: TorchServe's current folder, which gets `key_file.json` and `logs/`; default: a temporary one.
+        timeout: Seconds until every worker must be ready.
+
+    Attributes:
+        url: Address of the inference API.
+        management_url: Address of the management API.
+        models: The names that are served, known once it runs.
+        folder: Where the key file and the logs are, known once it runs.
+    """
+
+    def __init__(
+        self,
+        config: Path = CONFIG,
+        *,
+        port: int | None = None,
+        model_store: Path | None = None,
+        folder: Path | None = None,
+        timeout: float = START_SECONDS,
+    ) -> None:
+        settings = read_properties(config)
+        missing = [name for name in (*_ADDRESSES, "model_store") if name not in settings]
+        if missing:
+            raise ServerError(f"{config} says nothing of {', '.join(missing)}: see config.properties in the checkout")
+        self.settings = settings | _ports(settings, port)
+        self.url, self.management_url, _ = (self.settings[name] for name in _ADDRESSES)
+        self.model_store = (model_store or config.parent / settings["model_store"]).resolve()
+        self.models: tuple[str, ...] = ()
+        self.folder = folder.resolve() if folder else None
+        self._checkout = config.resolve().parent
+        self._timeout = timeout
+        self._logs: list[_Log] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def key_file(self) -> Path | None:
+        """TorchServe's key file, readable by its owner only; None where tokens are off or nothing runs."""
+        if self.folder is None or self.settings.get("disable_token_authorization") == "true":
+            return None
+        return self.folder / KEY_FILE
+
+    @property
+    def inference_key(self) -> str | None:
+        """The key that predictions need, as it stands in the key file now."""
+        return read_keys(self.key_file)["inference"]["key"] if self.key_file else None
+
+    def start(self) -> None:
+        """Verify the archives, start TorchServe and wait until every worker has loaded and warmed up.
+
+        Raises:
+            ServerError: No Java, no archive or a changed one, a port in use, or no readiness in time; the
+                message ends with the last lines of the logs where there are any.
+        """
+        self.models = verify_archives(self.model_store)
+        java_home = find_java()
+        try:
+            self._launch(java_home)
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return after a time-out in seconds, or never.
+
+        Raises:
+            ServerError: TorchServe ended by itself; with the last lines of the logs.
+        """
+        if self._process:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
+                raise self._failure("TorchServe ended")
+
+    def stop(self) -> None:
+        """End everything that `start` started: both halves of TorchServe, the workers and their supervisor."""
+        process, self._process = self._process, None
+        try:
+            if process and process.stdin:
+                process.stdin.close()
+                process.wait()
+                supervisor.end_group(process.pid, STOP_SECONDS)  # where somebody has killed the supervisor
+        finally:
+            self._cleanup.close()
+
+    def processes(self) -> list[int]:
+        """Process ids of all that runs: both halves of TorchServe and the workers."""
+        return supervisor.group_members(self._process.pid) if self._process else []
+
+    def _launch(self, java_home: Path) -> None:
+        private, private_lock = self._cleanup.enter_context(private_folder())
+        self.folder = self.folder or private
+        key_file, logs = self.folder / KEY_FILE, self.folder / "logs"
+        logs.mkdir(exist_ok=True)
+        lock = self._cleanup.enter_context(claim(logs))
+        _check_folder_is_free(self.folder)
+        for name in _ADDRESSES:
+            _check_is_free(self.settings[name])
+        key_file.unlink(missing_ok=True)
+        self._cleanup.callback(key_file.unlink, missing_ok=True)
+        self._logs = [_Log(logs / name) for name in _LOGS]
+        command: list[str | Path] = [
+            sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--",
+            sys.executable, "-P", "-m", "ts.model_server", "--start", "--foreground", "--no-config-snapshots",
+            "--ts-config", self._configure(private), "--log-config", shutil.copy(self._checkout / LOG_CONFIG, private),
+            "--model-store", self.model_store,
+        ]  # fmt: skip
+        environment = clean_environment() | {"JAVA_HOME": str(java_home), "TMPDIR": str(private), "TEMP": str(private)}
+        environment |= {"LOG_LOCATION": str(logs), "METRICS_LOCATION": str(logs)}
+        with (logs / _LOGS[0]).open("ab") as console:
+            # A session of its own: Ctrl-C in a terminal reaches us alone, and all of it can be ended as a group.
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, umask=0o077, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=console, stderr=console, pass_fds=(lock.fileno(), private_lock.fileno()),
+            )  # fmt: skip
+
+    def _configure(self, private: Path) -> Path:
+        """Write the settings; the files that they name are copied, as Java understands few letters in a path."""
+        settings = self.settings | {"model_store": str(self.model_store)}
+        if name := settings.get("metrics_config"):
+            settings["metrics_config"] = str(shutil.copy(self._checkout / name, private))
+        write_properties(private / CONFIG.name, settings)
+        return private / CONFIG.name
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        with httpx.Client(base_url=self.management_url, timeout=2.0, trust_env=False) as management:
+            while not self._is_ready(management):
+                if self._process is None or self._process.poll() is not None:
+                    raise self._failure("TorchServe ended before it was ready")
+                if any(_WORKER_DIED in log.text() for log in self._logs):
+                    raise self._failure("a worker cannot load its model")
+                if time.monotonic() > deadline:
+                    raise self._failure(f"TorchServe was not ready after {self._timeout:.0f} s")
+                time.sleep(0.1)
+
+    def _is_ready(self, management: httpx.Client) -> bool:
+        """Whether all workers have loaded; `/ping` says so as soon as they have been started."""
+        try:
+            if self.key_file:
+                management.headers["Authorization"] = f"Bearer {read_keys(self.key_file)['management']['key']}"
+            for model in self.models:
+                described = management.get(f"/models/{model}")
+                workers = described.json()[0]["workers"] if described.is_success else []
+                if not workers or any(worker["status"] != "READY" for worker in workers):
+                    return False
+        except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError):
+            return False  # nothing listens yet
+        except (FileNotFoundError, ValueError):
+            return False  # no key file yet, or half of one
+        return True
+
+    def _failure(self, what: str) -> ServerError:
+        cause = _cause("".join(log.text() for log in self._logs))
+        lines = [line for log in self._logs for line in log.text().splitlines()[-LOG_LINES:]]
+        return ServerError("\n".join([f"{what}{cause}; the logs in {self.folder}/logs end with:", *lines]))
+
+
+def read_keys(key_file: Path) -> dict[str, dict[str, str]]:
+    """TorchServe's keys: `inference`, `management` and `API`, each with `key` and (the first two) `expiration time`."""
+    keys: dict[str, dict[str, str]] = json.loads(key_file.read_text())
+    return keys
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback where nothing listens."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
+
+
+def _ports(settings: dict[str, str], port: int | None) -> dict[str, str]:
+    """The settings that put a server on ports of its own."""
+    if port is None:
+        return {}
+    if not 0 <= port < 2**16:
+        raise ServerError(f"there is no port {port}: 1 to 65535, for example 8080, or 0 for a free one")
+    first, *others = free_ports(len(_ADDRESSES) + len(_OTHER_PORTS))
+    chosen = dict(zip((*_ADDRESSES, *_OTHER_PORTS), (port or first, *others), strict=True))
+    addresses = {name: urlsplit(settings[name])._replace(netloc=f"127.0.0.1:{chosen[name]}") for name in _ADDRESSES}
+    return {name: str(chosen[name]) for name in _OTHER_PORTS} | {name: url.geturl() for name, url in addresses.items()}
+
+
+def _cause(log: str) -> str:
+    """What a worker's traceback says, with a colon before it: our own error where there is one, else the first."""
+    errors = _ERROR.findall(log)
+    ours = [error.removeprefix("osteolens.errors.") for error in errors if error.startswith("osteolens.errors.")]
+    return f": {ours[-1] if ours else errors[0]}" if errors else ""
+
+
+def _check_is_free(address: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            url = urlsplit(address)
+            probe.bind((url.hostname or "", url.port or 80))
+        except ValueError as error:
+            raise ServerError(f"{address} is no address: {error}; for example http://127.0.0.1:8080") from error
+        except OSError as error:
+            raise ServerError(f"cannot listen on {address}: {error.strerror}; `--port 0` takes a free port") from error
+
+
+def _check_folder_is_free(folder: Path) -> None:
+    """Two servers in one folder would overwrite each other's key file."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if TORCHSERVE[0] in (process.info["cmdline"] or ()) and process.info["cwd"] == str(folder):
+            raise ServerError(f"a TorchServe (process {process.pid}) already runs in {folder}: stop it first")
+
+
+class _Log:
+    """What has been appended to a file since now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.start = path.stat().st_size if path.exists() else 0
+
+    def text(self) -> str:
+        if not self.path.exists():
+            return ""
+        with self.path.open("rb") as stream:
+            stream.seek(self.start)
+            return stream.read().decode(errors="replace")

@@ -1,0 +1,172 @@
+"""Films of all kinds of sources as one table."""
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs
+
+import fsspec
+import pytest
+
+from osteolens.batch.answerers.ray import actor, films
+from osteolens.batch.answerers.ray.films import film_of
+from osteolens.batch.inputs import Problem
+from osteolens.errors import BatchError
+
+
+@pytest.fixture
+def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    files = fsspec.filesystem("memory")
+    yield files
+    files.rm("/", recursive=True)
+
+
+def gathered(*names: str | Path) -> list[dict[str, object]]:
+    return films.gather(films.find([str(name) for name in names], Path("out"))).to_pylist()
+
+
+def test_films_come_once_and_in_the_order_of_their_paths_whatever_the_order_of_the_sources(tmp_path):
+    for name in ("b.png", "a.png", "sub/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    found = gathered(tmp_path, tmp_path / "b.png")
+    assert [film_of(row).path for row in found] == [str(tmp_path / name) for name in ("a.png", "b.png", "sub/c.png")]
+    assert [row["name"] for row in gathered(tmp_path / "sub", tmp_path / "a.png", tmp_path / "b.png")] == [
+        row["name"] for row in found
+    ]
+    assert [row["size"] for row in found] == [5, 5, 9]
+
+
+def test_the_state_changes_with_the_file_its_facts_and_its_columns_and_the_name_does_not(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"film")
+    seen = []
+    for age, ward in ((60, "x"), (61, "x"), (61, "y")):
+        (tmp_path / "films.csv").write_text(f"file,age,ward\na.png,{age},{ward}\n")
+        seen += gathered(tmp_path / "films.csv")
+    os.utime(tmp_path / "a.png", ns=(1, 1))
+    seen += gathered(tmp_path / "films.csv")
+    assert len({row["name"] for row in seen}) == 1
+    assert len({row["state"] for row in seen}) == 4
+    assert seen[3] == gathered(tmp_path / "films.csv")[0]
+
+
+def test_a_film_with_two_sets_of_facts_is_refused_unless_an_id_tells_them_apart(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"film")
+    (tmp_path / "films.csv").write_text("file,age\na.png,60\na.png,61\n")
+    with pytest.raises(BatchError, match=r"'a\.png' is named twice with different facts"):
+        gathered(tmp_path / "films.csv")
+    (tmp_path / "films.csv").write_text("file,age,id\na.png,60,left\na.png,61,right\n")
+    assert [film_of(row).id for row in gathered(tmp_path / "films.csv")] == ["left", "right"]
+
+
+def test_a_name_that_is_not_text_survives_the_table(tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/knie\xff\n .png")
+    Path(odd).write_bytes(b"film")
+    (row,) = gathered(tmp_path)
+    assert film_of(row).path == odd
+
+
+def test_what_is_not_there_is_a_film_with_its_problem(tmp_path):
+    (tmp_path / "films.csv").write_text("file\nmissing.png\n")
+    (row,) = gathered(tmp_path / "films.csv")
+    assert film_of(row).problem == Problem("file_not_found", "there is no such file")
+
+
+def test_addresses_are_folders_globs_and_files(memory):
+    for name in ("/knees/a.png", "/knees/deep/b.png", "/knees/.hidden/c.png", "/knees/notes.txt"):
+        memory.pipe(name, name.encode())
+    of_folder = [film_of(row).path for row in gathered("memory://knees")]
+    assert of_folder == ["memory:///knees/a.png", "memory:///knees/deep/b.png"]
+    assert [film_of(row).path for row in gathered("memory://knees/d*/*.png", "memory://knees/a.png")] == of_folder
+    content = actor.read(film_of(gathered("memory://knees/a.png")[0]))
+    assert (content.data, content.film.size) == (b"/knees/a.png", 12)
+
+
+def test_a_table_at_an_address_names_films_beside_it(memory):
+    memory.pipe("/set/films.csv", b"file,age,ward\nsub/a.png,61,x\nmissing.png,,y\nmemory://other/b.png,,z\n")
+    memory.pipe("/set/sub/a.png", b"a")
+    memory.pipe("/other/b.png", b"bb")
+    found = {film.file: film for film in map(film_of, gathered("memory://set/films.csv"))}
+    assert found["sub/a.png"].facts == {"age": "61"}
+    assert found["sub/a.png"].carried == {"ward": "x"}
+    assert actor.read(found["sub/a.png"]).data == b"a"
+    assert actor.read(found["memory://other/b.png"]).data == b"bb"
+    assert actor.read(found["missing.png"]).film.problem == Problem("file_not_found", "there is no such file")
+
+
+def test_a_changed_object_has_another_state(memory):
+    memory.pipe("/knees/a.png", b"film")
+    before = gathered("memory://knees")
+    assert gathered("memory://knees") == before
+    memory.pipe("/knees/a.png", b"FILM")
+    assert gathered("memory://knees")[0]["state"] != before[0]["state"]
+
+
+@pytest.mark.parametrize("name", ["memory://nothing/*.png", "memory://nothing", "unheard-of://knees"])
+def test_an_address_without_films_is_refused(name):
+    with pytest.raises(BatchError, match=r"for example s3://|as s3://"):
+        gathered(name)
+
+
+class Bucket(BaseHTTPRequestHandler):
+    """As much of S3 as Arrow asks for."""
+
+    objects: ClassVar[dict[str, bytes]] = {"/knees/set/a.png": b"film a", "/knees/set/deep/b.png": b"film b!"}
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path.rstrip("/") == "/knees":
+            prefix = parse_qs(query).get("prefix", [""])[0]
+            self.answer(200, self.listing(prefix, deep="delimiter" not in query), "application/xml")
+        elif path in self.objects:
+            self.answer(200, self.objects[path], "image/png")
+        else:
+            self.answer(404, b"", "application/xml")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def listing(self, prefix: str, *, deep: bool) -> bytes:
+        entries = set()
+        for path, content in self.objects.items():
+            key = path.removeprefix("/knees/")
+            rest = key.removeprefix(prefix)
+            if key.startswith(prefix) and "/" in rest and not deep:
+                entries.add(f"<CommonPrefixes><Prefix>{prefix}{rest.split('/')[0]}/</Prefix></CommonPrefixes>")
+            elif key.startswith(prefix):
+                entries.add(
+                    f"<Contents><Key>{key}</Key><Size>{len(content)}</Size><ETag>x</ETag>"
+                    "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+                )
+        return f"<ListBucketResult>{''.join(sorted(entries))}</ListBucketResult>".encode()
+
+    def answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_films_of_a_bucket_need_no_further_package(monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        found = [film_of(row) for row in gathered("s3://knees/set")]
+        assert [(film.path, film.size) for film in found] == [
+            ("s3://knees/set/a.png", 6),
+            ("s3://knees/set/deep/b.png", 7),
+        ]
+        assert [actor.read(film).data for film in found] == [b"film a", b"film b!"]
+        server.shutdown()

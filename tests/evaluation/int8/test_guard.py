@@ -1,0 +1,257 @@
+import io
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, encoded, knee_like, make_model_folder
+from numpy.typing import NDArray
+from rich.console import Console
+from safetensors.torch import load_file
+from support.training import film
+
+from osteolens.card import Card, OperatingPoint, OperatingPoints, VectorScaling, load_card
+from osteolens.errors import DataError
+from osteolens.evaluation.int8 import folds as quantisation_folds
+from osteolens.evaluation.int8 import guard as quantisation_guard
+from osteolens.evaluation.int8 import maps as quantisation_maps
+from osteolens.evaluation.int8.folds import Fold, ask_folds, find_folds, split_ensemble
+from osteolens.evaluation.int8.guard import judge, quantise_model
+from osteolens.evaluation.int8.ranges import Answers
+from osteolens.evaluation.predictions import Predictions
+from osteolens.exporting.export import to_onnx
+from osteolens.exporting.int8 import RANGES_FILE, ActivationRanges, load_ranges, quantise
+from osteolens.films.prepare import prepare
+from osteolens.inference.runtimes.eager import EagerRuntime
+from osteolens.labels import LABELS
+from osteolens.reports import card_figures
+from osteolens.reports.card_sections import Model
+
+QUIET = Console(file=io.StringIO())
+SIDE, COUNT = 64, 8
+NORMAL, SEVERE = LABELS[0], LABELS[2]
+
+
+def predictions(labels: list[str], fold: list[int], logits: NDArray[np.floating] | None = None) -> Predictions:
+    films = [replace(film(label, f"g{n}"), file=f"films/{n}.png") for n, label in enumerate(labels)]
+    logits = np.zeros((len(labels), 3)) if logits is None else logits.astype(np.float64)
+    return Predictions(LABELS, films, np.array([fold]), logits[None], np.full((1, len(labels)), np.nan))
+
+
+def answers(severe: list[float], maps: NDArray[np.float64] | None = None) -> Answers:
+    """Films whose probability of osteoporosis is this, and the rest of it normal."""
+    shares = np.array([[1 - p, 1e-12, p] for p in severe])
+    maps = np.ones((len(severe), 3, 2, 2)) if maps is None else maps
+    return Answers(np.log(shares), np.full(len(severe), np.nan), maps)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    """Without calibration."""
+    return load_card(make_model_folder(tmp_path_factory.mktemp("guard") / "model", side=SIDE))
+
+
+FOUR = predictions([NORMAL, NORMAL, SEVERE, SEVERE], [0, 1, 0, 1])
+RIGHT = [0.1, 0.2, 0.7, 0.8]
+
+
+def test_the_same_answers_are_accepted(plain: Card) -> None:
+    found = judge(plain, FOUR, answers(RIGHT), answers(RIGHT))
+    assert (found.accepted, found.reasons, found.films) == (True, (), 4)
+    assert found.auroc == found.auroc_fp32 == {"AUROC normal vs rest": 1.0, "AUROC osteoporosis vs rest": 1.0}
+    assert found.label_disagreement == found.uncalibrated_label_disagreement == found.triage_disagreement == 0
+    assert found.largest_difference == found.mean_difference == found.largest_uncalibrated_difference == 0
+    assert found.map_cosine == 1
+
+
+def test_a_damaged_graph_is_refused_with_every_reason(plain: Card) -> None:
+    found = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
+    # Of the four pairs of a normal film and one with osteoporosis, 0.75 before 0.7 is one in the wrong order.
+    assert found.auroc == {"AUROC normal vs rest": 0.75, "AUROC osteoporosis vs rest": 0.75}
+    assert found.label_disagreement == found.uncalibrated_label_disagreement == 0.25
+    assert found.largest_difference == pytest.approx(0.55)
+    assert found.mean_difference == pytest.approx((0.55 + 0 + 0.55) / 12, abs=1e-6)
+    assert not found.accepted
+    assert found.reasons == (
+        "AUROC normal vs rest falls by 0.2500",
+        "AUROC osteoporosis vs rest falls by 0.2500",
+        "25.0% of the labels differ",
+        "a probability before calibration moves by 0.550",
+    )
+
+
+def test_an_auroc_may_rise(plain: Card) -> None:
+    found = judge(plain, FOUR, answers([0.3, 0.31, 0.3, 0.32]), answers([0.29, 0.30, 0.31, 0.32]))
+    assert found.auroc_fp32["AUROC osteoporosis vs rest"] == pytest.approx(2.5 / 4)
+    assert found.auroc["AUROC osteoporosis vs rest"] == 1
+    assert found.accepted
+
+
+def test_what_a_calibration_hides_is_refused_all_the_same(plain: Card) -> None:
+    flat = plain.model_copy(update={"calibration": VectorScaling(scale=(1e-3,) * 3, bias=(0.0, 5.0, 0.0))})
+    found = judge(flat, FOUR, answers(RIGHT), answers([0.1, 0.3, 0.7, 0.8]))
+    assert found.label_disagreement == 0
+    assert found.largest_difference < 1e-3
+    assert found.largest_uncalibrated_difference == pytest.approx(0.1)
+    assert found.reasons == ("a probability before calibration moves by 0.100",)
+
+
+def test_triage_zones_are_compared(plain: Card) -> None:
+    low, high = (OperatingPoint(threshold=threshold, sensitivity=0.9, specificity=0.9) for threshold in (0.15, 0.78))
+    points = OperatingPoints(label=SEVERE, high_sensitivity=low, high_specificity=high)
+    card = plain.model_copy(update={"operating_points": points})
+    found = judge(card, FOUR, answers(RIGHT), answers([0.16, 0.2, 0.7, 0.77]))
+    assert found.triage_disagreement == 0.5
+
+
+def test_heat_maps_are_those_of_the_answered_label(plain: Card) -> None:
+    one, other = np.zeros((2, 4, 3, 2, 2))
+    one[:, 0, 0], other[:, 0, 0] = (1, 0), (1, 1)  # of the label normal: 45 degrees apart
+    one[:, 2], other[:, 2] = 1, 1
+    other[3, 2] = 0  # against nothing
+    one[:, 1] = 1  # another label's
+    found = judge(plain, FOUR, answers(RIGHT, one), answers(RIGHT, other))
+    cosines = [np.sqrt(0.5), np.sqrt(0.5), 1, 0]
+    assert found.map_cosine == pytest.approx(np.mean(cosines), abs=1e-6)
+
+
+def test_the_model_card_page_says_what_the_guard_found(plain: Card) -> None:
+    found = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
+    text = card_figures.quantisation(Model(plain.model_copy(update={"quantisation": (found,)}), None, None))
+    assert "Refused: AUROC normal vs rest falls by 0.2500; " in text
+    assert "| AUROC osteoporosis vs rest | 1.000 | 0.750 |" in text
+    assert "Labels that differ: 25.0% (before calibration 25.0%)" in text
+    assert card_figures.quantisation(Model(plain, None, None)) == ""
+
+
+def test_training_films_share_no_group_with_those_of_the_fold(tmp_path: Path) -> None:
+    table = predictions([NORMAL] * 4, [0, 0, 1, 2])
+    films = [replace(one, group="same") if n in (1, 3) else one for n, one in enumerate(table.films)]
+    folds = find_folds(tmp_path, None, replace(table, films=films), tmp_path)
+    assert [fold.folder for fold in folds] == [tmp_path / f"r0f{n}" / "model" for n in range(3)]
+    assert [fold.tested.tolist() for fold in folds] == [
+        [True, True, False, False], [False, False, True, False], [False, False, False, True],
+    ]  # fmt: skip
+    assert [fold.training.tolist() for fold in folds] == [
+        [False, False, True, False], [True, True, False, True], [True, False, True, False],
+    ]  # fmt: skip
+
+
+def test_a_single_split_leaves_no_film_to_measure_on(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is not a cross-validation: .* train/cross_validate\.py"):
+        find_folds(tmp_path, None, predictions([NORMAL] * 4, [0] * 4), tmp_path)
+
+
+def test_members_stand_in_for_the_folds_models(
+    ensemble_folder: Path, member_folders: list[Path], model_folder: Path, tmp_path: Path
+) -> None:
+    table = predictions([NORMAL] * 4, [0, 1, 0, 1])
+    folds = find_folds(tmp_path, ensemble_folder, table, tmp_path)
+    for fold, member in zip(folds, member_folders, strict=True):
+        stored, split = (load_file(folder / "weights.safetensors") for folder in (member, fold.folder))
+        assert stored.keys() == split.keys()
+        assert all(value.equal(split[name]) for name, value in stored.items())
+        assert load_card(fold.folder).architecture == load_card(member).architecture
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(DataError, match=r"2 members, but .* 3 folds"):
+        find_folds(tmp_path, ensemble_folder, predictions([NORMAL] * 3, [0, 1, 2]), other)
+    with pytest.raises(DataError, match="no ensemble, such as weights/knee"):
+        split_ensemble(model_folder, tmp_path)
+
+
+def test_a_model_that_did_not_make_the_stored_answers_is_refused(
+    model_folder: Path, exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantisation_folds, "to_onnx", lambda folder, out: exports / "model.onnx")
+    pictures = np.stack([prepare(knee_like(seed=n), load_card(model_folder).preprocess).array for n in range(4)])
+    logits = EagerRuntime(model_folder).predict(pictures).logits
+    tested = np.array([True, False, True, False])
+    folds = [Fold(model_folder, tested, ~tested), Fold(model_folder, ~tested, tested)]
+    asked: list[int] = []
+
+    def same_graph(graph: Path, card: Card, films: NDArray[np.uint8], scratch: Path) -> tuple[object, Path]:
+        asked.append(len(films))
+        ranges = ActivationRanges(weights_sha256=card.weights_sha256, films=1, fp32=(), tensors={})
+        return ranges, graph
+
+    monkeypatch.setattr(quantisation_folds, "quantise_within", same_graph)
+    table = predictions([NORMAL] * 4, [0, 1, 0, 1], logits)
+    exact, int8 = ask_folds(folds, table, pictures, tmp_path, QUIET)
+    np.testing.assert_allclose(exact.logits, logits, atol=1e-3)  # in the order of the films, not of the folds
+    np.testing.assert_array_equal(exact.maps, int8.maps)
+    assert asked == [2, 2]
+    logits[3, 0] += 1
+    with pytest.raises(DataError, match=r"model of fold 1 does not give the answers in predictions\.csv"):
+        ask_folds(folds, predictions([NORMAL] * 4, [0, 1, 0, 1], logits), pictures, tmp_path, QUIET)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "films").mkdir()
+    for number in range(COUNT):
+        (folder / "films" / f"{number}.png").write_bytes(encoded(knee_like(seed=number)))
+    (folder / "films.csv").write_text("file,label\n")
+    return folder / "films.csv"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, plain: Card) -> Path:
+    """Two folds, with the answers that their models give."""
+    out, fold = tmp_path_factory.mktemp("run"), [n % 2 for n in range(COUNT)]
+    pictures = np.stack([prepare(knee_like(seed=n), plain.preprocess).array for n in range(COUNT)])
+    logits = np.zeros((COUNT, 3))
+    for number in (0, 1):
+        folder = make_model_folder(out / f"r0f{number}" / "model", side=SIDE, seed=number)
+        logits[number::2] = EagerRuntime(folder).predict(pictures[number::2]).logits
+    labels = [LABELS[n % 3] for n in range(COUNT)]
+    predictions(labels, fold, logits).write(out / "predictions.csv")
+    shutil.copytree(out / "r0f0" / "model", out / "model")
+    return out
+
+
+@pytest.mark.slow
+def test_an_accepted_model_gets_ranges_that_make_its_int8_graph_anywhere(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("MAX_AUROC_LOSS", "MAX_DISAGREEMENT", "MAX_MOVE"):
+        monkeypatch.setattr(quantisation_guard, limit, 1.0)
+    monkeypatch.setattr(quantisation_maps, "MIN_HELD", 0.0)
+    model = shutil.copytree(run / "model", tmp_path / "model")
+    before = load_card(model)
+    found = quantise_model(run, model, data, None, QUIET)
+    assert (found.accepted, found.films) == (True, COUNT)
+    card = load_card(model)
+    assert card == before.model_copy(update={"quantisation": (found,)})
+    quantise_model(run, model, data, None, QUIET)
+    assert load_card(model) == card  # the finding took the place of the one before
+    ranges = load_ranges(model)
+    assert (ranges.films, ranges.weights_sha256) == (COUNT, card.weights_sha256)
+    graph = to_onnx(model, tmp_path)
+    assert quantise(graph, ranges, card, tmp_path / "model.int8.onnx").stat().st_size < graph.stat().st_size
+
+
+@pytest.mark.slow
+def test_a_refused_model_loses_its_ranges(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shutil.copytree(run / "model", tmp_path / "model")
+    (model / RANGES_FILE).write_text("of an earlier run")
+    monkeypatch.setattr(quantisation_guard, "MAX_MOVE", 0.0)
+    found = quantise_model(run, model, data, None, QUIET)
+    assert not found.accepted
+    assert "before calibration moves by" in found.reasons[-1]
+    assert load_card(model).quantisation == (found,)
+    assert not (model / RANGES_FILE).exists()
+
+
+def test_the_script_names_a_film_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "export" / "quantise.py"), run, "--model", run / "model", "--data", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the pictures: 8 problems:")
+    assert "films/0.png" in done.stderr

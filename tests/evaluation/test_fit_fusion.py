@@ -1,0 +1,153 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from support.simulated import simulate, with_films
+
+from osteolens.evaluation import fusion
+from osteolens.evaluation.calibration import Rows, fit_calibration, fit_interval, fit_operating_points, log_loss
+from osteolens.evaluation.fusion import fit_fusion, fit_parameters, usable_facts
+from osteolens.inference.calibration import calibrate, read_fused, triage
+from osteolens.labels import LABELS
+
+AGE_SEX, ALL = ("age", "sex"), ("age", "sex", "weight_kg", "height_m")
+
+
+def rows_of(predictions):
+    return Rows(predictions, np.ones(predictions.fold.shape, bool))
+
+
+def answers(rows, fitted, calibration):
+    probabilities = calibrate(rows.logits, calibration)
+    return read_fused(rows.labels, probabilities, rows.t_score, rows.facts, fitted)
+
+
+def test_a_fusion_answers_as_the_regressions_it_was_made_from():
+    rows = rows_of(simulate(repeats=1))
+    calibration = fit_calibration("temperature", rows)
+    reading = answers(rows, fit_fusion(rows, ALL, calibration), calibration)
+
+    image = np.log(calibrate(rows.logits, calibration))
+    facts = np.stack([rows.facts[name] for name in ALL], axis=1)
+    table = np.concatenate([image, rows.t_score[:, None], facts], axis=1)
+    labels = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(table, rows.truth)
+    line = make_pipeline(StandardScaler(), Ridge()).fit(table, rows.measured)
+    assert reading.probabilities == pytest.approx(labels.predict_proba(table), abs=1e-6)
+    assert reading.t_score == pytest.approx(line.predict(table), abs=1e-6)
+
+
+def test_repeats_of_the_same_answers_change_nothing():
+    once = simulate(repeats=1)
+    twice = replace(once, **{name: np.tile(getattr(once, name), (2, *[1] * (getattr(once, name).ndim - 1)))
+                             for name in ("fold", "logits", "t_score")})  # fmt: skip
+    first, second = (fit_fusion(rows_of(table), AGE_SEX, None) for table in (once, twice))
+    for name, values in first.coefficients.items():
+        assert second.coefficients[name] == pytest.approx(values, abs=1e-4)
+    assert second.t_score.coefficients == pytest.approx(first.t_score.coefficients, abs=1e-6)
+
+
+def test_films_with_unknown_facts_are_left_out_of_the_fit():
+    predictions = simulate(repeats=1)
+    unknown = with_films(predictions, age=[np.nan if k < 30 else film.age for k, film in enumerate(predictions.films)])
+    chosen = np.arange(90)[None] >= 30
+    expected = fit_fusion(Rows(predictions, chosen), AGE_SEX, None)
+    assert fit_fusion(rows_of(unknown), AGE_SEX, None) == expected
+
+
+def test_facts_are_used_when_thirty_films_of_both_sexes_have_them():
+    predictions = simulate(films=60)
+    assert usable_facts(rows_of(predictions)) == (AGE_SEX, ALL)
+    ages, weights = ([getattr(film, name) for film in predictions.films] for name in ("age", "weight_kg"))
+    few = with_films(predictions, weight_kg=[np.nan] * 31 + weights[31:])
+    assert usable_facts(rows_of(few)) == (AGE_SEX,)
+    one_source = with_films(predictions, age=[age * {0: 1, 1: np.nan}[k % 2] for k, age in enumerate(ages)])
+    by_source = replace(one_source, fold=np.tile(np.arange(60) % 2, (2, 1)))
+    assert (usable_facts(rows_of(one_source)), usable_facts(rows_of(by_source))) == ((AGE_SEX, ALL), ())
+    enough = with_films(predictions, age=[np.nan] * 30 + ages[30:])
+    assert usable_facts(rows_of(enough)) == (AGE_SEX, ALL)
+    for sexes in (["female"] * 60, ["f", "m"] * 30):
+        assert usable_facts(rows_of(with_films(predictions, sex=sexes))) == ()
+
+
+def test_without_t_scores_of_the_image_the_rest_is_fused():
+    predictions = simulate(repeats=1)
+    blind = replace(predictions, t_score=np.full_like(predictions.t_score, np.nan))
+    fitted = fit_fusion(rows_of(blind), AGE_SEX, None)
+    assert "t_score" not in fitted.coefficients
+    assert set(fitted.t_score.coefficients) == set(fitted.coefficients)
+    unmeasured = simulate(repeats=1, t_score=False)
+    assert fit_fusion(rows_of(unmeasured), AGE_SEX, None).t_score is None
+
+
+@pytest.mark.parametrize("kept", [("normal", "osteoporosis"), ("osteopenia", "osteoporosis")])
+def test_two_labels_and_a_label_that_no_film_had(kept):
+    predictions = simulate(repeats=1)
+    rows = rows_of(predictions)
+    rows = rows.among(np.isin(rows.truth, [LABELS.index(label) for label in kept]))
+    reading = answers(rows, fit_fusion(rows, AGE_SEX, None), None)
+    missing = next(index for index, label in enumerate(LABELS) if label not in kept)
+    assert reading.probabilities[:, missing].max() < 1e-3
+    assert (reading.probabilities.argmax(axis=1) == rows.truth).mean() > 0.8
+
+
+def test_the_method_with_the_lower_cross_fitted_log_loss_is_chosen():
+    rows = rows_of(simulate(films=300))
+    parameters, choice = fit_parameters(rows, ())
+    losses = {candidate.method: candidate.log_loss for candidate in choice.candidates}
+    assert list(losses) == ["none", "temperature", "vector"]
+    assert choice.method == "vector"  # osteopenia comes with too low a logit, which a temperature cannot mend
+    assert losses["vector"] < losses["temperature"] < losses["none"]
+    assert parameters.calibration == fit_calibration("vector", rows)
+
+    by_hand = []
+    for fitted, asked in rows.turns():
+        calibration = fit_calibration("vector", fitted)
+        by_hand.append(log_loss(calibrate(asked.logits, calibration), asked.truth) * len(asked.film))
+    assert losses["vector"] == pytest.approx(sum(by_hand) / 600)
+
+
+def test_a_temperature_is_chosen_where_that_is_all_there_is_to_mend():
+    predictions = simulate(films=40, repeats=1)
+    truth = predictions.truth
+    random = np.random.default_rng(0)
+    shares = random.dirichlet(np.ones(3), 40)
+    labels = [LABELS[k] for k in (random.random(40)[:, None] > shares.cumsum(axis=1)).sum(axis=1)]
+    assert set(labels) == set(LABELS)
+    honest = replace(with_films(predictions, label=labels), logits=3 * np.log(shares)[None])
+    assert not np.array_equal(honest.truth, truth)
+    assert fit_parameters(rows_of(honest), ())[1].method == "temperature"
+
+
+def test_thresholds_and_widths_of_a_fusion_come_from_films_it_was_not_fitted_on():
+    rows = rows_of(simulate(films=60, repeats=1))
+    parameters, choice = fit_parameters(rows, (AGE_SEX,))
+    probabilities, estimates = np.full((60, 3), np.nan), np.full(60, np.nan)
+    for fitted, asked in rows.turns():
+        calibration = fit_calibration(choice.method, fitted)
+        reading = answers(asked, fit_fusion(fitted, AGE_SEX, calibration), calibration)
+        probabilities[asked.film], estimates[asked.film] = reading.probabilities, reading.t_score
+    [found] = parameters.fusion
+    inside = answers(rows, fit_fusion(rows, AGE_SEX, parameters.calibration), parameters.calibration)
+    assert found.operating_points == fit_operating_points(rows, probabilities, inside.probabilities)
+    assert found.t_score.interval == fit_interval(rows, estimates, inside.t_score)
+    assert found.t_score.interval.half_width != fit_interval(rows, inside.t_score).half_width
+    assert found.operating_points.high_sensitivity.sensitivity >= 0.9
+    assert set(triage(LABELS, probabilities, found.operating_points)) <= {"refer", "uncertain", "low suspicion"}
+
+
+def test_every_fit_within_a_fold_is_blind_to_the_folds_that_it_answers(monkeypatch):
+    """Fits see whole folds less the one they are for; only the last ones, whose answers nobody scores, see all."""
+    rows = rows_of(simulate(films=60, repeats=2, folds=4))
+    seen = []
+    original = fusion.fit_fusion
+    monkeypatch.setattr(fusion, "fit_fusion", lambda fitted, *rest: seen.append(fitted) or original(fitted, *rest))
+    fit_parameters(rows, (AGE_SEX,))
+    final = [fitted for fitted in seen if fitted.chosen.all()]
+    inner = [fitted for fitted in seen if not fitted.chosen.all()]
+    assert (len(final), len(inner)) == (1, 8)
+    for fitted in inner:
+        (repeat,) = np.flatnonzero(fitted.chosen.any(axis=1))
+        assert len(set(rows.predictions.fold[repeat][fitted.film])) == 3

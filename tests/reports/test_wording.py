@@ -1,0 +1,151 @@
+from dataclasses import replace
+
+import pytest
+from support.map_examples import map_checks, metric
+from support.simulated import simulate
+
+from osteolens.evaluation.evaluate import evaluate
+from osteolens.evaluation.evidence import Difference, Evidence
+from osteolens.inference.calibration import calibrate
+from osteolens.reports.wording import (
+    find,
+    key_figures,
+    percent,
+    signed,
+    slug,
+    tone_of_difference,
+    verdicts,
+    with_interval,
+)
+
+
+def answers(evidence: Evidence) -> dict[str, str]:
+    return {verdict.question: verdict.answer for verdict in verdicts(evidence, None)}
+
+
+@pytest.fixture(scope="module")
+def strong() -> Evidence:
+    return evaluate(simulate(repeats=1, image=1.5, age=0.1), resamples=200)
+
+
+@pytest.fixture(scope="module")
+def weak() -> Evidence:
+    return evaluate(simulate(repeats=1, image=0.0, age=2.0), resamples=200)
+
+
+def test_an_image_that_tells_the_label_is_said_to(strong: Evidence) -> None:
+    said = answers(strong)
+    assert said["Does the image tell more than chance?"] == "Yes"
+    assert said["Is the image alone better than age and sex?"] == "Yes"
+    assert said["Does the image add to age and sex?"] == "Yes"
+
+
+def test_an_image_that_tells_nothing_is_not_praised(weak: Evidence) -> None:
+    said = answers(weak)
+    assert said["Does the image tell more than chance?"] == "Not shown"
+    assert said["Is the image alone better than age and sex?"] == "No, worse"
+    assert said["Does the image add to age and sex?"] in ("Not shown", "No, worse")
+
+
+def test_calibration_and_maps_of_useless_answers_are_not_praised(weak: Evidence) -> None:
+    said = {verdict.question: verdict for verdict in verdicts(weak, map_checks())}
+    maps = said["Do the heat maps show what the answer rests on?"]
+    assert (maps.answer, maps.tone) == ("Yes, of empty answers", "mixed")
+    good = with_image_figure(weak, "ECE", 0.01, 0.03)
+    (calibrated,) = [one for one in verdicts(good, None) if one.question == "Is it calibrated?"]
+    assert (calibrated.answer, calibrated.tone) == ("Yes, but empty", "mixed")
+
+
+def test_what_was_not_measured_is_not_judged() -> None:
+    evidence = evaluate(simulate(facts=False, t_score=False), resamples=50)
+    assert list(answers(evidence)) == ["Does the image tell more than chance?", "Is it calibrated?"]
+
+
+def with_image_figure(evidence: Evidence, name: str, low: float, high: float) -> Evidence:
+    """The same, but for one figure of the image."""
+    image, *others = evidence.evaluations
+    metrics = (*(one for one in image.metrics if one.name != name), metric(name, low, high))
+    return replace(evidence, evaluations=(image.model_copy(update={"metrics": metrics}), *others))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "answer"), [(-0.2, -0.1, "Yes"), (-0.2, 0.1, "Not shown"), (0.1, 0.2, "No, worse")]
+)
+def test_t_scores_are_compared_with_the_mean(strong: Evidence, low: float, high: float, answer: str) -> None:
+    constant = find(strong, "baseline: majority", "T-score MAE")
+    assert constant is not None
+    evidence = with_image_figure(strong, "T-score MAE", constant.value + low, constant.value + high)
+    assert answers(evidence)["Is its T-score better than always naming the mean?"] == answer
+
+
+@pytest.mark.parametrize(("value", "answer"), [(0.05, "Yes"), (0.06, "No"), (0.2, "No")])
+def test_calibration_is_judged_by_the_stated_limit(strong: Evidence, value: float, answer: str) -> None:
+    evidence = with_image_figure(strong, "ECE", value - 0.01, value + 0.01)
+    evidence = replace(evidence, ece_by_chance=strong.ece_by_chance | {"image": 0.01})
+    assert answers(evidence)["Is it calibrated?"] == answer
+
+
+@pytest.mark.parametrize(
+    ("areas", "error", "answer"),
+    [
+        ((0.01, 0.05), (-0.1, -0.02), "Yes"),
+        ((0.01, 0.05), (-0.1, 0.02), "In part"),
+        ((-0.01, 0.05), (-0.1, 0.02), "Not shown"),
+        ((-0.05, -0.01), (-0.1, 0.02), "No, worse"),
+        ((-0.05, -0.01), (-0.1, -0.02), "In part"),
+    ],
+)
+def test_a_gain_needs_intervals_beside_zero(
+    strong: Evidence, areas: tuple[float, float], error: tuple[float, float], answer: str
+) -> None:
+    metrics = (metric("AUROC normal vs rest", *areas), metric("T-score MAE", *error))
+    difference = Difference(predictor="image + age and sex", baseline="baseline: age and sex", metrics=metrics)
+    evidence = replace(strong, differences=(difference,))
+    assert answers(evidence)["Does the image add to age and sex?"] == answer
+
+
+def test_maps_are_praised_only_if_every_check_speaks_for_them(strong: Evidence) -> None:
+    checks = map_checks()
+
+    def answer(**changes: object) -> str:
+        return verdicts(strong, checks.model_copy(update=changes))[-1].answer
+
+    assert answer() == "Yes"
+    assert answer(cascade=(metric("stem", 0.8, 0.9),)) == "In part"
+    nothing = tuple(metric(one.name, -0.1, 0.1) for one in checks.differences)
+    assert answer(differences=nothing) == "In part"
+    assert answer(differences=nothing, cascade=(metric("stem", 0.8, 0.9),)) == "Not shown"
+
+
+def test_maps_of_another_label_than_the_answered_one_are_not_judged(strong: Evidence) -> None:
+    verdict = verdicts(strong, map_checks().model_copy(update={"served": False}))[-1]
+    assert (verdict.question, verdict.answer) == ("Do the heat maps show what the answer rests on?", "Not measured")
+    logits = strong.predictions.logits[0]
+    answered = calibrate(logits, strong.parameters.calibration).argmax(axis=1)
+    other = round(100 * float((answered != logits.argmax(axis=1)).mean()))
+    assert other > 0
+    assert f"For {other} % of the films the answer after calibration is another" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "tone"),
+    [
+        ("AUROC normal vs rest", 0.1, 0.2, "good"),
+        ("AUROC normal vs rest", -0.2, -0.1, "bad"),
+        ("AUROC normal vs rest", -0.1, 0.2, "mixed"),
+        ("T-score MAE", 0.1, 0.2, "bad"),
+        ("Brier score", -0.2, -0.1, "good"),
+        ("T-score bias", 0.1, 0.2, "mixed"),
+    ],
+)
+def test_lower_is_better_where_it_is(name: str, low: float, high: float, tone: str) -> None:
+    assert tone_of_difference(metric(name, low, high)) == tone
+
+
+def test_figures_as_text() -> None:
+    one = metric("m", 0.25, 0.75)
+    assert with_interval(one) == "0.50 (0.25 to 0.75)"
+    assert signed(one) == "+0.500 (+0.250 to +0.750)"
+    assert percent(one) == "50 % (25 % to 75 %)"
+    assert slug("AUROC 2 and above vs below") == "auroc_2_and_above_vs_below"
+    assert key_figures(["accuracy", "ECE", "AUROC b"]) == ["AUROC b", "ECE"]
