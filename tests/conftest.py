@@ -18,6 +18,7 @@ from osteolens.card import Card, PreprocessSpec, TrainingData, file_sha256
 from osteolens.labels import LABELS
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ["support.fixtures"]
 
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts and stops by it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

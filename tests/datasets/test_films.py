@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.training import film, save_film
+from support.films import film, save_film
 
 from osteolens.card import PreprocessSpec
 from osteolens.datasets.films import label_order, load_pictures, read_films

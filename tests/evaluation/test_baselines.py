@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from support.training import film
+from support.films import film
 
 from osteolens.evaluation.baselines import age_and_sex, age_sex_weight_and_height, file_format, majority
 from osteolens.labels import LABELS

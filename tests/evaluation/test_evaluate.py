@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from support.films import film
 from support.simulated import simulate, with_films
-from support.training import film
 
 from osteolens.card import load_card
 from osteolens.datasets.folds import assign_folds

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from support.films import film
 from support.simulated import simulate
-from support.training import film
 
 from osteolens.card import Temperature, VectorScaling
 from osteolens.evaluation.calibration import Rows, fit_calibration, fit_interval, fit_operating_points, log_loss

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.training import film
+from support.films import film
 
 from osteolens.errors import DataError
 from osteolens.evaluation.predictions import Predictions, average, read_predictions, softmax

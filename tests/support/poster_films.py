@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from osteolens.card import PreprocessSpec
-from support.training import save_film, write_rows
+from support.films import save_film, write_rows
 
 TRUE_LABELS = ("normal", "osteopenia", "osteoporosis")
 SPEC = PreprocessSpec(height=64, width=32, crop_borders=False)

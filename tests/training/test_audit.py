@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.training import write_rows
+from support.films import write_rows
 from typer.testing import CliRunner
 
 from osteolens.cli import app

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from support.training import configuration, film
+from support.films import film
+from support.training import configuration
 
 from osteolens.training.augment import Augmentation, build_transform, derived_seed, erase_borders, random_gamma
 from osteolens.training.cohort import Cohort, epoch_batches

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.training import TINY
+from support.films import TINY
 
 from osteolens.cluster import ray_session
 from osteolens.errors import DataError

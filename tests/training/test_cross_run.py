@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from support.training import TINY, write_rows
+from support.films import TINY, write_rows
 
 from osteolens import models
 from osteolens.card import load_card

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from support.training import TINY, save_film, write_rows
+from support.films import TINY, save_film, write_rows
 
 from osteolens.errors import DataError
 from osteolens.evaluation.predictions import read_predictions

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from support.training import TINY, save_film
+from support.films import TINY, save_film
 
 from osteolens import models
 from osteolens.card import load_card

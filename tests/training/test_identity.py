@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.training import TINY, save_film, write_rows
+from support.films import TINY, save_film, write_rows
 
 from osteolens.errors import DataError
 from osteolens.labels import LABELS

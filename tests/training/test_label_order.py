@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from support.training import TINY, film, write_rows
+from support.films import TINY, film, write_rows
 
 from osteolens.datasets.films import label_order, read_films
 from osteolens.errors import DataError

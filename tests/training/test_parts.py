@@ -1,7 +1,7 @@
 """The sentence on what a run will have."""
 
 import numpy as np
-from support.training import film
+from support.films import film
 
 from osteolens.training.parts import parts_of_fit, parts_of_folds
 

@@ -145,7 +145,8 @@ def test_a_fold_trains_and_repeats_itself(protocols):
     training, tested = protocol.fold_sides(protocols["poster"], 0)
     losses: list[float] = []
     first, again = (
-        protocol.run_fold(settings(epochs=2), training, tested, every_epoch=True, on_step=losses.append) for _ in range(2)
+        protocol.run_fold(settings(epochs=2), training, tested, every_epoch=True, on_step=losses.append)
+        for _ in range(2)
     )
     assert first.shape == (2, 16, 2)
     assert np.array_equal(first, again)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from support.training import AGE, T_SCORE, configuration, film
+from support.films import AGE, T_SCORE, film
+from support.training import configuration
 
 from osteolens import models
 from osteolens.card import Evaluation, Metric

@@ -11,7 +11,7 @@ from conftest import ROOT, encoded, knee_like, make_model_folder
 from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.torch import load_file
-from support.training import film
+from support.films import film
 
 from osteolens.card import Card, OperatingPoint, OperatingPoints, VectorScaling, load_card
 from osteolens.errors import DataError

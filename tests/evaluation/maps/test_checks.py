@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.training import film
+from support.films import film
 from torch import Tensor, nn
 
 from osteolens.card import VectorScaling

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from support.training import film, save_film, tiny_learner
+from support.films import film, save_film
+from support.training import tiny_learner
 
 from osteolens.card import load_card
 from osteolens.evaluation.maps.peaks import measure_peaks, peaks_of, usual_peaks

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, encoded, knee_like, make_model_folder
-from support.training import film
+from support.films import film
 
 from osteolens import models
 from osteolens.errors import DataError
