@@ -4,12 +4,16 @@ import functools
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec
 
 from osteolens.errors import OsteoLensError
 
 ALL_ANSWERED, USAGE_STATUS, SOME_FAILED, UNREACHABLE, INTERRUPTED = 0, 2, 3, 4, 130
 """Exit statuses of every command: all done, wrong usage, some films failed, no server, ended by Ctrl-C."""
+
+WEIGHTS = Path("weights")
+"""Folder of the models that come with the repository, relative to where a command is run."""
 
 P = ParamSpec("P")
 
@@ -28,3 +32,8 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
             sys.exit(USAGE_STATUS)
 
     return guarded
+
+
+def model_folder(model: str) -> Path:
+    """Folder of a model that was named on the command line: a name in `weights/`, else a path."""
+    return WEIGHTS / model if "/" not in model and (WEIGHTS / model).is_dir() else Path(model)

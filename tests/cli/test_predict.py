@@ -10,7 +10,7 @@ from conftest import encoded, knee_like
 from PIL import Image
 from test_schema import ANSWER
 
-from osteolens.cli.predict import predict
+from osteolens.cli.predict import predict_films
 from osteolens.errors import EmptyInput
 from osteolens.schema import Answer
 
@@ -35,7 +35,7 @@ def shown(answers: list[dict[str, object] | None], tmp_path: Path, capsys: pytes
         return Answer.model_validate(ANSWER | {"explanations": []} | answer)
 
     files = [tmp_path / f"{index}.png" for index in range(len(answers))]
-    predict(files, ask, {}, tmp_path / "out", opacity=0.5, json_output=False)
+    predict_films(files, ask, {}, tmp_path / "out", opacity=0.5, json_output=False)
     return capsys.readouterr().out.splitlines()
 
 
@@ -69,7 +69,7 @@ def answered(files: list[Path], out: Path, *, json_output: bool = False) -> None
     def ask(path: Path, options: object) -> Answer:
         return Answer.model_validate(ANSWER | BARE | {"explanations": [], "id": os.fsencode(path).hex()})
 
-    predict(files, ask, {}, out, opacity=0.5, json_output=json_output)
+    predict_films(files, ask, {}, out, opacity=0.5, json_output=json_output)
 
 
 def written(out: Path) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def test_a_message_with_such_a_name_is_shown(tmp_path: Path, capsys: pytest.Capt
     def ask(path: Path, options: object) -> Answer:
         raise FileNotFoundError(2, "No such file", os.fsdecode(b"gone\xff.jpg"))
 
-    assert predict([Path("gone.jpg")], ask, {}, tmp_path, opacity=0.5, json_output=False) == 3
+    assert predict_films([Path("gone.jpg")], ask, {}, tmp_path, opacity=0.5, json_output=False) == 3
     assert r"gone\udcff.jpg" in capsys.readouterr().out
 
 
@@ -142,6 +142,6 @@ def test_maps_of_any_label_are_written_under_names_of_their_own(tmp_path: Path) 
         for label in ("normal/mild", "normal mild", "Östeopenie", "../a")
     ]
     answer = Answer.model_validate(ANSWER | {"explanations": maps})
-    predict([film], lambda *_: answer, {}, tmp_path / "out", opacity=0.5, json_output=True)
+    predict_films([film], lambda *_: answer, {}, tmp_path / "out", opacity=0.5, json_output=True)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["0...%2Fa.png", "0.json", "0.normal mild.png", "0.normal%2Fmild.png", "0.Östeopenie.png"]

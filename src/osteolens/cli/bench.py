@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from osteolens.console import one_line_errors
+from osteolens.console import model_folder, one_line_errors
 from osteolens.errors import BenchmarkError, OsteoLensError
 
 QUICK_ROUNDS, QUICK_CALLS, QUICK_SECONDS = 5, 3, 1.0
-WEIGHTS = Path("weights")
 _FIELDS = {
     "--backend": "backends",
     "--scope": "scopes",
@@ -92,7 +91,7 @@ def bench(
         raise typer.Exit(engine.benchmark_server(server, names, key_file, loads, films, out))
     _refuse(of_server | {"--key-file": key_file}, "is for a server: give its address with --server")
     settings = engine.Settings(**_given(shared | of_models), must_run=backend is not None)
-    raise typer.Exit(engine.benchmark_models(list(map(_folder, names)), exports, settings, films, out))
+    raise typer.Exit(engine.benchmark_models(list(map(model_folder, names)), exports, settings, films, out))
 
 
 @app.command()
@@ -128,7 +127,3 @@ def _refuse(options: dict[str, Any], why: str) -> None:
     for option, value in options.items():
         if value is not None:
             raise BenchmarkError(f"{option} {why}")
-
-
-def _folder(model: str) -> Path:
-    return WEIGHTS / model if "/" not in model and (WEIGHTS / model).is_dir() else Path(model)

@@ -1,4 +1,4 @@
-"""`osteolens predict`: ask about files one by one, show a table, write answers and overlays."""
+"""`osteolens predict`: films answered one by one, in a table, as JSON files and as overlays."""
 
 import json
 import os
@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
+import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -17,17 +18,51 @@ from rich.text import Text
 
 from osteolens.card import load_card
 from osteolens.client import Client, read_key
-from osteolens.console import ALL_ANSWERED, SOME_FAILED, UNREACHABLE
+from osteolens.console import ALL_ANSWERED, SOME_FAILED, UNREACHABLE, model_folder, one_line_errors
 from osteolens.errors import ClientError, InputError, OsteoLensError, RequestRefused, ServerUnreachable
-from osteolens.films import overlay
-from osteolens.films.read import read
-from osteolens.schema import Answer, Fused, TScore
+from osteolens.files import write_text
+from osteolens.schema import Answer, Fused, Method, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
 Outcome = Answer | OsteoLensError | OSError
 
 _COLUMNS = ("film", "answer", "probabilities", "T-score", "triage", "remarks")
 _FACT_NAMES = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
+
+
+@one_line_errors
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Films: JPEG, PNG, TIFF, BMP or WebP.")],
+    model: Annotated[
+        str, typer.Option(help="Name of a served model; with --local a name in weights/ or a model folder.")
+    ] = "efficientnet",
+    out: Annotated[Path, typer.Option(help="Folder for one JSON file per film and its overlays.")] = Path("answers"),
+    local: Annotated[bool, typer.Option("--local", help="Run the model here, without a server.")] = False,
+    server: Annotated[
+        str | None, typer.Option(help="Server address; default $OSTEOLENS_URL or http://127.0.0.1:8080.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="TorchServe key file; default $OSTEOLENS_KEY or ./key_file.json.")
+    ] = None,
+    explain: Annotated[str, typer.Option(help=f"Explanation: {', '.join(Method.__args__)}.")] = "gradcam",
+    target: Annotated[
+        str | None, typer.Option(help="Class to explain, or `all`; default: the predicted class.")
+    ] = None,
+    age: Annotated[str | None, typer.Option(help="Years.")] = None,
+    sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
+    weight_kg: Annotated[str | None, typer.Option(help="Kilograms.")] = None,
+    height_m: Annotated[str | None, typer.Option(help="Metres.")] = None,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the overlay.")] = 0.6,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")] = False,
+) -> None:
+    """Ask about films; print a table, write answers and overlays.
+
+    Exit status: 0 all answered, 2 wrong usage, 3 some films failed, 4 no server at the address.
+    """
+    texts = {"explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m}
+    options = {name: text for name, text in texts.items() if text is not None}
+    ask = local_asker(model_folder(model)) if local else server_asker(server, key_file, model)
+    raise typer.Exit(predict_films(files, ask, options, out, opacity=opacity, json_output=json_output))
 
 
 def server_asker(url: str | None, key_file: Path | None, model: str) -> Ask:
@@ -57,7 +92,7 @@ def local_asker(folder: Path) -> Ask:
     return ask
 
 
-def predict(
+def predict_films(
     files: Sequence[Path], ask: Ask, options: Mapping[str, str], out: Path, *, opacity: float, json_output: bool
 ) -> int:
     """Ask about every file, report, and return the exit status.
@@ -91,8 +126,11 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
     out.mkdir(parents=True, exist_ok=True)
     answer_file = out / f"{name}.json"
     # What it is of: another film of that name gets another file, in this call and in later ones.
-    answer_file.write_text(json.dumps({"file": _absolute(path), **_dumped(answer)}, indent=2) + "\n")
+    write_text(answer_file, json.dumps({"file": _absolute(path), **_dumped(answer)}, indent=2) + "\n")
     if answer.explanations:
+        from osteolens.films import overlay  # OpenCV and Pillow, which the other commands start without
+        from osteolens.films.read import read
+
         film = read(path).pixels
         for explanation in answer.explanations:
             title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)

@@ -1,0 +1,63 @@
+"""`osteolens audit`: a data set checked before training on it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from osteolens.console import one_line_errors
+from osteolens.errors import OsteoLensError
+
+
+@one_line_errors
+def audit(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A table (CSV, Excel, Parquet) with a column file, or a folder: one folder per class, or train/, "
+            "val/ and so on with one folder per class each, or pictures without labels."
+        ),
+    ],
+    compare: Annotated[
+        Path | None, typer.Option(help="Another table or folder, to find the pictures that both have.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for audit.html and audit.json.")] = Path("audit"),
+    label_column: Annotated[str | None, typer.Option(help='Labels; default label, "" for none.')] = None,
+    group_column: Annotated[str | None, typer.Option(help='Patients; default group, "" for none.')] = None,
+    split_column: Annotated[
+        str | None, typer.Option(help='Sides of a split; default split or part, "" for none.')
+    ] = None,
+    group_pattern: Annotated[
+        str | None, typer.Option(help=r"Patients from file names: a regular expression, such as '(\d+)[LR]'.")
+    ] = None,
+    part: Annotated[str, typer.Option(help="The side of a split that DATA is, such as train.")] = "",
+    compare_label_column: Annotated[str | None, typer.Option(help="The same for --compare.")] = None,
+    compare_group_column: Annotated[str | None, typer.Option(help="The same for --compare.")] = None,
+    compare_split_column: Annotated[str | None, typer.Option(help="The same for --compare.")] = None,
+    compare_group_pattern: Annotated[str | None, typer.Option(help="The same for --compare.")] = None,
+    compare_part: Annotated[str, typer.Option(help="The side of a split that --compare is, such as test.")] = "",
+    predictor: Annotated[
+        list[str] | None,
+        typer.Option(help="One more column to test on the label, beside age, sex, weight and height; may be repeated."),
+    ] = None,
+) -> None:
+    """Look for leaks, copies, contradicting labels and shortcuts in films for training.
+
+    Finds copies also where they were mirrored, turned, resized or cropped. Exit status: 0 no leak, 1 a patient or a
+    film is on two sides of a split, 2 wrong usage.
+    """
+    try:
+        from osteolens.audit.rows import Naming
+        from osteolens.audit.run import audit as run_audit
+    except ModuleNotFoundError as error:
+        raise OsteoLensError(f"the audit needs {error.name}: pip install 'osteolens[train]'") from error
+    naming = Naming(label_column, group_column, split_column, group_pattern, part)
+    compare_naming = Naming(
+        compare_label_column,
+        compare_group_column,
+        compare_split_column,
+        compare_group_pattern,
+        compare_part,
+        options="--compare-",
+    )
+    raise typer.Exit(run_audit(data, compare, naming, compare_naming, predictor or [], out))
