@@ -4,12 +4,32 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from project.environment import Environment, MalformedSetting
+from pydantic.fields import FieldInfo
 
 WEB = Path(__file__).parents[2] / "web"
+
+Read = Callable[..., Environment]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
+    """Read settings from these variables, and from no other but OSTEOLENS_DATA."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("OSTEOLENS_") or name == "DATABASE_URL"]:
+        monkeypatch.delenv(name)
+
+    def read(**variables: str) -> Environment:
+        with monkeypatch.context() as patch:
+            for name, value in ({"OSTEOLENS_DATA": str(tmp_path / "data")} | variables).items():
+                patch.setenv(name, value)
+            return Environment.read()
+
+    return read
 
 
 def read_settings(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -52,26 +72,47 @@ def read_settings(folder: Path, **variables: str) -> subprocess.CompletedProcess
         ("DATABASE_URL", "hidden"),
     ],
 )
-def test_a_malformed_value_is_named_with_a_valid_one(tmp_path: Path, name: str, value: str) -> None:
-    environment = Environment({name: value})
-    readers = {
-        "OSTEOLENS_DEBUG": lambda: environment.flag(name),
-        "OSTEOLENS_BEHIND_TLS": lambda: environment.flag(name),
-        "OSTEOLENS_MODELS": lambda: environment.names(name, "knee", "_-."),
-        "OSTEOLENS_ALLOWED_HOSTS": lambda: environment.names(name, "localhost", ".-:[]*"),
-        "OSTEOLENS_RETENTION_DAYS": lambda: environment.number(name, 0, 0, 36500),
-        "OSTEOLENS_UPLOADS_PER_MINUTE": lambda: environment.number(name, 120, 1, 1000),
-        "OSTEOLENS_MAX_UPLOAD_MB": lambda: environment.number(name, 64, 1, 64),
-        "OSTEOLENS_SECRET_KEY": lambda: environment.secret_key(name, tmp_path / "key"),
-        "OSTEOLENS_URL": lambda: environment.url(name),
-        "OSTEOLENS_KEY_FILE": lambda: environment.file(name),
-        "OSTEOLENS_DATA": lambda: environment.folder(name, "web_data"),
-        "DATABASE_URL": lambda: environment.database(name, tmp_path / "db"),
-    }
-    with pytest.raises(MalformedSetting, match="for example") as found:
-        readers[name]()
-    assert str(found.value).startswith(name)
-    assert "hidden" not in str(found.value)
+def test_a_malformed_value_is_named_with_a_valid_one(environment: Read, name: str, value: str) -> None:
+    with pytest.raises(MalformedSetting) as refusal:
+        environment(**{name: value})
+    [line] = str(refusal.value).splitlines()
+    assert line.startswith(f"{name} ")
+    assert f"for example {name}=" in line
+    assert "hidden" not in line
+
+
+@pytest.mark.parametrize("field", Environment.model_fields.values(), ids=Environment.model_fields)
+def test_every_example_is_valid(environment: Read, field: FieldInfo) -> None:
+    for example in field.examples or []:
+        environment(**{str(field.validation_alias): str(example).replace("$(openssl rand -hex 32)", "0f" * 32)})
+
+
+def test_every_malformed_value_has_its_line(tmp_path: Path) -> None:
+    done = read_settings(tmp_path, OSTEOLENS_DEBUG="maybe", OSTEOLENS_MODELS="knee,,yolov5", OSTEOLENS_URL=" ")
+    assert done.stderr == (
+        "error: OSTEOLENS_DEBUG is 'maybe'; it is on or off, for example OSTEOLENS_DEBUG=on\n"
+        "error: OSTEOLENS_MODELS is 'knee,,yolov5'; it is names between commas, "
+        "for example OSTEOLENS_MODELS=knee,efficientnet,yolov5\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("OSTEOLENS_DEBUG", " ON ", "debug", True),
+        ("OSTEOLENS_DEBUG", "0", "debug", False),
+        ("OSTEOLENS_MODELS", "knee, yolo-v5_2.1 ", "models", ["knee", "yolo-v5_2.1"]),
+        ("OSTEOLENS_ALLOWED_HOSTS", ".example.org,[::1],*", "allowed_hosts", [".example.org", "[::1]", "*"]),
+        ("OSTEOLENS_RETENTION_DAYS", " 30", "retention_days", 30),
+        ("OSTEOLENS_RETENTION_DAYS", "", "retention_days", 0),
+        ("OSTEOLENS_URL", "https://reader:8080", "url", "https://reader:8080"),
+        ("OSTEOLENS_KEY_FILE", "key_file.json", "key_file", Path("key_file.json")),
+        ("OSTEOLENS_KEY_FILE", "", "key_file", None),
+        ("OSTEOLENS_ADMIN_PASSWORD", " a b ", "admin_password", "a b"),
+    ],
+)
+def test_a_valid_value_is_taken(environment: Read, name: str, value: str, field: str, expected: object) -> None:
+    assert getattr(environment(**{name: value}), field) == expected
 
 
 def test_the_start_stops_with_one_line(tmp_path: Path) -> None:
@@ -93,14 +134,14 @@ def test_defaults_and_values(tmp_path: Path) -> None:
     assert read_settings(tmp_path, **given).stdout == "django.db.backends.postgresql ['knee'] True\n"
 
 
-def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
-    file = tmp_path / "secret_key"
-    first = Environment({}).secret_key("X", file)
+def test_the_secret_is_made_once_and_private(environment: Read, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "secret_key"
+    first = environment().signing_key
     assert len(first) >= 32
-    assert Environment({}).secret_key("X", file) == first
+    assert environment().signing_key == first
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
-    assert Environment({"X": "y" * 32}).secret_key("X", file) == "y" * 32
+    assert [path.name for path in file.parent.iterdir()] == ["secret_key"]
+    assert environment(OSTEOLENS_SECRET_KEY="y" * 32).signing_key == "y" * 32
 
 
 @pytest.mark.parametrize("content", [b"", b"too short", b"\xff" * 40])
@@ -114,32 +155,40 @@ def test_a_kept_secret_that_is_damaged_is_refused(tmp_path: Path, content: bytes
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_data_folder_is_private(tmp_path: Path) -> None:
-    folder = Environment({}).folder("X", str(tmp_path / "a" / "b"))
+def test_the_data_folder_is_private(environment: Read, tmp_path: Path) -> None:
+    folder = environment(OSTEOLENS_DATA=str(tmp_path / "a" / "b")).data
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_a_default_folder_that_cannot_be_made_is_named(environment: Read, tmp_path: Path) -> None:
+    (tmp_path / "web_data").touch()
+    with pytest.raises(MalformedSetting, match=r"^OSTEOLENS_DATA is '.*web_data', which cannot be made: File exists"):
+        environment(OSTEOLENS_DATA="")
+
+
 @pytest.mark.parametrize("content", [None, "secret_key", "films"])
-def test_an_open_data_folder_of_our_own_is_closed(tmp_path: Path, content: str | None) -> None:
+def test_an_open_data_folder_of_our_own_is_closed(environment: Read, tmp_path: Path, content: str | None) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     folder.chmod(0o755)
     if content:
         (folder / content).touch()
-    Environment({"X": str(folder)}).folder("X", "web_data")
+    environment()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(("mode", "content"), [(0o755, "letters"), (0o777, "secret_key"), (0o1777, None)])
-def test_an_open_folder_that_is_not_only_ours_is_left_alone(tmp_path: Path, mode: int, content: str | None) -> None:
+def test_an_open_folder_that_is_not_only_ours_is_left_alone(
+    environment: Read, tmp_path: Path, mode: int, content: str | None
+) -> None:
     """Root would close /tmp or /home to everybody."""
     folder = tmp_path / "data"
     folder.mkdir()
     folder.chmod(mode)
     if content:
         (folder / content).touch()
-    with pytest.raises(MalformedSetting, match="for example X=web_data"):
-        Environment({"X": str(folder)}).folder("X", "web_data")
+    with pytest.raises(MalformedSetting, match="for example OSTEOLENS_DATA=web_data"):
+        environment()
     assert stat.S_IMODE(folder.stat().st_mode) == mode
 
 

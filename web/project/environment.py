@@ -1,15 +1,20 @@
-"""Settings from environment variables; a malformed one stops the start and shows a valid value."""
+"""Settings from environment variables; each malformed one stops the start with a line that shows a valid value."""
 
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import dj_database_url
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+from osteolens.films.read import MAX_BYTES
+
+MEGABYTE = 1024**2
+SHORTEST_SECRET = 32
 _ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 _SQLITE_OPTIONS = {
     # Writers queue up for the lock when they begin instead of failing when they first write.
@@ -21,132 +26,196 @@ _SQLITE_OPTIONS = {
 }
 _OWN_FILES = {"secret_key", "osteolens.sqlite3", "films", "under_way"}
 _REPLACING_IT = "delete the file, for example, and a new one is made; everybody logs in again then"
-SHORTEST_SECRET = 32
 
 
 class MalformedSetting(ValueError):
-    """An environment variable has a value that makes no sense."""
+    """Settings that the app cannot start with; one line for each."""
 
 
-class Environment:
-    """Typed reading of environment variables; an empty one counts as not set.
-
-    Args:
-        values: Name to text; default: the process's environment.
-
-    Raises:
-        MalformedSetting: From every method; names the variable, what was found, and a valid value.
-    """
-
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
-        self._values = os.environ if values is None else values
-
-    def text(self, name: str, default: str = "") -> str:
-        """A text without the spaces around it."""
-        return self._values.get(name, "").strip() or default
-
-    def flag(self, name: str) -> bool:
-        """A switch that is off by default."""
-        found = self.text(name, "off")
-        if found.lower() not in _FLAGS:
-            raise MalformedSetting(f"{name} is {found!r}; it is on or off, for example {name}=on")
-        return _FLAGS[found.lower()]
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
-        found = self.text(name, str(default))
-        if not (found.isascii() and found.isdigit() and low <= int(found) <= high):
-            raise MalformedSetting(
-                f"{name} is {found!r}; it is a whole number from {low} to {high}, for example {name}={default}"
-            )
-        return int(found)
-
-    def names(self, name: str, default: str, allowed: str) -> list[str]:
-        """Names between commas, made of ASCII letters, digits and the `allowed` characters, none twice."""
-        found = self.text(name, default)
-        names = [part.strip() for part in found.split(",")]
-        plain = all(part and all(c.isascii() and (c.isalnum() or c in allowed) for c in part) for part in names)
-        if not plain or len(set(names)) != len(names):
-            raise MalformedSetting(f"{name} is {found!r}; it holds names between commas, for example {name}={default}")
-        return names
-
-    def url(self, name: str) -> str:
-        """An address with http or https, or an empty text."""
-        found = self.text(name)
-        if found and not found.startswith(("http://", "https://")):
-            raise MalformedSetting(f"{name} is {found!r}; for example {name}=http://127.0.0.1:8080")
-        return found
-
-    def folder(self, name: str, default: str) -> Path:
-        """A folder that only this user may look into; made if it is not there, closed to others if it is ours."""
-        path = Path(self.text(name, default)).absolute()
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise MalformedSetting(
-                f"{name} is {str(path)!r}, which cannot be made: {error.strerror}; for example {name}={default}"
-            ) from error
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise MalformedSetting(f"{name} is {str(path)!r}, which cannot be written to; for example {name}={default}")
-        if path.stat().st_mode & 0o077:
-            _close_to_others(name, path)
-        return path
-
-    def file(self, name: str) -> Path | None:
-        """A path whose folder exists; the file itself may come later."""
-        found = self.text(name)
-        if found and not Path(found).absolute().parent.is_dir():
-            raise MalformedSetting(
-                f"{name} is {found!r}, in a folder that does not exist; for example {name}=key_file.json"
-            )
-        return Path(found) if found else None
-
-    def database(self, name: str, default: Path) -> dict[str, Any]:
-        """Django's description of a database; default: SQLite in a file."""
-        found = self.text(name)
-        if not found:
-            return {"ENGINE": "django.db.backends.sqlite3", "NAME": default, "OPTIONS": _SQLITE_OPTIONS}
-        example = f"for example {name}=postgresql://user:password@127.0.0.1:5432/osteolens"
-        try:
-            database = dict(dj_database_url.parse(found, conn_max_age=60, conn_health_checks=True))
-        except ValueError as error:  # the address may hold a password: it is not shown
-            raise MalformedSetting(f"{name} cannot be understood; {example}") from error
-        if database["ENGINE"] not in _ENGINES or not database["NAME"]:
-            raise MalformedSetting(f"{name} names neither a PostgreSQL nor a SQLite database; {example}")
-        if database["ENGINE"].endswith("sqlite3"):
-            database |= {"OPTIONS": _SQLITE_OPTIONS, "CONN_MAX_AGE": 0}
-        return database
-
-    def secret_key(self, name: str, file: Path) -> str:
-        """The key that signs cookies; default: made once and kept in a file that only this user may read.
-
-        Set to nothing it is refused: whoever sets it means to decide.
-        """
-        if name not in self._values:
-            return _kept_secret(file)
-        found = self._values[name].strip()
-        if len(found) < SHORTEST_SECRET:
-            raise MalformedSetting(
-                f"{name} has {len(found)} characters; it needs at least {SHORTEST_SECRET}, "
-                f"for example from: openssl rand -hex 32; without {name}, a key is made and kept"
-            )
-        return found
+def _private_folder(path: Path) -> Path:
+    """A folder that only this user may read: created, or closed to others if it is the app's own."""
+    path = path.absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"is {str(path)!r}, which cannot be made: {error.strerror}") from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise ValueError(f"is {str(path)!r}, which cannot be written to")
+    if path.stat().st_mode & 0o077:
+        _close_to_others(path)
+    return path
 
 
-def _close_to_others(name: str, path: Path) -> None:
+def _close_to_others(path: Path) -> None:
     """Narrow the folder's mode, if it is this app's alone: closing a folder such as /home would do harm."""
     mode = stat.S_IMODE(path.stat().st_mode)
     content = {entry.name for entry in path.iterdir()} - {"lost+found"}
     own = path.stat().st_uid == os.geteuid() and (not content or content & _OWN_FILES)
     if not own or mode & 0o002:
-        raise MalformedSetting(
-            f"{name} is {str(path)!r}, which others may look into (mode {mode:o}); "
-            f"it holds films: chmod 700 {path}, or a folder of its own, for example {name}=web_data"
+        raise ValueError(
+            f"is {str(path)!r}, which others may look into (mode {mode:o}); it holds films: chmod 700 {path}, "
+            "or a folder of its own"
         )
     path.chmod(0o700)
 
 
-def _kept_secret(file: Path) -> str:
+def _in_a_folder(path: Path) -> Path:
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"is {str(path)!r}, in a folder that does not exist")
+    return path
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _unique(names: list[str]) -> list[str]:
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f"holds {repeated[0]!r} twice; it holds names between commas")
+    return names
+
+
+def _long_enough(secret: str) -> str:
+    if len(secret) < SHORTEST_SECRET:
+        raise ValueError(
+            f"has {len(secret)} characters; it needs at least {SHORTEST_SECRET}; without it a key is made and kept"
+        )
+    return secret
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's description of a database; the address may hold a password, so no message shows it."""
+    try:
+        database = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    except ValueError:
+        raise ValueError("cannot be understood") from None
+    if database["ENGINE"] not in _ENGINES or not database["NAME"]:
+        raise ValueError("names neither a PostgreSQL nor a SQLite database")
+    if database["ENGINE"].endswith("sqlite3"):
+        database |= {"OPTIONS": _SQLITE_OPTIONS, "CONN_MAX_AGE": 0}
+    return database
+
+
+def _flag() -> Any:
+    return Field(default=False, description="on or off", examples=["on"])
+
+
+def _whole(default: int, low: int, high: int) -> Any:
+    return Field(
+        default=default, ge=low, le=high, description=f"a whole number from {low} to {high}", examples=[default]
+    )
+
+
+def _names(default: str) -> Any:
+    return Field(default=_split(default), description="names between commas", examples=[default])
+
+
+Hosts = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:*\[\]-]+$")]],
+    NoDecode, BeforeValidator(_split), AfterValidator(_unique),
+]  # fmt: skip
+Models = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]],
+    NoDecode, BeforeValidator(_split), AfterValidator(_unique),
+]  # fmt: skip
+
+
+class Environment(BaseSettings):
+    """What the environment sets: OSTEOLENS_DATA is `data`, and so on. An empty variable counts as not set.
+
+    A field's description and its first example make the message for a malformed value.
+    """
+
+    model_config = SettingsConfigDict(
+        alias_generator=lambda name: f"OSTEOLENS_{name.upper()}",
+        case_sensitive=True,
+        frozen=True,
+        validate_default=False,
+    )
+
+    debug: bool = _flag()
+    data: Annotated[Path, AfterValidator(_private_folder)] = Field(
+        default=Path("web_data"), validate_default=True, examples=["web_data"]
+    )
+    database_url: Annotated[dict[str, Any] | None, NoDecode, BeforeValidator(_database)] = Field(
+        default=None,
+        validation_alias="DATABASE_URL",
+        examples=["postgresql://user:password@127.0.0.1:5432/osteolens"],
+    )
+    secret_key: Annotated[str, AfterValidator(_long_enough)] | None = Field(
+        default=None, examples=["$(openssl rand -hex 32)"]
+    )
+    allowed_hosts: Hosts = _names("localhost,127.0.0.1,[::1]")
+    behind_tls: bool = _flag()
+    admin_password: str = ""
+    models: Models = _names("knee,efficientnet,yolov5")
+    retention_days: int = _whole(0, 0, 36500)
+    uploads_per_minute: int = _whole(120, 1, 100_000)
+    pictures_per_minute: int = _whole(1200, 1, 1_000_000)
+    drawings_per_minute: int = _whole(60, 1, 100_000)
+    max_upload_mb: int = _whole(64, 1, MAX_BYTES // MEGABYTE)
+    url: Annotated[str, StringConstraints(pattern="^https?://")] = Field(
+        default="", description="an address with http or https", examples=["http://127.0.0.1:8080"]
+    )
+    key: str = ""
+    key_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(default=None, examples=["key_file.json"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, texts: dict[str, str]) -> dict[str, str]:
+        """Texts without the spaces around them. An empty secret is left to be refused: who sets it means to decide."""
+        stripped = {name: text.strip() for name, text in texts.items()}
+        return {name: text for name, text in stripped.items() if text or name == "OSTEOLENS_SECRET_KEY"}
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of this process.
+
+        Raises:
+            MalformedSetting: A line for each variable that makes no sense: what it is, what is valid, an example.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise MalformedSetting("\n".join(_lines(error))) from None
+
+    @property
+    def database(self) -> dict[str, Any]:
+        """Django's description of the database; default: SQLite in the data folder."""
+        sqlite = {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": self.data / "osteolens.sqlite3",
+            "OPTIONS": _SQLITE_OPTIONS,
+        }
+        return self.database_url or sqlite
+
+    @property
+    def signing_key(self) -> str:
+        """The key that signs cookies; default: created once, in a file that only this user may read.
+
+        Raises:
+            MalformedSetting: The file is damaged.
+        """
+        return self.secret_key or _stored_secret(self.data / "secret_key")
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    """A line for each malformed variable."""
+    variables = {field: str(info.validation_alias) for field, info in Environment.model_fields.items()}
+    fields = {variables[field]: info for field, info in Environment.model_fields.items()}
+    problems = {str(problem["loc"][0]): problem for problem in error.errors()}
+    for place, problem in problems.items():
+        name = variables.get(place, place)  # a default is refused under its field's name
+        field = fields[name]
+        if problem["type"] == "value_error":  # from a function above
+            message = str(problem["ctx"]["error"])
+        else:
+            message = f"is {os.environ[name].strip()!r}; it is {field.description}"
+        yield f"{name} {message}, for example {name}={(field.examples or [''])[0]}"
+
+
+def _stored_secret(file: Path) -> str:
     """Of several processes that start at once, one writes the file and all read it."""
     if not file.exists():
         draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")

@@ -5,33 +5,31 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from osteolens.films.read import MAX_BYTES
-from project.environment import Environment, MalformedSetting
+from project.environment import MEGABYTE, Environment, MalformedSetting
 
 WEB = Path(__file__).parents[1]
-MEGABYTE = 1024**2
-LOOPBACK = "localhost,127.0.0.1,[::1]"
 
-_environment = Environment()
 try:
-    DEBUG = _environment.flag("OSTEOLENS_DEBUG")
-    DATA_FOLDER = _environment.folder("OSTEOLENS_DATA", "web_data")
-    DATABASES = {"default": _environment.database("DATABASE_URL", DATA_FOLDER / "osteolens.sqlite3")}
-    SECRET_KEY = _environment.secret_key("OSTEOLENS_SECRET_KEY", DATA_FOLDER / "secret_key")
-    ALLOWED_HOSTS = _environment.names("OSTEOLENS_ALLOWED_HOSTS", LOOPBACK, ".-:[]*")
-    BEHIND_TLS = _environment.flag("OSTEOLENS_BEHIND_TLS")
-    ADMIN_PASSWORD = _environment.text("OSTEOLENS_ADMIN_PASSWORD")
-    MODELS = _environment.names("OSTEOLENS_MODELS", "knee,efficientnet,yolov5", "_-.")
-    RETENTION_DAYS = _environment.number("OSTEOLENS_RETENTION_DAYS", 0, 0, 36500)
-    UPLOADS_PER_MINUTE = _environment.number("OSTEOLENS_UPLOADS_PER_MINUTE", 120, 1, 100_000)
-    PICTURES_PER_MINUTE = _environment.number("OSTEOLENS_PICTURES_PER_MINUTE", 1200, 1, 1_000_000)
-    DRAWINGS_PER_MINUTE = _environment.number("OSTEOLENS_DRAWINGS_PER_MINUTE", 60, 1, 100_000)
-    MAX_UPLOAD_MB = _environment.number("OSTEOLENS_MAX_UPLOAD_MB", 64, 1, MAX_BYTES // MEGABYTE)
-    SERVER_URL = _environment.url("OSTEOLENS_URL")
-    SERVER_KEY = _environment.text("OSTEOLENS_KEY")
-    SERVER_KEY_FILE = _environment.file("OSTEOLENS_KEY_FILE")
+    _environment = Environment.read()
+    SECRET_KEY = _environment.signing_key
 except MalformedSetting as error:
-    raise SystemExit(f"error: {error}") from None
+    raise SystemExit("\n".join(f"error: {line}" for line in str(error).splitlines())) from None
+
+DEBUG = _environment.debug
+DATA_FOLDER = _environment.data
+DATABASES = {"default": _environment.database}
+ALLOWED_HOSTS = _environment.allowed_hosts
+BEHIND_TLS = _environment.behind_tls
+ADMIN_PASSWORD = _environment.admin_password
+MODELS = _environment.models
+RETENTION_DAYS = _environment.retention_days
+UPLOADS_PER_MINUTE = _environment.uploads_per_minute
+PICTURES_PER_MINUTE = _environment.pictures_per_minute
+DRAWINGS_PER_MINUTE = _environment.drawings_per_minute
+MAX_UPLOAD_MB = _environment.max_upload_mb
+SERVER_URL = _environment.url
+SERVER_KEY = _environment.key
+SERVER_KEY_FILE = _environment.key_file
 
 CARDS_FOLDER = WEB.parent / "weights"
 """Model cards, for the operating points beside an answer; an answer whose card is not here goes without."""
