@@ -11,7 +11,7 @@ import pytest
 from test_schema import ANSWER
 
 from osteolens import client as client_module
-from osteolens.batch.send import Transport
+from osteolens.batch.answerers.http.send import Transport
 from osteolens.client import AsyncClient, Client, read_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.schema import ErrorAnswer, ErrorDetail, dump, parse_options

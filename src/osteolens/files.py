@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,35 @@ def whole(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A draft folder beside `path` that takes its place when the block ends, and is deleted when the block fails.
+
+    Folders cannot be exchanged in one step: a kill between the two renames leaves nothing at `path`, never a mixture.
+    """
+    draft, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("draft", "old"))
+    try:
+        draft.mkdir()
+        yield draft
+        for file in draft.iterdir():
+            with file.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        if path.exists():
+            path.rename(old)
+        draft.rename(path)
+    finally:
+        for left in (draft, old):
+            delete(left)
+
+
+def delete(path: Path) -> None:
+    """Delete a file or a folder with all that is in it; nothing happens if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

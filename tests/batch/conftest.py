@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from osteolens import client as client_module
-from osteolens.batch import send
+from osteolens.batch.answerers.http import send
 
 from .fake_server import FakeServer
 

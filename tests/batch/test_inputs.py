@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from osteolens.batch.inputs import Sources
+from osteolens.batch.films import Sources
 from osteolens.datasets.folders import HIDDEN
 from osteolens.errors import BatchError
 

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from osteolens import batch
-from osteolens.batch.inputs import Sources
+from osteolens.batch.films import Sources
 from osteolens.batch.journal import Journal
 from osteolens.errors import BatchError
 

@@ -3,14 +3,17 @@
 import csv
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from osteolens import batch
 from osteolens.batch.journal import Journal
+from osteolens.batch.outputs import tables
 from osteolens.errors import BatchError, FolderInUse, ModelChanged, OtherBatch
 
 from .fake_server import FakeServer, Response
@@ -44,6 +47,32 @@ def test_both_tables_say_the_same(server: FakeServer) -> None:
         sheet = list(csv.DictReader(stream))
     for row, cells in zip(results(OUT), sheet, strict=True):
         assert {name: "" if value is None else str(value) for name, value in row.items()} == cells
+
+
+def test_the_table_is_a_folder_of_partitions_in_the_rows_order(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ROWS_AT_A_TIME", 2)
+    films = make_films(Path("films"), 5)
+    run(server)
+    parts = sorted(path.name for path in (OUT / "results.parquet").iterdir())
+    assert parts == [f"part-00000{number}.parquet" for number in range(3)]
+    assert [row["path"] for row in results(OUT)] == sorted(films)
+    monkeypatch.setattr(tables, "ROWS_AT_A_TIME", 5)
+    run(server)
+    assert [path.name for path in (OUT / "results.parquet").iterdir()] == parts[:1]
+
+
+def test_a_single_file_of_an_earlier_version_becomes_a_folder(server: FakeServer) -> None:
+    films = make_films(Path("films"), 3)
+    run(server)
+    whole = parquet.read_table(OUT / "results.parquet")
+    shutil.rmtree(OUT / "results.parquet")
+    parquet.write_table(whole, OUT / "results.parquet")
+    assert run(server).answers == 0
+    assert (OUT / "results.parquet").is_dir()
+    check_rows(OUT, films)
+    assert not list(OUT.glob(".*"))
 
 
 def test_run_json_tells_the_call_the_versions_and_the_totals(server: FakeServer) -> None:

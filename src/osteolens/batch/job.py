@@ -1,7 +1,6 @@
 """A whole batch: from the inputs to the tables, the page and the account of the run."""
 
 import asyncio
-import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,19 +11,21 @@ from typing import Any
 
 import httpx
 
-from osteolens.batch import account, drawing, feeding, report, tables
-from osteolens.batch.account import Totals
-from osteolens.batch.asking import Asking
-from osteolens.batch.drawing import Look
-from osteolens.batch.inputs import STANDARD_INPUT, Film, Sources
+from osteolens.batch.answerers.http import feeding
+from osteolens.batch.answerers.http.asking import Asking
+from osteolens.batch.answerers.http.send import Patience, Sender, Transport
+from osteolens.batch.films import STANDARD_INPUT, Film, Sources
 from osteolens.batch.journal import Journal
+from osteolens.batch.outputs import overlays as overlay_files
+from osteolens.batch.outputs import page, run_json, tables
+from osteolens.batch.outputs.overlays import Look
+from osteolens.batch.outputs.run_json import Totals
 from osteolens.batch.progress import Reporter, Style
-from osteolens.batch.send import Patience, Sender, Transport
 from osteolens.batch.storage import DATABASE
 from osteolens.client import DEFAULT_MODEL, AsyncClient, server_address
-from osteolens.console import ALL_ANSWERED, INTERRUPTED, SOME_FAILED, UNREACHABLE, USAGE_STATUS
 from osteolens.datasets.folders import describe
-from osteolens.errors import BatchError, OsteoLensError, ServerUnreachable
+from osteolens.errors import BatchError, OsteoLensError
+from osteolens.files import delete
 from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
 MAX_IN_FLIGHT = 32
@@ -136,7 +137,7 @@ def run(
         except (OsteoLensError, KeyboardInterrupt) as error:
             stopped = error
         totals = _finish(journal, sources, call, stopped)
-        status = _status(totals, stopped)
+        status = totals.status(stopped)
         reporter.event("end", status=status, **asdict(totals))
         if stopped:
             raise stopped
@@ -145,9 +146,8 @@ def run(
 
 def _clear(out: Path) -> None:
     """Delete what an earlier batch left beside its journal."""
-    shutil.rmtree(out / drawing.FOLDER, ignore_errors=True)
-    for name in (tables.PARQUET, tables.CSV, report.FILE, account.FILE):
-        (out / name).unlink(missing_ok=True)
+    for name in (overlay_files.FOLDER, tables.PARQUET, tables.CSV, page.FILE, run_json.FILE):
+        delete(out / name)
 
 
 async def _ask(asking: Asking, sources: Sources, client: AsyncClient, at_once: int) -> None:
@@ -185,22 +185,12 @@ def _count(sources: Sources, reporter: Reporter, models: int) -> None:
 def _finish(journal: Journal, sources: Sources, call: Mapping[str, Any], stopped: BaseException | None) -> Totals:
     """Write what is known now: also after a stop, so that nothing that was answered has to wait."""
     totals = Totals.of(journal)
-    facts = account.call_facts(call) | {"stopped": str(stopped) or type(stopped).__name__ if stopped else None}
-    journal.end(_status(totals, stopped), facts)
+    facts = run_json.call_facts(call) | {"stopped": str(stopped) or type(stopped).__name__ if stopped else None}
+    journal.end(totals.status(stopped), facts)
     tables.write_tables(journal)
-    report.write_report(journal)
-    account.write_account(journal, sources.passed_over)
+    page.write_page(journal)
+    run_json.write_run_json(journal, sources.passed_over)
     return totals
-
-
-def _status(totals: Totals, stopped: BaseException | None) -> int:
-    if isinstance(stopped, ServerUnreachable):
-        return UNREACHABLE
-    if isinstance(stopped, KeyboardInterrupt):
-        return INTERRUPTED
-    if stopped:
-        return USAGE_STATUS
-    return SOME_FAILED if totals.refused or totals.failed else ALL_ANSWERED
 
 
 def _check(models: Sequence[str], max_in_flight: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from osteolens.batch.inputs import Film
+from osteolens.batch.films import Film
 from osteolens.batch.rows import COLUMNS, FINAL, Row, Status, Value, now
 from osteolens.batch.storage import OWN, connect, forget, lock, storing, transaction, trouble
 from osteolens.files import as_text

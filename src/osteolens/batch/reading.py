@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from osteolens.batch.inputs import Film, Problem, looked_at, problem_of
+from osteolens.batch.films import Film, Problem, looked_at, problem_of
 from osteolens.films.read import MAX_BYTES
 
 HELD_BYTES = 96 * 1024**2

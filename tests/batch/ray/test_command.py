@@ -8,7 +8,7 @@ from support.ray import make_films
 from osteolens import cluster as session
 from osteolens.batch.answerers.ray import engine
 from osteolens.batch.command import run_command
-from osteolens.batch.job import INTERRUPTED
+from osteolens.console import INTERRUPTED
 from osteolens.errors import BatchError
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from osteolens.batch.answerers.ray import actor, films
 from osteolens.batch.answerers.ray.films import film_of
-from osteolens.batch.inputs import Problem
+from osteolens.batch.films import Problem
 from osteolens.errors import BatchError
 
 

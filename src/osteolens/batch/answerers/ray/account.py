@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from osteolens import __version__
-from osteolens.batch.account import FILE, Totals
 from osteolens.batch.answerers.ray import manifest
 from osteolens.batch.answerers.ray.partitions import Partitions
+from osteolens.batch.outputs.run_json import FILE, Totals
+from osteolens.batch.outputs.tables import CSV
 from osteolens.batch.rows import now
-from osteolens.batch.tables import CSV
 from osteolens.errors import BatchError
 from osteolens.files import harmless, whole
 

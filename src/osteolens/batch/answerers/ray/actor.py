@@ -17,10 +17,10 @@ from osteolens.batch import reading
 from osteolens.batch.answerers.ray import remote
 from osteolens.batch.answerers.ray.archive import Model
 from osteolens.batch.answerers.ray.films import film_of
-from osteolens.batch.answerers.ray.layout import schema_of
 from osteolens.batch.answerers.ray.partitions import NAME, STATE
 from osteolens.batch.answerers.ray.planning import PARTITION
-from osteolens.batch.inputs import Film, Problem, problem_of
+from osteolens.batch.films import Film, Problem, problem_of
+from osteolens.batch.outputs.tables import Layout
 from osteolens.batch.reading import Content
 from osteolens.batch.rows import (
     AGREEMENT,
@@ -31,7 +31,6 @@ from osteolens.batch.rows import (
     failure_columns,
     probability_columns,
 )
-from osteolens.batch.tables import Layout
 from osteolens.errors import InputError
 from osteolens.files import as_text
 from osteolens.films.read import MAX_BYTES
@@ -71,7 +70,7 @@ class FilmReader:
 
         cv2.setNumThreads(1)
         self.explain, self.layout = job.explain, job.layout
-        self.schema = pa.unify_schemas([schema_of(job.layout), _OWN])
+        self.schema = pa.unify_schemas([job.layout.schema, _OWN])
         self.readers: dict[str, Reader] = {}
         for model in job.models:
             with tempfile.TemporaryDirectory(prefix="osteolens-") as folder:  # nothing is read later

@@ -20,7 +20,6 @@ from osteolens.batch.progress import Reporter, Style
 from osteolens.batch.rows import now
 from osteolens.client import DEFAULT_MODEL
 from osteolens.cluster import ray_session
-from osteolens.console import ALL_ANSWERED, SOME_FAILED
 from osteolens.errors import BatchError, OsteoLensError
 
 EXPLAIN = ("none", "gradcam")
@@ -91,12 +90,11 @@ def run(
                     _answer(todo, Job(found, explain, columns), partitions, reporter)
         except (OsteoLensError, KeyboardInterrupt) as error:
             stopped = error
-        totals = account.write(out, partitions, layout.schema_of(columns), call, begun, stopped)
+        totals = account.write(out, partitions, columns.schema, call, begun, stopped)
         reporter.event("end", **vars(totals))
     if stopped:
         raise stopped
-    status = SOME_FAILED if totals.refused or totals.failed else ALL_ANSWERED
-    return Summary(status, totals, time.monotonic() - started, reporter.answered, out)
+    return Summary(totals.status(), totals, time.monotonic() - started, reporter.answered, out)
 
 
 def _check(models: Sequence[str], explain: str) -> None:
@@ -110,7 +108,7 @@ def _answer(todo: pa.Table, job: Job, partitions: Partitions, reporter: Reporter
     """Answer films, and write each partition as soon as it is complete."""
     missing = Counter(todo[PARTITION].to_pylist())
     waiting: dict[int, list[pa.Table]] = defaultdict(list)
-    schema = layout.schema_of(job.layout)
+    schema = job.layout.schema
     for rows in answered(todo, job):
         _report(rows, reporter)
         for number in rows[PARTITION].unique().to_pylist():

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from osteolens.batch.answerers.ray import remote
-from osteolens.batch.inputs import Film, Problem, Sources
+from osteolens.batch.films import Film, Problem, Sources
 from osteolens.errors import BatchError
 from osteolens.files import as_text
 
@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
     }
 )  # fmt: skip
 """A film: `name` is the hash of what makes it one input, `state` of all that its answer follows from; the rest is as
-in `osteolens.batch.inputs.Film`, names of files as bytes, since not every one is text, and facts as JSON."""
+in `osteolens.batch.films.Film`, names of files as bytes, since not every one is text, and facts as JSON."""
 
 _AT_A_TIME = 4096
 
@@ -35,7 +35,7 @@ def find(names: Sequence[str], out: Path, *, null: bool = False) -> Iterator[rem
     """The films of all sources, each with what changes when its file changes.
 
     Args:
-        names: As `osteolens.batch.inputs.Sources` takes them, or fsspec addresses.
+        names: As `osteolens.batch.films.Sources` takes them, or fsspec addresses.
         out: Output folder: what lies there is no input.
         null: Paths on standard input end in a zero byte.
 

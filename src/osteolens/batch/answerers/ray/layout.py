@@ -6,13 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from osteolens.batch.rows import Kind
-from osteolens.batch.tables import Layout
+from osteolens.batch.outputs.tables import Layout
 from osteolens.card import Card
-
-_ARROW: dict[Kind, pa.DataType] = {
-    "text": pa.string(), "real": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_()
-}  # fmt: skip
 
 
 def layout_of(cards: Sequence[Card], carried: Iterable[str], *, facts: bool) -> Layout:
@@ -25,20 +20,7 @@ def layout_of(cards: Sequence[Card], carried: Iterable[str], *, facts: bool) -> 
     """
     labels = tuple(dict.fromkeys(label for card in cards for label in card.labels))
     fused = tuple(dict.fromkeys(label for card in cards if card.fusion for label in card.labels))
-    layout = Layout(labels, fused if facts else (), {})
-    taken = {column.name for column in layout.columns}
-    for name in carried:
-        free = name
-        while free in taken:
-            free = f"input_{free}"
-        layout.carried[name] = free
-        taken.add(free)
-    return layout
-
-
-def schema_of(layout: Layout) -> pa.Schema:
-    """The columns with their types."""
-    return pa.schema([(column.name, _ARROW[column.kind]) for column in layout.columns])
+    return Layout.around(labels, fused if facts else (), carried)
 
 
 def carried_names(films: pa.Table) -> list[str]:

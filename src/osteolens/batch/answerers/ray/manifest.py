@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from osteolens.batch import account
 from osteolens.batch.answerers.ray.archive import Model
 from osteolens.batch.answerers.ray.partitions import FOLDER
+from osteolens.batch.outputs import run_json
+from osteolens.batch.outputs.tables import CSV
 from osteolens.batch.storage import DATABASE, RAY_BATCH, lock
-from osteolens.batch.tables import CSV
 from osteolens.errors import BatchError, ModelChanged, OtherBatch
 from osteolens.files import write_text
 
@@ -98,7 +98,7 @@ def forget(out: Path) -> None:
     """Delete what earlier calls did in a folder: the answers first, so that none is left without its manifest."""
     if (out / FOLDER).is_dir():
         shutil.rmtree(out / FOLDER)
-    for name in (RAY_BATCH, CSV, account.FILE):
+    for name in (RAY_BATCH, CSV, run_json.FILE):
         (out / name).unlink(missing_ok=True)
 
 

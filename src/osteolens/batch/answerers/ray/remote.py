@@ -10,7 +10,7 @@ from typing import Any
 
 import fsspec
 
-from osteolens.batch.inputs import Film, Problem, Sources, problem_of
+from osteolens.batch.films import Film, Problem, Sources, problem_of
 from osteolens.datasets.folders import FILM_SUFFIXES, is_ignored
 from osteolens.datasets.tables import TABLE_SUFFIXES
 from osteolens.errors import BatchError

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from itertools import islice
 
-from osteolens.batch.inputs import Film
+from osteolens.batch.films import Film
 
 _AHEAD = 2
 _Part = list[Film] | Exception | None

@@ -10,8 +10,8 @@ from conftest import encoded, knee_like
 from PIL import Image
 
 from osteolens import batch
-from osteolens.batch import drawing, figures
-from osteolens.batch.figures import kappa
+from osteolens.batch.outputs import figures, overlays
+from osteolens.batch.outputs.figures import kappa
 from osteolens.errors import BatchError, OtherBatch
 from osteolens.films import overlay
 
@@ -64,7 +64,7 @@ def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(server: FakeSe
     page = (OUT / "report.html").read_text()
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//|<script|@import|url\(", page)
     links = {unquote(link) for link in re.findall(r"href=\"([^\"#]+)\"", page)}
-    assert all((OUT / link).is_file() for link in links)
+    assert all((OUT / link).exists() for link in links)
     assert "../films/100%? #1.png" in links
     assert sum(link.startswith("overlays/") for link in links) == 3  # copies share theirs
 
@@ -117,7 +117,7 @@ def test_other_colours_in_the_same_folder_are_refused(server: FakeServer) -> Non
 def test_a_film_that_only_the_server_can_read_has_a_row_but_no_overlay(server: FakeServer) -> None:
     make_films(Path("films"), 2)
     assert run(server, overlays=True).totals.answered == 2
-    assert not (OUT / drawing.FOLDER).exists()
+    assert not (OUT / overlays.FOLDER).exists()
     assert 'src="data:' not in (OUT / "report.html").read_text()
 
 

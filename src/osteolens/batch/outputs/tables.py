@@ -2,9 +2,10 @@
 
 # mypy: disable-error-code="import-untyped"
 import csv
+import itertools
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -16,10 +17,11 @@ from pyarrow import parquet
 from osteolens.batch.journal import Journal
 from osteolens.batch.rows import AGREEMENT, COLUMNS, FUSED_SHARES, SHARES, Column, Row, probability_columns
 from osteolens.errors import BatchError
-from osteolens.files import harmless, whole
+from osteolens.files import harmless, whole, whole_folder
 
 PARQUET, CSV = "results.parquet", "results.csv"
 ROWS_AT_A_TIME = 5000
+"""Rows of a partition: so many are in memory at a time."""
 _ARROW = {"text": pa.string(), "real": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_()}
 
 
@@ -40,9 +42,14 @@ class Layout:
     @classmethod
     def of(cls, journal: Journal) -> "Layout":
         """The layout that all rows of a journal fit in."""
-        layout = cls(journal.names("label"), journal.names("fused_label"), {})
+        return cls.around(journal.names("label"), journal.names("fused_label"), journal.names("carried"))
+
+    @classmethod
+    def around(cls, labels: tuple[str, ...], fused_labels: tuple[str, ...], carried: Iterable[str]) -> "Layout":
+        """A layout in which the inputs' own columns get names that are still free."""
+        layout = cls(labels, fused_labels, {})
         taken = {column.name for column in layout.columns}
-        for name in journal.names("carried"):
+        for name in carried:
             free = name
             while free in taken:
                 free = f"input_{free}"
@@ -59,9 +66,17 @@ class Layout:
         added += [Column(name, "text", "as in the input") for name in self.carried.values()]
         return (*COLUMNS, AGREEMENT, *added)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns with their Arrow types."""
+        return pa.schema([(column.name, _ARROW[column.kind]) for column in self.columns])
+
 
 def write_tables(journal: Journal) -> int:
     """Write both tables beside the journal, each whole or not at all.
+
+    `results.parquet` is a folder of partitions, which pandas, Arrow and Ray read like one file. A single file of that
+    name, as earlier versions wrote it, is replaced.
 
     Returns:
         The number of rows. A film that waits for another version's answer has none yet.
@@ -70,20 +85,26 @@ def write_tables(journal: Journal) -> int:
         BatchError: They cannot be written (disk full).
     """
     layout = Layout.of(journal)
-    schema = pa.schema([(column.name, _ARROW[column.kind]) for column in layout.columns])
-    names = schema.names
+    schema = layout.schema
     rows, count = result_rows(journal, layout), 0
-    # The writers are closed before the drafts take their places.
-    with _disk_errors(journal.folder), ExitStack() as drafts, ExitStack() as stack:
-        parquet_draft, csv_draft = (drafts.enter_context(whole(journal.folder / name)) for name in (PARQUET, CSV))
-        writer = stack.enter_context(parquet.ParquetWriter(parquet_draft, schema, compression="zstd"))
-        stream = stack.enter_context(csv_draft.open("w", newline="", encoding="utf-8"))
+    # The sheet is closed before its draft takes its place.
+    with (
+        _disk_errors(journal.folder),
+        whole(journal.folder / CSV) as csv_draft,
+        whole_folder(journal.folder / PARQUET) as partitions,
+        csv_draft.open("w", newline="", encoding="utf-8") as stream,
+    ):
         sheet = csv.writer(stream)
-        sheet.writerow(map(harmless, names))
-        while batch := list(islice(rows, ROWS_AT_A_TIME)):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-            sheet.writerows([harmless(row.get(name)) for name in names] for row in batch)
-            count += len(batch)
+        sheet.writerow(map(harmless, schema.names))
+        # A batch without rows has one partition without rows, so that readers find the columns.
+        for number in itertools.count():
+            part = list(islice(rows, ROWS_AT_A_TIME))
+            if number and not part:
+                break
+            path = partitions / f"part-{number:06}.parquet"
+            parquet.write_table(pa.Table.from_pylist(part, schema=schema), path, compression="zstd")
+            sheet.writerows([harmless(row.get(name)) for name in schema.names] for row in part)
+            count += len(part)
     return count
 
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from osteolens.batch.gate import FIRST_LIMIT, Gate
+from osteolens.batch.answerers.http.gate import FIRST_LIMIT, Gate
 
 
 class Clock:

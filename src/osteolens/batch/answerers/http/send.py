@@ -14,7 +14,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from osteolens.batch.gate import Gate
+from osteolens.batch.answerers.http.gate import Gate
 from osteolens.batch.rows import Status
 from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy, is_loopback
 from osteolens.errors import ClientError, RequestRefused, ServerRefuses, ServerUnreachable

@@ -10,7 +10,8 @@ from typing import Any
 
 from osteolens import __version__
 from osteolens.batch.journal import Journal
-from osteolens.errors import BatchError
+from osteolens.console import ALL_ANSWERED, INTERRUPTED, SOME_FAILED, UNREACHABLE, USAGE_STATUS
+from osteolens.errors import BatchError, ServerUnreachable
 from osteolens.files import write_text
 
 FILE = "run.json"
@@ -41,6 +42,16 @@ class Totals:
             totals[status] += count
         return cls(**totals)
 
+    def status(self, stopped: BaseException | None = None) -> int:
+        """The exit status of a batch with these totals, which an error or a signal may have stopped."""
+        if isinstance(stopped, ServerUnreachable):
+            return UNREACHABLE
+        if isinstance(stopped, KeyboardInterrupt):
+            return INTERRUPTED
+        if stopped:
+            return USAGE_STATUS
+        return SOME_FAILED if self.refused or self.failed else ALL_ANSWERED
+
 
 def call_facts(call: Mapping[str, Any]) -> dict[str, Any]:
     """A call with the versions that it ran with."""
@@ -49,7 +60,7 @@ def call_facts(call: Mapping[str, Any]) -> dict[str, Any]:
     return {"call": dict(call), "versions": versions, "machine": platform.platform()}
 
 
-def write_account(journal: Journal, passed_over: Mapping[str, int]) -> Path:
+def write_run_json(journal: Journal, passed_over: Mapping[str, int]) -> Path:
     """Write run.json beside the journal.
 
     Args:

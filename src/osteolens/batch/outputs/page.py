@@ -12,9 +12,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from osteolens import __version__
-from osteolens.batch import figures
-from osteolens.batch.account import Totals
 from osteolens.batch.journal import Journal
+from osteolens.batch.outputs import figures
+from osteolens.batch.outputs.run_json import Totals
 from osteolens.errors import BatchError, InputError
 from osteolens.files import write_text
 from osteolens.films.read import read
@@ -25,7 +25,7 @@ _SIDE = 220
 
 _environment = Environment(
     # The frame of the page is that of the training's pages.
-    loader=ChoiceLoader([PackageLoader("osteolens.batch"), PackageLoader("osteolens.reports")]),
+    loader=ChoiceLoader([PackageLoader("osteolens.batch.outputs"), PackageLoader("osteolens.reports")]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -33,7 +33,7 @@ _environment = Environment(
 )
 
 
-def write_report(journal: Journal) -> Path:
+def write_page(journal: Journal) -> Path:
     """Write the page beside the journal.
 
     Raises:

@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
-from osteolens.batch import drawing, reading
-from osteolens.batch.drawing import Look
-from osteolens.batch.inputs import Film, Problem, problem_of_facts
+from osteolens.batch import reading
+from osteolens.batch.answerers.http.send import TRIES, Reply, Sender
+from osteolens.batch.films import Film, Problem, problem_of_facts
 from osteolens.batch.journal import Journal, Known, as_json
+from osteolens.batch.outputs import overlays
+from osteolens.batch.outputs.overlays import Look
 from osteolens.batch.progress import Reporter
 from osteolens.batch.reading import Budget, Content
 from osteolens.batch.rows import Row, Status, answer_columns, failure_columns
-from osteolens.batch.send import TRIES, Reply, Sender
 from osteolens.client import DamagedAnswer
 from osteolens.errors import BatchError, ModelChanged
 from osteolens.schema import Answer
@@ -209,10 +210,10 @@ class Asking:
     async def _drawn(self, content: Content, model: str, answer: Answer, drawers: ThreadPoolExecutor) -> str | None:
         if self.look is None or not answer.explanations or content.sha256 is None:
             return None
-        name = drawing.overlay_name(content.film.file, content.sha256, model)
+        name = overlays.overlay_name(content.film.file, content.sha256, model)
         target = self.journal.folder / name
         drawn = await asyncio.get_running_loop().run_in_executor(
-            drawers, drawing.draw, content.data, answer, target, self.look
+            drawers, overlays.draw, content.data, answer, target, self.look
         )
         return name if drawn else None
 

@@ -1,0 +1,1 @@
+"""Answers films by asking a server over HTTP."""

@@ -1,0 +1,1 @@
+"""What a batch leaves in its folder: tables, page, overlays and the account of its calls."""
