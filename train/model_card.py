@@ -1,4 +1,4 @@
-"""Write MODEL_CARD.md from weights/ and evidence/: python train/model_card.py."""
+"""Write MODEL_CARD.md and the pages in weights/ and evidence/: python train/model_card.py."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from osteolens.console import one_line_errors
-from osteolens.reports import model_card
+from osteolens.reports import model_card, shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @one_line_errors
 def main(
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether file, cards and stored predictions agree.")
+        bool, typer.Option("--check", help="Write nothing; fail where pages, cards and stored predictions disagree.")
     ] = False,
     cards: Annotated[
         bool,
@@ -24,16 +24,17 @@ def main(
             "where they disagree, as for a model of train/fit.py, whose card holds those of its own split.",
         ),
     ] = False,
-    root: Annotated[Path, typer.Option(help="The checkout: holds weights/, evidence/ and MODEL_CARD.md.")] = ROOT,
+    root: Annotated[Path, typer.Option(help="The checkout: holds weights/ and evidence/.")] = ROOT,
 ) -> None:
-    """Write MODEL_CARD.md, or check it."""
+    """Write MODEL_CARD.md, weights/*/README.md and evidence/README.md, or check them."""
     if check:
         model_card.check(root)
     else:
-        for name in model_card.update_cards(root) if cards else ():
+        for name in shipped.update_cards(root) if cards else ():
             typer.echo(f"written weights/{name}/card.json")
-        text = model_card.page(root, model_card.gather(root))
-        (root / model_card.CARD_PAGE).write_text(text, encoding="utf-8")
+        for path, text in model_card.documents(root, shipped.gather(root)).items():
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

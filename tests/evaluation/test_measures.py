@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from osteolens.evaluation import measures
-from osteolens.reports.wording import CALIBRATED_AT
+from osteolens.reports.verdicts import CALIBRATED_AT
 
 CONFUSION = np.array([[[2.0, 1.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]])
 ONES = np.ones((1, 4))

@@ -17,8 +17,8 @@ from osteolens.cli import app
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.predictions import read_predictions
+from osteolens.reports.figures import find
 from osteolens.reports.run_page import write_report_page
-from osteolens.reports.wording import find
 
 TRIED = "setting,AUROC\n<plain>,0.61\n"
 
@@ -223,6 +223,6 @@ def test_the_confusion_matrix_counts_films(full: Path) -> None:
     counts = [float(number) for number in re.findall(r"([\d.]+) as", alt)]
     assert np.sum(counts) == pytest.approx(60)
     evidence = evaluate(read_predictions(full.parent / "predictions.csv"), resamples=2)
-    accuracy = find(evidence, "image", "accuracy")
+    accuracy = find(evidence.evaluations, "image", "accuracy")
     assert accuracy is not None
     assert np.trace(np.reshape(counts, (3, 3))) / 60 == pytest.approx(accuracy.value)

@@ -39,7 +39,7 @@ class Bin:
 
 
 def band(curve: Curve, predictions: Predictions, predictor: Predictor, question: Question) -> Band:
-    """A predictor's curve, with groups drawn anew 500 times."""
+    """A predictor's curve, resampled by groups 500 times."""
     positive = question.truth(predictions.truth)
     scores = question.score(predictor.probabilities)
     draws = draw(predictions.groups, RESAMPLES, seed=0)

@@ -12,7 +12,7 @@ from osteolens.evaluation.evidence import Evidence, Predictor
 from osteolens.evaluation.metrics import Question
 from osteolens.evaluation.predictors import IMAGE
 from osteolens.reports.chart_values import GRID, Curve, band, calibration_bins, precision_recall, roc
-from osteolens.reports.wording import find, slug, with_interval
+from osteolens.reports.figures import find, slug, with_interval
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in style as well.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
@@ -124,7 +124,7 @@ def t_score_charts(evidence: Evidence, predictor: Predictor) -> Iterator[Chart]:
     named = {
         name: metric
         for name in ("bias", "lower limit of agreement", "upper limit of agreement", "MAE", "Pearson r")
-        if (metric := find(evidence, predictor.name, f"T-score {name}"))
+        if (metric := find(evidence.evaluations, predictor.name, f"T-score {name}"))
     }
     figure, axes = panel(f"T-score: {predictor.name}", "Measured", "Predicted (mean over repeats)")
     ends = min(measured.min(), said.min()) - 0.2, max(measured.max(), said.max()) + 0.2
@@ -160,7 +160,7 @@ def _draw_curves(axes: Axes, evidence: Evidence, question: Question, curve: Curv
     """Curves with bands of all predictors shown; returns their areas as text."""
     said = []
     for predictor, colour, style in _shown(evidence):
-        area = find(evidence, predictor.name, f"{area_name} {question.name}")
+        area = find(evidence.evaluations, predictor.name, f"{area_name} {question.name}")
         if area is None:  # a class without films
             continue
         found = band(curve, evidence.predictions, predictor, question)

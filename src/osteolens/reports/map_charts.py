@@ -18,8 +18,8 @@ from osteolens.films import overlay
 from osteolens.films.prepare import Geometry
 from osteolens.films.read import read
 from osteolens.reports.charts import BLUE, GREEN, GREY, ORANGE, Chart, panel
+from osteolens.reports.figures import signed, with_interval
 from osteolens.reports.pages import picture_url
-from osteolens.reports.wording import signed, with_interval
 
 _STYLES = {"map": (BLUE, "-"), "random": (GREY, ":"), "centre": (ORANGE, "--")}
 _BETTER = {"deletion": "lower is better", "insertion": "higher is better"}
@@ -35,7 +35,7 @@ class Overlay:
 
 
 def map_charts(checks: MapChecks) -> Iterator[Chart]:
-    """Deletion, insertion, and what is left of the maps when weights are drawn anew."""
+    """Deletion, insertion, and what is left of the maps when weights are randomised."""
     for kind in KINDS:
         figure, axes = panel(f"{kind.capitalize()} ({_BETTER[kind]})", f"Share of pixels: {kind}", "Probability")
         curves = [curve for curve in checks.curves if curve.kind == kind]
@@ -53,7 +53,7 @@ def map_charts(checks: MapChecks) -> Iterator[Chart]:
 
 
 def _cascade_chart(checks: MapChecks) -> Chart:
-    figure, axes = panel("Weights drawn anew, from the heads down", "", "Correlation with the original map")
+    figure, axes = panel("Weights randomised, from the heads down", "", "Correlation with the original map")
     values = np.array([metric.value for metric in checks.cascade])
     ends = np.abs(np.array([[m.low for m in checks.cascade], [m.high for m in checks.cascade]]) - values)
     axes.axhline(0, color=GREY, linewidth=0.8)

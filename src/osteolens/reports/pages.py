@@ -1,18 +1,18 @@
-"""Pages as one HTML file: templates beside this module, pictures and charts inside the file."""
+"""Pages from the templates beside this module; an HTML page is one file, with pictures and charts inside."""
 
 import base64
 import io
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 _environment = Environment(
     loader=PackageLoader("osteolens.reports"),
-    autoescape=True,
+    autoescape=select_autoescape(disabled_extensions=("md",), default=True),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -20,7 +20,7 @@ _environment = Environment(
 
 
 def render(template: str, **values: object) -> str:
-    """Fill a template of `templates/`; all values are escaped, and one that is missing is an error."""
+    """Fill a template of `templates/`; values are escaped in HTML, and a missing value is an error."""
     return _environment.get_template(template).render(**values)
 
 

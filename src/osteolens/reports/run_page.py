@@ -1,4 +1,4 @@
-"""The page of a run: everything that is known of its model, in one HTML file, with the charts as PNGs beside it."""
+"""The page of a run, report.html: all figures of its model in one HTML file, with the charts as PNGs beside it."""
 
 import base64
 import json
@@ -18,22 +18,20 @@ from osteolens.evaluation.metrics import questions
 from osteolens.evaluation.predictors import IMAGE
 from osteolens.evaluation.run_folder import RunFolder, read_run
 from osteolens.reports.charts import Chart, confusion_chart, predictor_charts, t_score_charts
-from osteolens.reports.map_charts import Overlay, map_charts, overlays
-from osteolens.reports.pages import render
-from osteolens.reports.wording import (
+from osteolens.reports.figures import (
     AGE_AND_SEX,
     FUSED,
     all_names,
     find,
     key_figures,
-    of_another_label,
     percent,
-    reasons_for_no_triage,
     signed,
     tone_of_difference,
-    verdicts,
     with_interval,
 )
+from osteolens.reports.map_charts import Overlay, map_charts, overlays
+from osteolens.reports.pages import render
+from osteolens.reports.verdicts import of_another_label, reasons_for_no_triage, verdicts
 
 PAGE_FILE, FIGURES_FOLDER = "report.html", "figures"
 CSS_PIXELS = 100
@@ -109,7 +107,9 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
 
 def _charts(run: RunFolder, evidence: Evidence) -> dict[str, list[Chart]]:
     named = {predictor.name: predictor for predictor in evidence.predictors}
-    with_t_scores = [named[name] for name in (IMAGE, FUSED) if name in named and find(evidence, name, "T-score MAE")]
+    with_t_scores = [
+        named[name] for name in (IMAGE, FUSED) if name in named and find(evidence.evaluations, name, "T-score MAE")
+    ]
     return {
         "ranking": list(predictor_charts(evidence, questions(run.predictions.labels))),
         "confusion": [confusion_chart(evidence, named[name]) for name in (IMAGE, FUSED, AGE_AND_SEX) if name in named],
@@ -179,9 +179,9 @@ def _sheet(run: RunFolder, data: Path | None) -> tuple[dict[str, list[Overlay]],
     if data is None:
         return {}, "The sheet of example maps is shown when the page is made with --data."
     files = {example.file for example in run.maps.examples}
-    strange = sorted(files - {film.file for film in run.predictions.films})
-    if strange:
-        raise DataError(f"{run.folder / MAPS_FILE} is about other films than the predictions, such as {strange[0]}")
+    unknown = sorted(files - {film.file for film in run.predictions.films})
+    if unknown:
+        raise DataError(f"{run.folder / MAPS_FILE} is about other films than the predictions, such as {unknown[0]}")
     folders = {model_folder(run.folder, int(fold), run.predictions) for fold in run.predictions.fold[0]}
     missing = sorted(str(folder) for folder in folders if not folder.is_dir())
     if missing:
@@ -193,9 +193,9 @@ def _sheet(run: RunFolder, data: Path | None) -> tuple[dict[str, list[Overlay]],
 def _summary(run: RunFolder) -> str:
     films, groups = len(run.predictions.films), len(set(run.predictions.groups))
     folds, repeats = int(run.predictions.fold.max()) + 1, len(run.predictions.fold)
-    how = f"{folds} folds, dealt {repeats} times" if folds > 1 else "a single split"
-    given = [film.label for film in run.predictions.films]
-    counts = (f"{label}: {given.count(label)}" for label in run.predictions.labels)
+    how = f"{folds} folds, shuffled {repeats} times" if folds > 1 else "a single split"
+    truth = [film.label for film in run.predictions.films]
+    counts = (f"{label}: {truth.count(label)}" for label in run.predictions.labels)
     return (
         f"Answers about {films} films of {groups} groups ({', '.join(counts)}), each by a model that had not seen the "
         f"film or its group ({how})."
@@ -203,10 +203,10 @@ def _summary(run: RunFolder) -> str:
 
 
 def _facts(run: RunFolder) -> list[tuple[str, str]]:
-    """The run in terms and values; only what is known."""
+    """The run in terms and values, without those that are unknown."""
     facts = run.facts
     dataset = facts.get("dataset", {})
-    found = {
+    terms = {
         "model": facts.get("name"),
         "architecture": facts.get("architecture"),
         "data": _joined([dataset.get(key) for key in ("name", "source", "licence")]),
@@ -217,7 +217,7 @@ def _facts(run: RunFolder) -> list[tuple[str, str]]:
         "versions": _joined(f"{name} {version}" for name, version in facts.get("versions", {}).items()),
         "written": facts.get("written"),
     }
-    return [(term, str(value)) for term, value in found.items() if value]
+    return [(term, str(value)) for term, value in terms.items() if value]
 
 
 def _joined(parts: Iterable[object]) -> str:

@@ -1,37 +1,30 @@
-"""The sections of MODEL_CARD.md with a model's figures, each as Markdown; one without content is empty."""
+"""The sections of a model's page that hold figures, each as Markdown; one without content is empty."""
 
 from collections.abc import Sequence
 
 from osteolens.card import Evaluation, Metric
 from osteolens.evaluation.evidence import Evidence
 from osteolens.evaluation.predictors import IMAGE
-from osteolens.reports.card_sections import Model, table
-from osteolens.reports.wording import (
-    key_figures,
-    of_another_label,
-    percent,
-    reasons_for_no_triage,
-    signed,
-    with_interval,
-)
+from osteolens.reports.figures import key_figures, percent, signed, table, with_interval
+from osteolens.reports.shipped import Model
+from osteolens.reports.verdicts import of_another_label, reasons_for_no_triage
 
 
 def evaluation(model: Model) -> str:
     """All predictors side by side, and their paired differences."""
     evidence = model.evidence
-    shown = evidence.evaluations if evidence else model.card.evaluations
     protocols = "\n".join(
-        f"- {one.subject}: {one.films} films of {one.groups} groups; {one.protocol}." for one in shown
+        f"- {one.subject}: {one.films} films of {one.groups} groups; {one.protocol}." for one in model.evaluations
     )
-    parts = ["### Evaluation", _side_by_side(shown), protocols]
+    parts = ["## Evaluation", _side_by_side(model.evaluations), protocols]
     if evidence is None:
-        parts.append("These figures are those in the card: no predictions of this model are stored in `evidence/`.")
+        parts.append("These figures are copied from the card: no predictions of this model are stored in `evidence/`.")
         return "\n\n".join(parts)
     for source in dict.fromkeys(part.value for part in evidence.per_source):
-        found = [part.evaluation for part in evidence.per_source if part.value == source]
-        parts += [f"Films from {source} ({found[0].films}):", _side_by_side(found)]
+        there = [part.evaluation for part in evidence.per_source if part.value == source]
+        parts += [f"Films from {source} ({there[0].films}):", _side_by_side(there)]
     if evidence.differences:
-        parts += ["Paired differences; an interval that contains 0 shows none:", _differences(evidence)]
+        parts += ["Paired differences; an interval that contains 0 shows no difference:", _differences(evidence)]
     return "\n\n".join(parts)
 
 
@@ -42,9 +35,9 @@ def calibration(model: Model) -> str:
     choice, chance = model.evidence.calibration, model.evidence.ece_by_chance[IMAGE]
     rows = [[c.method, f"{c.log_loss:.3f}", f"{c.ece:.3f}", f"{c.brier:.3f}"] for c in choice.candidates]
     return (
-        f"### Calibration\nChosen: {choice.method}, by the lower log-loss. Each method was fitted on other folds than "
-        f"it is scored on. In 19 of 20 cases, as many perfectly calibrated answers would stay below an ECE of "
-        f"{chance:.3f}.\n\n"
+        f"## Calibration\nChosen: {choice.method}, by the lower log-loss. Each method was fitted on other folds than "
+        f"it is scored on. 19 of 20 perfectly calibrated models would stay below an ECE of {chance:.3f} on as many "
+        f"films.\n\n"
         f"{table(['method', 'log-loss', 'ECE', 'Brier score'], rows)}"
     )
 
@@ -57,7 +50,7 @@ def triage(model: Model) -> str:
     if not (model.evidence.triage or model.evidence.coverage or reasons):
         return ""
     text = (
-        "### Operating points and triage\nThresholds and intervals were fitted on other folds than they are scored on."
+        "## Operating points and triage\nThresholds and intervals were fitted on other folds than they are scored on."
     )
     text += "".join(f"\n\n{reason}" for reason in reasons)
     for one in model.evidence.triage:
@@ -89,11 +82,11 @@ def subgroups(model: Model) -> str:
         for part in parts
         for named in [{metric.name: metric for metric in part.evaluation.metrics}]
     ]
-    return f"### Subgroups\nThe image alone.\n\n{table(['', 'films', *names], rows)}"
+    return f"## Subgroups\nThe image alone.\n\n{table(['', 'films', *names], rows)}"
 
 
 def heat_maps(model: Model) -> str:
-    """What the checks of the heat maps found."""
+    """The checks of the heat maps."""
     maps = model.run.maps if model.run else None
     if maps is None:
         return ""
@@ -103,11 +96,11 @@ def heat_maps(model: Model) -> str:
         for one in maps.regions
     ]
     parts = [
-        f"### Heat maps\n{maps.films} films of {maps.groups} groups. {maps.protocol['maps']} {maps.protocol['curves']}",
+        f"## Heat maps\n{maps.films} films of {maps.groups} groups. {maps.protocol['maps']} {maps.protocol['curves']}",
         of_another_label(model.evidence, maps) if model.evidence else "",
         table(["area under the curve", "difference"], [[name, signed(metric)] for name, metric in areas.items()]),
         maps.protocol["cascade"],
-        table(["last stage drawn anew", "correlation"], [[m.name, with_interval(m)] for m in maps.cascade]),
+        table(["last stage randomised", "correlation"], [[m.name, with_interval(m)] for m in maps.cascade]),
         maps.protocol["regions"],
         table(["part", "films", "share of the map", "share of the area", "difference"], regions),
     ]
@@ -117,22 +110,22 @@ def heat_maps(model: Model) -> str:
 
 
 def quantisation(model: Model) -> str:
-    """What the guard said of each lower precision."""
+    """What the check of each lower precision measured."""
     parts: list[str] = []
-    for found in model.card.quantisation:
-        rows = [[name, f"{found.auroc_fp32[name]:.3f}", f"{value:.3f}"] for name, value in found.auroc.items()]
-        verdict = "Accepted" if found.accepted else f"Refused: {'; '.join(found.reasons)}"
+    for check in model.card.quantisation:
+        rows = [[name, f"{check.auroc_fp32[name]:.3f}", f"{value:.3f}"] for name, value in check.auroc.items()]
+        verdict = "Accepted" if check.accepted else f"Refused: {'; '.join(check.reasons)}"
         parts += [
-            f"{verdict}. {found.protocol}",
-            table([f"{found.films} films", "fp32", found.precision], rows),
-            f"Labels that differ: {found.label_disagreement:.1%} (before calibration "
-            f"{found.uncalibrated_label_disagreement:.1%}); triage zones: {found.triage_disagreement:.1%}. Largest "
-            f"change of a probability: {found.largest_difference:.3f} (before calibration "
-            f"{found.largest_uncalibrated_difference:.3f}), mean {found.mean_difference:.4f}. Mean cosine of heat "
-            f"maps: {found.map_cosine:.3f}."
-            + (f" Heat maps that hold: {found.maps_held:.1%} of {found.maps}." if found.maps_held is not None else ""),
+            f"{verdict}. {check.protocol}",
+            table([f"{check.films} films", "fp32", check.precision], rows),
+            f"Labels that differ: {check.label_disagreement:.1%} (before calibration "
+            f"{check.uncalibrated_label_disagreement:.1%}); triage zones: {check.triage_disagreement:.1%}. Largest "
+            f"change of a probability: {check.largest_difference:.3f} (before calibration "
+            f"{check.largest_uncalibrated_difference:.3f}), mean {check.mean_difference:.4f}. Mean cosine of heat "
+            f"maps: {check.map_cosine:.3f}."
+            + (f" Heat maps that hold: {check.maps_held:.1%} of {check.maps}." if check.maps_held is not None else ""),
         ]
-    return "\n\n".join(["### Quantisation", *parts]) if parts else ""
+    return "\n\n".join(["## Quantisation", *parts]) if parts else ""
 
 
 def _side_by_side(evaluations: Sequence[Evaluation]) -> str:

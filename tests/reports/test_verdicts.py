@@ -7,16 +7,8 @@ from support.simulated import simulate
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.evidence import Difference, Evidence
 from osteolens.inference.calibration import calibrate
-from osteolens.reports.wording import (
-    find,
-    key_figures,
-    percent,
-    signed,
-    slug,
-    tone_of_difference,
-    verdicts,
-    with_interval,
-)
+from osteolens.reports.figures import find, key_figures, percent, signed, slug, tone_of_difference, with_interval
+from osteolens.reports.verdicts import verdicts
 
 
 def answers(evidence: Evidence) -> dict[str, str]:
@@ -34,22 +26,22 @@ def weak() -> Evidence:
 
 
 def test_an_image_that_tells_the_label_is_said_to(strong: Evidence) -> None:
-    said = answers(strong)
-    assert said["Does the image tell more than chance?"] == "Yes"
-    assert said["Is the image alone better than age and sex?"] == "Yes"
-    assert said["Does the image add to age and sex?"] == "Yes"
+    by_question = answers(strong)
+    assert by_question["Does the image tell more than chance?"] == "Yes"
+    assert by_question["Is the image alone better than age and sex?"] == "Yes"
+    assert by_question["Does the image add to age and sex?"] == "Yes"
 
 
 def test_an_image_that_tells_nothing_is_not_praised(weak: Evidence) -> None:
-    said = answers(weak)
-    assert said["Does the image tell more than chance?"] == "Not shown"
-    assert said["Is the image alone better than age and sex?"] == "No, worse"
-    assert said["Does the image add to age and sex?"] in ("Not shown", "No, worse")
+    by_question = answers(weak)
+    assert by_question["Does the image tell more than chance?"] == "Not shown"
+    assert by_question["Is the image alone better than age and sex?"] == "No, worse"
+    assert by_question["Does the image add to age and sex?"] in ("Not shown", "No, worse")
 
 
 def test_calibration_and_maps_of_useless_answers_are_not_praised(weak: Evidence) -> None:
-    said = {verdict.question: verdict for verdict in verdicts(weak, map_checks())}
-    maps = said["Do the heat maps show what the answer rests on?"]
+    by_question = {verdict.question: verdict for verdict in verdicts(weak, map_checks())}
+    maps = by_question["Do the heat maps show what the answer rests on?"]
     assert (maps.answer, maps.tone) == ("Yes, of empty answers", "mixed")
     good = with_image_figure(weak, "ECE", 0.01, 0.03)
     (calibrated,) = [one for one in verdicts(good, None) if one.question == "Is it calibrated?"]
@@ -72,7 +64,7 @@ def with_image_figure(evidence: Evidence, name: str, low: float, high: float) ->
     ("low", "high", "answer"), [(-0.2, -0.1, "Yes"), (-0.2, 0.1, "Not shown"), (0.1, 0.2, "No, worse")]
 )
 def test_t_scores_are_compared_with_the_mean(strong: Evidence, low: float, high: float, answer: str) -> None:
-    constant = find(strong, "baseline: majority", "T-score MAE")
+    constant = find(strong.evaluations, "baseline: majority", "T-score MAE")
     assert constant is not None
     evidence = with_image_figure(strong, "T-score MAE", constant.value + low, constant.value + high)
     assert answers(evidence)["Is its T-score better than always naming the mean?"] == answer
