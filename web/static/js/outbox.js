@@ -94,6 +94,7 @@ export async function flush() {
     if (!films.length) return;
     // The token may have changed since the film was added, and so may the person.
     const session = await (await reach("/session"))?.json();
+    if (!session) outcome.left = films.length;
     for (const film of films) {
       if (film.user === session?.user) outcome[await send(film, session.csrf)] += 1;
     }

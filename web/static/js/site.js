@@ -39,9 +39,11 @@ async function leave(event, form) {
 /** What this page shows is from then; films that were sent later are missing in it. */
 let shown = performance.timeOrigin;
 
+/** The first try may come before the network is really there, or while the server is busy: then another follows. */
 async function sendWaiting() {
-  const { refused } = await flush();
+  const { refused, left } = await flush();
   await count();
+  if (left && navigator.onLine) setTimeout(() => void sendWaiting(), 5000);
   if (!refused && (await lastSent()) < shown) return;
   shown = Date.now();
   say(refused ? "A waiting film was refused; the upload page says why." : "The waiting films were sent.");
