@@ -22,6 +22,7 @@ import osteolens
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.console import one_line_errors
 from osteolens.errors import ExportError
+from osteolens.files import whole, write_text
 from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
 from osteolens.inference.runtimes.loading import FILES
 from osteolens.serving.model_store import read_checksum
@@ -87,10 +88,10 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:  # hidden: TorchServe leaves it alone
         built = normalise(pack(card, files, Path(folder)), Path(folder) / "archive", comment=inputs)
-        checksum = Path(folder) / "checksum"
-        checksum.write_text(f"{file_sha256(built)}  {archive.name}\n")
-        built.replace(archive)
-        checksum.replace(checksum_of(archive))
+        checksum = file_sha256(built)
+        with whole(archive) as draft:
+            built.replace(draft)
+        write_text(checksum_of(archive), f"{checksum}  {archive.name}\n")
     typer.echo(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -1,5 +1,6 @@
 """A file is there whole, or as it was before."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,35 @@ def test_a_formula_is_made_harmless(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["-1", "+1.5", "-1,5", "-.5", "-1e-05", "+2E3", "a=1", "", None, -1.5, 3, True])
 def test_numbers_and_other_texts_stay(cell: object) -> None:
     assert harmless(cell) is cell
+
+
+TEMPORARY = {
+    "src/osteolens/bench/benchmark.py", "src/osteolens/exporting/export.py", "src/osteolens/serving/properties.py",
+    "export/build_mar.py",
+}  # fmt: skip
+"""Modules that also write files into temporary folders, or into a draft of `whole`."""
+
+
+def test_results_are_written_whole_or_not_at_all() -> None:
+    """A file under its own name is never half written: all writing goes through `osteolens.files`."""
+    root = Path(__file__).parents[1]
+    plain = re.compile(
+        r"(?<!draft)\.(write_text|write_bytes|savefig)\((?!draft|buffer)|os\.replace\(|save_file\(.+, path"
+    )
+    wrong = [
+        f"{name}: {line.strip()}"
+        for folder in ("src/osteolens", "export", "train")
+        for path in sorted((root / folder).rglob("*.py"))
+        if (name := path.relative_to(root).as_posix()) not in {"src/osteolens/files.py", *TEMPORARY}
+        if "/batch/" not in name
+        for line in path.read_text().splitlines()
+        if plain.search(line)
+    ]
+    assert wrong == []
+
+
+def test_a_draft_has_the_suffix_of_its_file(tmp_path: Path) -> None:
+    with whole(tmp_path / "chart.png") as draft:
+        draft.touch()
+        assert draft.suffix == ".png"
+        assert draft.name.startswith(".")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from osteolens.console import one_line_errors
+from osteolens.files import write_text
 from osteolens.reports import model_card, shipped
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,7 @@ def main(
             typer.echo(f"written weights/{name}/card.json")
         for path, text in model_card.documents(root, shipped.gather(root)).items():
             (root / path).parent.mkdir(exist_ok=True)
-            (root / path).write_text(text, encoding="utf-8")
+            write_text(root / path, text)
 
 
 if __name__ == "__main__":

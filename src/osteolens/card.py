@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from osteolens.errors import CardError
+from osteolens.files import write_text
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -238,7 +239,7 @@ class Card(_Frozen):
     def save(self, folder: Path) -> Path:
         """Write `card.json` into a folder and return its path."""
         path = folder / CARD_FILE
-        path.write_text(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
         return path
 
 

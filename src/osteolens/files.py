@@ -17,9 +17,9 @@ def whole(path: Path) -> Iterator[Path]:
     """A draft beside `path` that takes its place when the block ends, and is deleted when the block fails.
 
     A reader sees the old file or the new one, never a part: the draft reaches the disk before it is renamed, so this
-    holds after a power cut too.
+    holds after a power cut too. It has the suffix of `path`, by which libraries choose a format.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
     try:
         yield draft
         with draft.open("rb+") as stream:

@@ -14,8 +14,8 @@ from osteolens.evaluation import predictors
 from osteolens.evaluation.calibration import Rows, facts_of
 from osteolens.evaluation.evaluate import apply_to_card, evaluate
 from osteolens.evaluation.fusion import fit_parameters
-from osteolens.evaluation.predictions import Predictions, softmax
-from osteolens.inference.calibration import read_fused, read_image
+from osteolens.evaluation.predictions import Predictions
+from osteolens.inference.calibration import read_fused, read_image, softmax
 
 NAMES = [
     "image",

@@ -5,7 +5,8 @@ import pytest
 from support.films import film
 
 from osteolens.errors import DataError
-from osteolens.evaluation.predictions import Predictions, average, read_predictions, softmax
+from osteolens.evaluation.predictions import Predictions, average, read_predictions
+from osteolens.inference.calibration import softmax
 
 LABELS = ("normal", "osteoporosis")
 

@@ -14,6 +14,7 @@ from osteolens import __version__
 from osteolens.card import Metric
 from osteolens.evaluation.measures import accuracy, balanced_accuracy
 from osteolens.evaluation.metrics import RESAMPLES, draw, sample
+from osteolens.files import write_text
 from osteolens.reports.pages import render
 from osteolens.training.config import Configuration
 from poster.published import COPY_SIZE, FOLDS, ORDER, Picture, Protocol, leaks
@@ -149,7 +150,7 @@ def describe(results: Sequence[Result], pictures: Sequence[Picture], config: Con
 
 def write_page(path: Path, results: Sequence[Result], document: Mapping[str, Any]) -> None:
     """Write the page, one HTML file."""
-    path.write_text(render("poster.html", version=__version__, results=results, document=document), encoding="utf-8")
+    write_text(path, render("poster.html", version=__version__, results=results, document=document))
 
 
 def show(results: Sequence[Result], console: Console) -> None:

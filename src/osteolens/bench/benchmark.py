@@ -25,6 +25,7 @@ from osteolens.bench.show import left_out, machine_text, markdown, notes, protoc
 from osteolens.bench.table import write_csv
 from osteolens.card import load_card
 from osteolens.errors import BenchmarkError
+from osteolens.files import write_text
 
 DONE, STOPPED = 0, 130
 
@@ -161,7 +162,7 @@ def _write(results: Results, folder: Path) -> list[Path]:
     paths = [folder / f"bench.{kind}" for kind in ("json", "csv", "md", "png")]
     save(results, paths[0])
     write_csv(results, paths[1])
-    paths[2].write_text(markdown(results))
+    write_text(paths[2], markdown(results))
     draw(results, paths[3])
     return paths
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from osteolens.bench.results import Measurement, Results
 from osteolens.bench.show import panels
+from osteolens.files import whole
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLOURS = (
@@ -37,7 +38,8 @@ def draw(results: Results, path: Path) -> None:
     for axes in places[len(groups) :]:
         axes.set_visible(False)
     figure.suptitle(_title(results), fontsize=11)
-    figure.savefig(path, dpi=_DPI)
+    with whole(path) as draft:
+        figure.savefig(draft, dpi=_DPI)
 
 
 def _title(results: Results) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from osteolens.bench.statistics import Interval, paired_ratio
 from osteolens.errors import BenchmarkError
+from osteolens.files import write_text
 
 Scope = Literal["model", "bytes", "http"]
 """`model`: a prepared array to raw outputs. `bytes`: a file's bytes to the finished JSON. `http`: over a network."""
@@ -219,7 +220,7 @@ def ratio(one: Measurement, other: Measurement) -> Interval:
 
 def save(results: Results, path: Path) -> None:
     """Write a results file."""
-    path.write_text(results.model_dump_json(indent=1) + "\n")
+    write_text(path, results.model_dump_json(indent=1) + "\n")
 
 
 def load(path: Path) -> Results:

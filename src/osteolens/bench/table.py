@@ -4,13 +4,14 @@ import csv
 from pathlib import Path
 
 from osteolens.bench.results import Measurement, Results
+from osteolens.files import whole
 
 
 def write_csv(results: Results, path: Path) -> None:
     """One row per measurement; the rounds are in the JSON file alone."""
     rows = [_row(one) for one in results.measurements]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as stream:
+    with whole(path) as draft, draft.open("w", newline="") as stream:
         table = csv.DictWriter(stream, columns, restval="")
         table.writeheader()
         table.writerows(rows)

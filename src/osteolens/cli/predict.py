@@ -20,7 +20,7 @@ from osteolens.card import load_card
 from osteolens.client import Client, read_key
 from osteolens.console import ALL_ANSWERED, SOME_FAILED, UNREACHABLE, model_folder, one_line_errors
 from osteolens.errors import ClientError, InputError, OsteoLensError, RequestRefused, ServerUnreachable
-from osteolens.files import write_text
+from osteolens.files import whole, write_text
 from osteolens.schema import Answer, Fused, Method, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
@@ -135,7 +135,8 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
         for explanation in answer.explanations:
             title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)
             drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
-            drawn.save(out / f"{name}.{_file_part(explanation.target)}.png")
+            with whole(out / f"{name}.{_file_part(explanation.target)}.png") as draft:
+                drawn.save(draft)
 
 
 def _file_part(label: str) -> str:

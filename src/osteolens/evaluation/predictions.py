@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from osteolens.datasets.films import Film
 from osteolens.errors import DataError
+from osteolens.files import whole
+from osteolens.inference.calibration import softmax
 from osteolens.labels import have_order, in_order
 
 PREDICTIONS_FILE = "predictions.csv"
@@ -92,7 +94,7 @@ class Predictions:
         ranked = self.ordered and not have_order(self.labels)
         columns = ["repeat", "fold", *_FACTS, *(_LOGIT + label for label in self.labels), "t_score_predicted"]
         columns += [_RANK] * ranked
-        with path.open("w", newline="", encoding="utf-8") as stream:
+        with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(columns)
             for repeat, folds in enumerate(self.fold):
@@ -159,13 +161,6 @@ def average(tables: Sequence[Predictions]) -> Predictions:
             raise DataError("the tables of predictions are not about the same films, labels and folds")
     shares = np.mean([softmax(table.logits) for table in tables], axis=0)
     return replace(first, logits=np.log(shares), t_score=np.mean([table.t_score for table in tables], axis=0))
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities over the last axis."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def _facts(film: Film) -> list[str]:

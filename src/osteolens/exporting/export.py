@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from osteolens import models
 from osteolens.card import CARD_FILE, Card
 from osteolens.errors import ExportError
+from osteolens.files import whole
 from osteolens.inference.runtimes import Prediction, Runtime
 from osteolens.inference.runtimes.loading import ONNX_FILE, TORCHSCRIPT_FILE
 from osteolens.inference.runtimes.onnx import INPUT, OPSET, OnnxRuntime, output_names
@@ -66,7 +67,9 @@ def to_torchscript(folder: Path, out: Path) -> Path:
 
     def write(path: Path) -> Runtime:
         scripted = torch.jit.script(_Exported(copy.deepcopy(model)).eval())
-        scripted.save(str(path), _extra_files={"card.json": card.model_dump_json()})  # type: ignore[no-untyped-call]
+        # Through a buffer: `save` would name the folder in the file after the draft, other bytes in each process.
+        content = scripted.save_to_buffer(_extra_files={"card.json": card.model_dump_json()})  # type: ignore[no-untyped-call]
+        path.write_bytes(content)
         return TorchScriptRuntime(path, card)
 
     return _write_checked(out / TORCHSCRIPT_FILE, write, model, card)
@@ -120,12 +123,8 @@ def _write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, c
             f"for example --out build/{card.name}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".draft-{path.name}")
-    try:
+    with whole(path) as draft:
         _compare(write(draft), model, card, path.name)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
     return path
 
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from osteolens.card import Card, Sha256
 from osteolens.errors import CardError, ExportError
+from osteolens.files import whole, write_text
 
 RANGES_FILE = "activation_ranges.json"
 PRECISION = "int8"
@@ -50,7 +51,7 @@ class ActivationRanges(BaseModel):
         *rest, (_, tensors) = self.model_dump(mode="json").items()
         lines = [f'  "{name}": {json.dumps(value)}' for name, value in rest]
         rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in tensors.items())
-        path.write_text("{\n" + ",\n".join([*lines, f'  "tensors": {{\n{rows}\n  }}']) + "\n}\n")
+        write_text(path, "{\n" + ",\n".join([*lines, f'  "tensors": {{\n{rows}\n  }}']) + "\n}\n")
         return path
 
 
@@ -110,7 +111,8 @@ def quantise(graph: Path, ranges: ActivationRanges, card: Card, out: Path) -> Pa
     facts = {entry.key: entry.value for entry in model.metadata_props}
     onnx.helper.set_model_props(quantizer.model.model, facts | {"precision": PRECISION})
     out.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(quantizer.model.model, out)
+    with whole(out) as draft:
+        onnx.save(quantizer.model.model, draft)
     return out
 
 

@@ -109,6 +109,12 @@ def calibrate(logits: AnyFloats, calibration: Temperature | VectorScaling | None
     return np.asarray(np.exp(logarithms))
 
 
+def softmax(logits: AnyFloats) -> Floats:
+    """Probabilities over the last axis, float64 [..., K] from logits [..., K] of any float type."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
 def log_softmax(logits: AnyFloats) -> Floats:
     """Logarithms of the probabilities, [N, K] -> [N, K]: what is left of logits without their arbitrary offset."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)

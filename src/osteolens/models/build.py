@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from osteolens.card import WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.errors import CardError, DataError
+from osteolens.files import whole
 from osteolens.models import efficientnet, yolov5
 from osteolens.models.base import KneeModel
 from osteolens.models.ensemble import Ensemble
@@ -49,7 +50,8 @@ def save_weights(model: nn.Module, folder: Path) -> Path:
         for name, value in model.state_dict().items()
     }
     path = folder / WEIGHTS_FILE
-    save_file(state, path)
+    with whole(path) as draft:
+        save_file(state, draft)
     return path
 
 
@@ -135,7 +137,8 @@ def save_ensemble(folders: Sequence[Path], out: Path, name: str) -> Card:
         for tensor, value in load_file(folder / WEIGHTS_FILE).items()
     }
     out.mkdir(parents=True, exist_ok=True)
-    save_file(state, out / WEIGHTS_FILE)
+    with whole(out / WEIGHTS_FILE) as draft:
+        save_file(state, draft)
     card = Card(
         name=name,
         architecture=ENSEMBLE,

@@ -17,6 +17,7 @@ from osteolens.evaluation.maps.runs import model_folder, unseen_films
 from osteolens.evaluation.metrics import questions
 from osteolens.evaluation.predictors import IMAGE
 from osteolens.evaluation.run_folder import RunFolder, read_run
+from osteolens.files import whole, write_text
 from osteolens.reports.charts import Chart, confusion_chart, predictor_charts, t_score_charts
 from osteolens.reports.figures import (
     AGE_AND_SEX,
@@ -101,7 +102,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
         tone_of=tone_of_difference,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
+    write_text(out, page)
     return out
 
 
@@ -122,7 +123,8 @@ def _show(chart: Chart, folder: Path) -> Shown:
     """Save a chart as a PNG, and put that into the page."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{chart.name}.png"
-    chart.figure.savefig(path, dpi=150)
+    with whole(path) as draft:
+        chart.figure.savefig(draft, dpi=150)
     content = base64.b64encode(path.read_bytes()).decode()
     width = round(CSS_PIXELS * chart.figure.get_figwidth())
     return Shown(f"data:image/png;base64,{content}", chart.alt, width)

@@ -5,7 +5,6 @@ numbers need no state, as each epoch derives its own from the seed.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from osteolens.errors import DataError
+from osteolens.files import whole
 from osteolens.training.engine import Learner
 from osteolens.training.identity import compare
 
@@ -72,11 +72,8 @@ def save(path: Path, identity: Mapping[str, Any], progress: Progress, learner: L
     for index, state in learner.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{name}": value for name, value in state.items()}
     facts = {"identity": identity, "history": progress.history, "scaler": learner.scaler.state_dict()}
-    temporary = path.with_suffix(".tmp")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, {"facts": json.dumps(facts)})
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)  # noqa: PTH105 - the name that says atomic
+    with whole(path) as draft:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, draft, {"facts": json.dumps(facts)})
 
 
 def load(path: Path, identity: Mapping[str, Any], learner: Learner) -> Progress:

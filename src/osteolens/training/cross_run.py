@@ -21,6 +21,7 @@ from osteolens.evaluation.evaluate import apply_to_card, evaluate
 from osteolens.evaluation.evaluate import check as check_table
 from osteolens.evaluation.evidence import Evidence
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
+from osteolens.files import write_text
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import all_films, cross_validate, write_facts
 from osteolens.training.member import Member, train_on_all
@@ -69,7 +70,7 @@ def run(
     predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated
     with console.status("computing figures"):
         evidence = evaluate(predictions, ensemble=len(np.unique(dealt.fold[0])) if ensemble else 0)
-    (out / METRICS_FILE).write_text(json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
+    write_text(out / METRICS_FILE, json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
     if ensemble:
         members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(dealt.fold[0])]
         models.save_ensemble(members, out / MODEL_FOLDER, name)

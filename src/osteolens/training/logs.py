@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch.utils.tensorboard import SummaryWriter
 
+from osteolens.files import whole
 from osteolens.training.checkpoint import Progress, Row
 
 PANELS = {
@@ -51,7 +52,7 @@ class RunLog:
             self.writer.add_scalar(name, value, int(epoch[1]))
 
     def _table(self, history: Sequence[Row]) -> None:
-        with self.table.open("w", newline="") as stream:
+        with whole(self.table) as draft, draft.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in history for key in row)))
             writer.writeheader()
             writer.writerows(history)
@@ -65,7 +66,8 @@ def draw_curves(progress: Progress, path: Path) -> None:
     figure = Figure(figsize=(4.5 * len(panels), 5), layout="constrained")
     for axes, (title, keys) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw(axes, title, keys, progress)
-    figure.savefig(path, dpi=120)
+    with whole(path) as draft:
+        figure.savefig(draft, dpi=120)
 
 
 def _draw(axes: Axes, title: str, keys: Sequence[str], progress: Progress) -> None:

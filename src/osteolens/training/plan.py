@@ -13,6 +13,7 @@ from osteolens.datasets.films import Film, label_order, read_films, teller
 from osteolens.datasets.folds import assign_folds, mark_validation
 from osteolens.datasets.tables import open_table
 from osteolens.errors import DataError
+from osteolens.files import whole
 from osteolens.training.config import Configuration
 from osteolens.training.member import Member
 
@@ -65,7 +66,7 @@ class Plan:
 
     def write(self, path: Path) -> None:
         """One row per film: file, group, label, and its fold in each repeat."""
-        with path.open("w", newline="", encoding="utf-8") as stream:
+        with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["file", "group", "label", *(f"repeat_{repeat}" for repeat in range(len(self.fold)))])
             for index, film in enumerate(self.films):

@@ -16,7 +16,9 @@ from osteolens.datasets.folds import PARTS, Part
 from osteolens.evaluation import baselines
 from osteolens.evaluation.baselines import Answer
 from osteolens.evaluation.metrics import RESAMPLES, Scored, with_intervals
-from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, softmax
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
+from osteolens.files import whole, write_text
+from osteolens.inference.calibration import softmax
 from osteolens.models import KneeModel
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
@@ -71,7 +73,7 @@ def write_report(
     card = load_card(folder).model_copy(update={"evaluations": evaluations})
     card.save(folder)
     figures = [evaluation.model_dump(mode="json") for evaluation in evaluations]
-    (out / "metrics.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "metrics.json", json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
     return card
 
 
@@ -175,7 +177,7 @@ def _evaluate(config: Configuration, name: str, shown: Cohort, answer: Answer, p
 
 
 def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(rows)

@@ -14,7 +14,7 @@ from onnxruntime.quantization.calibrate import create_calibrator
 from osteolens.card import Card
 from osteolens.errors import DataError
 from osteolens.exporting.int8 import OPERATORS, ActivationRanges, Range, layers, quantise, tensors_beside
-from osteolens.inference.calibration import log_softmax
+from osteolens.inference.calibration import softmax
 from osteolens.inference.runtimes.loading import INT8_FILE
 from osteolens.inference.runtimes.onnx import INPUT, OnnxRuntime
 
@@ -45,7 +45,7 @@ class Answers:
     @property
     def probabilities(self) -> Floats:
         """Before calibration, float64 [N, K]."""
-        return np.asarray(np.exp(log_softmax(self.logits)))
+        return softmax(self.logits)
 
 
 def ask(graph: Path, card: Card, films: Films) -> Answers:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from osteolens.card import Metric
 from osteolens.errors import DataError
 from osteolens.evaluation.maps.curves import Kind, Order
+from osteolens.files import write_text
 
 MAPS_FILE = "maps.json"
 
@@ -66,7 +67,7 @@ class MapChecks(_Frozen):
 
     def write(self, path: Path) -> None:
         """Write JSON."""
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(path, self.model_dump_json(indent=1) + "\n")
 
 
 def read_map_checks(path: Path) -> MapChecks:

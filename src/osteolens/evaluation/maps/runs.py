@@ -11,9 +11,10 @@ from osteolens.card import PreprocessSpec
 from osteolens.datasets.films import Film
 from osteolens.errors import DataError, InputError
 from osteolens.evaluation.maps.checks import Unseen, probabilities_of
-from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions, softmax
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions
 from osteolens.films.prepare import Prepared, prepare
 from osteolens.films.read import read
+from osteolens.inference.calibration import softmax
 from osteolens.models import Ensemble, KneeModel, Model
 
 MODEL_FOLDER = "model"

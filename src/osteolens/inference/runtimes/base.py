@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from osteolens.inference.calibration import softmax
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -30,20 +32,12 @@ class Prediction:
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """float64 [N, K], rows sum to 1."""
-        return _softmax(self.logits)
+        return softmax(self.logits)
 
     @property
     def member_probabilities(self) -> NDArray[np.float64] | None:
         """float64 [N, M, K]: each member's own probabilities; None for a single model."""
-        return None if self.member_logits is None else _softmax(self.member_logits)
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Shares over the last axis."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares
+        return None if self.member_logits is None else softmax(self.member_logits)
 
 
 class Runtime(Protocol):
