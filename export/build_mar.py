@@ -22,7 +22,7 @@ import osteolens
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.console import one_line_errors
 from osteolens.errors import ExportError
-from osteolens.files import whole, write_text
+from osteolens.files import write_text
 from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
 from osteolens.inference.runtimes.loading import FILES
 from osteolens.serving.model_store import read_checksum
@@ -89,8 +89,7 @@ def main(
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:  # hidden: TorchServe leaves it alone
         built = normalise(pack(card, files, Path(folder)), Path(folder) / "archive", comment=inputs)
         checksum = file_sha256(built)
-        with whole(archive) as draft:
-            built.replace(draft)
+        built.replace(archive)
         write_text(checksum_of(archive), f"{checksum}  {archive.name}\n")
     typer.echo(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 

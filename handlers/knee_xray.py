@@ -4,9 +4,7 @@ It unpacks what TorchServe hands over and packs what goes back; reading films is
 TorchServe wants exactly one class in this file, and exactly one entry per row of a batch, in order.
 """
 
-import base64
 import ctypes
-import hashlib
 import logging
 import os
 import platform
@@ -30,7 +28,18 @@ from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOptio
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import Backend, Runtime, load_runtime
 from osteolens.inference.runtimes.shared import SharedRuntime
-from osteolens.schema import HEADER_PREFIX, OPTION_NAMES, Answer, ErrorAnswer, ErrorDetail, Row, dump, header_name
+from osteolens.schema import (
+    DIGEST_HEADER,
+    HEADER_PREFIX,
+    OPTION_NAMES,
+    Answer,
+    ErrorAnswer,
+    ErrorDetail,
+    Row,
+    content_digest,
+    dump,
+    header_name,
+)
 
 MAX_FILMS = 32
 """Films in one request: as many as a slow worker answers well within the response timeout."""
@@ -289,10 +298,5 @@ def _respond(results: list[Result], index: int, context: Any) -> bytes:
     context.set_response_status(int(status), HTTPStatus(status).phrase, index)
     context.set_response_content_type(index, "application/json")
     body = dump(row)
-    context.set_response_header(index, "Content-Digest", content_digest(body))
+    context.set_response_header(index, DIGEST_HEADER, content_digest(body))
     return body
-
-
-def content_digest(body: bytes) -> str:
-    """The header of RFC 9530 by which a client sees that a body arrived as it was sent."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from osteolens.errors import EmptyInput, InvalidOption
 from osteolens.labels import LABELS
-from osteolens.schema import Answer, ErrorAnswer, dump, header_name, parse, parse_options
+from osteolens.schema import Answer, ErrorAnswer, content_digest, dump, header_name, parse, parse_options
 
 ANSWER = {
     "schema": 1,
@@ -114,3 +114,8 @@ def test_a_target_is_any_label_of_the_model(text, label):
 def test_labels_that_differ_in_case_alone_are_told_apart():
     assert parse_options({"target": "a"}, ("A", "a")).target == "a"
     assert parse_options({"target": "A"}, ("A", "a")).target == "A"
+
+
+def test_a_digest_is_that_of_the_standards_example() -> None:
+    """RFC 9530, appendix B.1: the body `{"hello": "world"}` and a line feed."""
+    assert content_digest(b'{"hello": "world"}\n') == "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"

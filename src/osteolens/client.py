@@ -7,8 +7,6 @@ ClientError (osteolens.errors)
     └── ServerBusy             429 or 503; carries what the server says of when to come back
 """
 
-import base64
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -24,7 +22,7 @@ from pydantic import ValidationError
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
-from osteolens.schema import Answer, ErrorAnswer, header_name, parse
+from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, content_digest, header_name, parse
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_MODEL = "efficientnet"
@@ -351,11 +349,9 @@ def _answer_of(response: httpx.Response) -> Answer:
 
 def _check_digest(response: httpx.Response) -> None:
     """Compare a body with the SHA-256 that was sent along (RFC 9530); only that finds a digit that changed."""
-    kind, _, value = response.headers.get("Content-Digest", "").partition("=")
-    if kind == "sha-256":
-        found = base64.b64encode(hashlib.sha256(response.content).digest()).decode()
-        if value.strip(":") != found:
-            raise DamagedAnswer(f"the answer's SHA-256 is {found} where {value.strip(':')} was sent along")
+    sent = response.headers.get(DIGEST_HEADER, "")
+    if sent.startswith("sha-256=") and sent != (actual := content_digest(response.content)):
+        raise DamagedAnswer(f"the answer's digest is {actual} where {sent} was sent along")
 
 
 def _refuses_key(response: httpx.Response) -> bool:

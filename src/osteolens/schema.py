@@ -1,5 +1,7 @@
 """The HTTP contract, schema version 1: request options and answers."""
 
+import base64
+import hashlib
 import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +25,7 @@ PERTURBING: frozenset[Method] = frozenset({"scorecam"})
 """Methods that change the film itself and so run the whole model, once per channel: a minute, not a moment."""
 
 ALL_TARGETS = "all"
+DIGEST_HEADER = "Content-Digest"
 HEADER_PREFIX = "X-OsteoLens-"
 
 
@@ -249,3 +252,11 @@ def parse(body: bytes) -> Row | list[Row]:
         pydantic.ValidationError: The body does not follow the schema.
     """
     return _rows.validate_json(body)
+
+
+def content_digest(body: bytes) -> str:
+    """Value of `DIGEST_HEADER`, by which a client sees that a body arrived as it was sent.
+
+    Source: RFC 9530, Digest Fields, with SHA-256.
+    """
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"

@@ -110,8 +110,8 @@ def test_answers_from_a_graph_need_no_torch(folders: Path) -> None:
 import sys
 from pathlib import Path
 from osteolens.card import load_card
-from osteolens.reader import Reader
-from osteolens.runtime import load_runtime
+from osteolens.inference.reader import Reader
+from osteolens.inference.runtimes import load_runtime
 folder = Path({str(folders)!r})
 Reader(folder, load_runtime(folder, load_card(folder), "onnx-fp32")).warm_up()
 print("torch" in sys.modules)

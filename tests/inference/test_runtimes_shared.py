@@ -13,7 +13,7 @@ FILMS = np.zeros((1, 1, 4, 4), np.uint8)
 OTHER_WORKER = """
 import sys
 from pathlib import Path
-from osteolens.runtime.shared import SharedRuntime
+from osteolens.inference.runtimes.shared import SharedRuntime
 with SharedRuntime(None, None, Path(sys.argv[1])).turn():
     print("busy", flush=True)
     sys.stdin.readline()

@@ -19,6 +19,7 @@ from xrays import storage
 from xrays.colours import TABLES
 from xrays.models import Film
 
+from osteolens.films import overlay
 from osteolens.schema import Answer
 
 
@@ -203,3 +204,16 @@ def test_an_answer_of_an_earlier_server_says_nothing_of_strength(client: Client,
     [model, *_] = client.get(f"/films/{film.id}/").context["viewer_data"]["models"]
     assert {(one["map"]["strength"], one["map"]["strengthWords"]) for one in model["classes"]} == {(None, "")}
     assert "map strength" not in pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
+
+
+@pytest.mark.parametrize("name", ["inferno", "viridis"])
+def test_the_app_colours_maps_as_the_command_line_does(name: str) -> None:
+    drawn = overlay.layer(np.arange(256, dtype=np.uint8)[None], 1, name)
+    np.testing.assert_array_equal(np.asarray(drawn)[0, :, :3], TABLES[name])
+
+
+def test_viridis_is_matplotlibs_table() -> None:
+    """At 0, 0.25, 0.5, 0.75 and 1 of matplotlib's own data, in 256 levels."""
+    shown = TABLES["viridis"][[0, 64, 128, 191, 255]].astype(int)
+    published = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [92, 200, 99], [253, 231, 37]])
+    np.testing.assert_array_equal(shown, published)

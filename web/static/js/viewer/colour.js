@@ -1,5 +1,5 @@
 /**
- * The heat map's colours, as `osteolens.overlay.layer` gives them: colour from a table, alpha from the level. How strong
+ * The heat map's colours, as `osteolens.films.overlay.layer` gives them: colour from a table, alpha from the level. How strong
  * the map is goes into the canvas's opacity, see `Pane.shade`.
  *
  * @import { Colour, Levels } from "./data.js"
