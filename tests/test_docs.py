@@ -160,6 +160,33 @@ def test_every_option_and_method_is_in_the_contract() -> None:
         assert f"`{word}" in contract, word
 
 
+def test_every_source_file_that_is_named_exists() -> None:
+    texts = {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "SECURITY.md", "MODEL_CARD.md")}
+    named = {
+        (page, path)
+        for page, text in ({"README.md": README} | PAGES | texts).items()
+        for path in re.findall(r"(?:[\w.-]+/)*[\w-]+\.py\b", text)
+    }
+    assert ("architecture.md", "films/sniff.py") in named
+    roots = (ROOT, ROOT / "src", ROOT / "src" / "osteolens")
+    assert sorted(pair for pair in named if not any((root / pair[1]).is_file() for root in roots)) == []
+
+
+def test_every_package_has_its_place_in_the_tables() -> None:
+    packages = {path.parent.name for path in (ROOT / "src" / "osteolens").glob("*/__init__.py")}
+    assert "films" in packages
+    table = (ROOT / "CONTRIBUTING.md").read_text()
+    (picture, *_) = re.findall(r"```\n(.*?)```", PAGES["architecture.md"], re.DOTALL)
+    assert {name for name in packages if f"`{name}/`" not in table or not re.search(rf"\b{name}\b", picture)} == set()
+
+
+def test_every_model_has_its_page() -> None:
+    models = {path.parent.name for path in (ROOT / "weights").glob("*/card.json")}
+    assert {path.stem for path in (ROOT / "docs" / "models").glob("*.md")} == models
+    for name in models:
+        assert f"models/{name}\n" in PAGES["index.md"]
+
+
 def test_the_readme_is_a_front_door() -> None:
     assert len(README.splitlines()) <= 130
     linked = re.findall(r"\]\(([^)#]+)", README)
