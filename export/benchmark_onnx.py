@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from osteolens.bench.benchmark import benchmark_models
-from osteolens.bench.exports import FILES
+from osteolens.bench.measure import benchmark_models
+from osteolens.bench.models import FILES
 from osteolens.bench.plan import EAGERS, Settings
 from osteolens.console import one_line_errors
 

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 from conftest import encoded, knee_like
 
+from osteolens.bench.backends import Subject
 from osteolens.bench.plan import Setup
 from osteolens.bench.processes import BackendProcess, CannotRun
-from osteolens.bench.subject import Subject
 from osteolens.bench.worker import Worker, peak_rss_mib
 from osteolens.errors import BenchmarkError
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.made_up import PARITY, PROCESS, case, measurement, results, traffic
 from osteolens.bench.results import load, ratio, save
-from osteolens.bench.table import write_csv
+from osteolens.bench.show import write_csv
 from osteolens.errors import BenchmarkError
 
 

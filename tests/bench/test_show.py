@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import pytest
 from PIL import Image
+from rich.cells import cell_len
 
-from bench.made_up import PARITY, PROCESS, case, measurement, results
+from bench.made_up import PARITY, PROCESS, case, measurement, results, traffic
 from osteolens.bench.chart import draw
-from osteolens.bench.show import markdown, panels
+from osteolens.bench.compare import show
+from osteolens.bench.show import markdown, panels, tables, wide_console
 
 FIVE = [1, 1, 1, 1, 1]
 RESULTS = results(
@@ -61,3 +64,63 @@ def test_chart(tmp_path: Path) -> None:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(picture.width * picture.height) or []}
     assert (0xD5, 0x5E, 0x00) in colours  # a bar of ONNX
     assert (0x8C, 0x8C, 0x8C) in colours  # and one of eager with its heat map
+
+
+WIDE = results(
+    *(
+        measurement(
+            [1234.5 * value for value in range(1, 8)],
+            case(backend, heat_map=heat_map, threads=16),
+            parity=PARITY.model_copy(update={"heat_map": 0.001}),
+            process=PROCESS.model_copy(update={"pss_mib": 12345}),
+        )
+        for backend, heat_map in [
+            ("eager", "grad-cam"), ("eager-channels-last", "closed form"), ("torch-compile", "closed form"),
+        ]
+    ),
+    measurement(
+        [10, 20, 30, 40, 50],
+        case("server", scope="http", heat_map="heat map", threads=None, concurrency=32),
+        traffic=traffic({200: 123456, 429: 33, 503: 1234}).model_copy(update={"failures": {"ConnectionResetError": 7}}),
+    ),
+)  # fmt: skip
+NAMES = (
+    "eager-channels-last + closed form", "torch-compile + closed form", "server, 32 at a time + heat map",
+    "eager-channels-last, threads: 16", "faster than eager", "probability", "first call ms", "peak RSS MiB",
+    "idle CPU %", "200: 123456, 429: 33, 503: 1234, ConnectionResetError: 7",
+)  # fmt: skip
+
+
+def joined(printed: str) -> str:
+    """Printed tables with the texts that were folded put together again, without spaces and frames."""
+    return "".join(letter for letter in printed if not letter.isspace() and letter not in "│┃")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_tables_fit_the_terminal_and_lose_no_name(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    console = wide_console()
+    with console.capture() as capture:
+        for table in tables(WIDE, console.width):
+            console.print(table)
+    printed = capture.get()
+    assert max(map(cell_len, printed.splitlines())) <= columns
+    assert "…" not in printed
+    for name in NAMES:
+        assert name.replace(" ", "") in joined(printed), name
+    # 4938 ms is the median of 1 to 7 times 1234.5, to be seen beside each of three backends.
+    assert printed.count("4938.00") == 3
+
+
+def test_a_comparison_fits_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    later = [item.model_copy(update={"run_id": "run-2"}) for item in WIDE.measurements]
+    show(WIDE, results(*later, run={"id": "run-2"}))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "│┃┏┡├└"]
+    assert max(map(cell_len, lines)) <= 80
+    printed = joined("".join(lines))
+    for name in ("eager-channels-last+closedform", "newlessold", "excludeszero", "server,32atatime+heatmap"):
+        assert name in printed
+    assert "…" not in printed

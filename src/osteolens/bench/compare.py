@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
-
 from osteolens.bench.results import Case, Results
-from osteolens.bench.show import wide_console
+from osteolens.bench.show import narrow_tables, wide_console
 from osteolens.bench.statistics import MIN_ROUNDS, Interval, difference, median_interval
 from osteolens.errors import BenchmarkError
 
+_COLUMNS = ("measurement", "old", "new", "new less old", "excludes zero")
 NOT_INTERLEAVED = (
     "The two files were not measured in turns, so no ratio is given: whatever else differed between the two moments "
     "is in these differences too."
@@ -57,24 +56,17 @@ def cautions(old: Results, new: Results) -> list[str]:
 
 def show(old: Results, new: Results) -> None:
     """Print the comparison; see `compare` for errors."""
-    tables: dict[str, Table] = {}
+    panels: dict[str, list[list[str]]] = {}
     for case, before, after, change in compare(old, new):
-        table = tables.setdefault(case.panel, _table(case.panel))
         verdict = "too few rounds" if not change.is_known else "yes" if change.excludes_zero else "no"
-        table.add_row(case.label, _text(before), _text(after), _text(change, "+"), verdict)
+        row = [case.label, _text(before), _text(after), _text(change, "+"), verdict]
+        panels.setdefault(case.panel, []).append(row)
     console = wide_console()
-    console.print(*tables.values())
-    said = f"Milliseconds of a call: medians over the rounds, 95 % bootstrap intervals from {MIN_ROUNDS} rounds up."
-    for text in (said, *cautions(old, new)):
+    for panel, rows in panels.items():
+        console.print(*narrow_tables(panel, _COLUMNS, rows, console.width))
+    caption = f"Milliseconds of a call: medians over the rounds, 95 % bootstrap intervals from {MIN_ROUNDS} rounds up."
+    for text in (caption, *cautions(old, new)):
         console.print(text, highlight=False, soft_wrap=True)
-
-
-def _table(panel: str) -> Table:
-    table = Table(title=panel, title_justify="left")
-    table.add_column("measurement", no_wrap=True)
-    for name in ("old", "new", "new less old", "excludes zero"):
-        table.add_column(name, justify="right")
-    return table
 
 
 def _text(found: Interval, sign: str = "") -> str:

@@ -1,7 +1,11 @@
-"""A benchmark as tables for people: in the terminal, and as Markdown."""
+"""A benchmark as tables: in the terminal, as Markdown, and as CSV for spreadsheets."""
 
+import csv
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -9,6 +13,7 @@ from rich.text import Text
 from osteolens.bench.plan import EAGER
 from osteolens.bench.results import Machine, Measurement, Protocol, Results, Run, ratio
 from osteolens.bench.statistics import Interval
+from osteolens.files import whole
 
 Grid = tuple[str, list[str], list[list[str]]]
 """Title, header, rows."""
@@ -31,12 +36,14 @@ SERVER_NOTES = (
 
 
 _PLAIN_WIDTH = 160
+_FRAME = 3
+"""Letters that a column takes beside its text: a space on either side, and a line."""
 
 
 def wide_console() -> Console:
-    """Standard output; in a file or a pipe wide enough for the tables."""
+    """Standard output; in a file or a pipe wide enough for most tables, unless `COLUMNS` says how wide it is."""
     console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_PLAIN_WIDTH)
 
 
 def panels(results: Results) -> dict[str, list[Measurement]]:
@@ -47,16 +54,30 @@ def panels(results: Results) -> dict[str, list[Measurement]]:
     return {panel: sorted(group, key=lambda one: one.p50_ms) for panel, group in sorted(found.items())}
 
 
-def tables(results: Results) -> Iterator[Table]:
-    """For the terminal."""
+def tables(results: Results, width: int) -> Iterator[Table]:
+    """For a terminal of so many columns."""
     for title, header, rows in _grids(results):
-        table = Table(title=title, title_justify="left")
-        table.add_column(header[0], no_wrap=True)
-        for name in header[1:]:
-            table.add_column(name, justify="right")
+        yield from narrow_tables(title, header, rows, width)
+
+
+def narrow_tables(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[Table]:
+    """As many tables as it takes for each to fit a width, with the first column in all of them.
+
+    Rich would shorten names and figures to fit; here nothing is shortened, and a text wider than its table is folded.
+    """
+    widths = [max(map(cell_len, column)) + _FRAME for column in zip(header, *rows, strict=True)]
+    start = 1
+    while start < len(header):
+        end = start + 1
+        while end < len(header) and 1 + widths[0] + sum(widths[start : end + 1]) <= width:
+            end += 1
+        table = Table(title=title if start == 1 else f"{title} (continued)", title_justify="left")
+        for index in (0, *range(start, end)):
+            table.add_column(header[index], justify="right" if index else "left", overflow="fold")
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(row[index]) for index in (0, *range(start, end))))
         yield table
+        start = end
 
 
 def markdown(results: Results) -> str:
@@ -148,3 +169,27 @@ def _times(found: Interval) -> str:
 
 def _small(value: float | None) -> str:
     return "" if value is None else "0" if value == 0 else f"{value:.0e}"
+
+
+def write_csv(results: Results, path: Path) -> None:
+    """One row per measurement; the rounds are in the JSON file alone."""
+    rows = [_record(one) for one in results.measurements]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with whole(path) as draft, draft.open("w", newline="") as stream:
+        table = csv.DictWriter(stream, columns, restval="")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _record(one: Measurement) -> dict[str, object]:
+    row: dict[str, object] = {"run_id": one.run_id, **one.case.model_dump()}
+    row |= one.model_dump(include={"p50_ms", "p95_ms", "p99_ms", "films_per_second"})
+    row |= {"rounds": len(one.rounds), "calls": one.calls}
+    if one.parity:
+        row |= {f"parity_{name}": value for name, value in one.parity.model_dump().items()}
+    if one.process:
+        row |= one.process.model_dump()
+    if one.traffic:
+        row |= {f"status_{status}": count for status, count in one.traffic.statuses.items()}
+        row |= {"failures": sum(one.traffic.failures.values()), "late": one.traffic.late}
+    return row

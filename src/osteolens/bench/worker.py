@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osteolens.bench.backends import Subject
     from osteolens.bench.results import Case
-    from osteolens.bench.subject import Subject
 
 STARTED = time.perf_counter()
 
@@ -53,8 +53,8 @@ def load(wanted: dict[str, Any]) -> tuple["Subject", Reply]:
     import cv2
 
     from osteolens.bench import backends
+    from osteolens.bench.backends import Subject
     from osteolens.bench.plan import Setup
-    from osteolens.bench.subject import Subject
     from osteolens.card import load_card
 
     setup = Setup.model_validate(wanted)

@@ -109,7 +109,7 @@ def compare(
 def _engine() -> ModuleType:
     """What measures; it needs the libraries that serving and drawing need."""
     try:
-        return import_module("osteolens.bench.benchmark")
+        return import_module("osteolens.bench.measure")
     except ModuleNotFoundError as error:
         raise OsteoLensError(f"the benchmark needs {error.name}: pip install 'osteolens[bench]'") from error
 

@@ -17,12 +17,11 @@ from osteolens import __version__
 from osteolens.bench.chart import draw
 from osteolens.bench.films import MAX_FILMS, SIDE, make_films, read_films
 from osteolens.bench.machine import machine
+from osteolens.bench.models import ModelRun
 from osteolens.bench.plan import Settings
 from osteolens.bench.results import Protocol, Results, Run, save
-from osteolens.bench.run import ModelRun
 from osteolens.bench.server import Loads, key_of, measure_server
-from osteolens.bench.show import left_out, machine_text, markdown, notes, protocol_text, tables, wide_console
-from osteolens.bench.table import write_csv
+from osteolens.bench.show import left_out, machine_text, markdown, notes, protocol_text, tables, wide_console, write_csv
 from osteolens.card import load_card
 from osteolens.errors import BenchmarkError
 from osteolens.files import write_text
@@ -169,7 +168,7 @@ def _write(results: Results, folder: Path) -> list[Path]:
 
 def _show(results: Results) -> None:
     console = wide_console()
-    for table in tables(results):
+    for table in tables(results, console.width):
         console.print(table)
     load = f"Load average {results.load_before:.2f} before and {results.load_after:.2f} after."
     for text in (
