@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from osteolens.card import RANGES_FILE
 from osteolens.console import one_line_errors
 from osteolens.evaluation.int8.guard import judge_maps_again, quantise_model
-from osteolens.exporting.int8 import RANGES_FILE
 
 
 @one_line_errors

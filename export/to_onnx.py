@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from osteolens.card import load_card
+from osteolens.card import INT8_FILE, ONNX_FILE, load_card
 from osteolens.console import one_line_errors
-from osteolens.exporting.export import to_onnx
 from osteolens.exporting.int8 import load_ranges, quantise
-from osteolens.inference.runtimes.loading import INT8_FILE, ONNX_FILE
+from osteolens.exporting.onnx import to_onnx
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 

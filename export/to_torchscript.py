@@ -7,7 +7,7 @@ import typer
 
 from osteolens.card import load_card
 from osteolens.console import one_line_errors
-from osteolens.exporting.export import to_torchscript
+from osteolens.exporting.torchscript import to_torchscript
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 

@@ -32,5 +32,7 @@ def open_reader(threads: int = 1) -> Reader:
 
 def answer(reader: Reader, film: bytes) -> bytes:
     """JSON of the answer, heat map included, or of the error."""
-    (row,) = reader.answer([Request(film, {}, "film")])
-    return dump(ErrorAnswer.of(row) if isinstance(row, InputError) else row)
+    try:
+        return dump(reader.answer(Request(film, {}, "film")))
+    except InputError as error:
+        return dump(ErrorAnswer.of(error))

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from osteolens.errors import CardError
 from osteolens.files import write_text
 
-CARD_FILE = "card.json"
-WEIGHTS_FILE = "weights.safetensors"
+# The only place for names of files in a model folder and among its exports. It is not `models.folder`, because the web
+# app and a worker that answers from ONNX need them without PyTorch.
+CARD_FILE, WEIGHTS_FILE, RANGES_FILE = "card.json", "weights.safetensors", "activation_ranges.json"
+ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 PatientFact = Literal["age", "sex", "weight_kg", "height_m"]

@@ -75,11 +75,14 @@ def right(films: dict[str, bytes], model_folder: Path) -> dict[bytes, dict[str, 
     """Probabilities, or the code of the error, by content, from the model in this process."""
     contents = list(set(films.values()))
     reader = Reader(model_folder)
-    answers = [reader.answer([Request(content, {"explain": "none"}, "")])[0] for content in contents]
-    return {
-        content: answer.code if isinstance(answer, InputError) else answer.probabilities
-        for content, answer in zip(contents, answers, strict=True)
-    }
+
+    def expected(content: bytes) -> dict[str, float] | str:
+        try:
+            return reader.answer(Request(content, {"explain": "none"}, "")).probabilities
+        except InputError as error:
+            return error.code
+
+    return {content: expected(content) for content in contents}
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

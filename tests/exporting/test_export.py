@@ -14,7 +14,9 @@ from conftest import script_command
 from osteolens import models
 from osteolens.card import load_card
 from osteolens.errors import ExportError
-from osteolens.exporting.export import exported_name, max_difference, max_map_difference, to_onnx, to_torchscript
+from osteolens.exporting.check import exported_name, max_difference, max_map_difference
+from osteolens.exporting.onnx import to_onnx
+from osteolens.exporting.torchscript import to_torchscript
 from osteolens.inference.runtimes import Prediction, load_runtime
 from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.inference.runtimes.onnx import OnnxRuntime

@@ -9,10 +9,10 @@ from conftest import knee_like
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from osteolens.card import Card, load_card
+from osteolens.card import RANGES_FILE, Card, load_card
 from osteolens.errors import CardError, DataError, ExportError
 from osteolens.evaluation.int8.ranges import MAX_CHANGE, choose, measure, quantise_within
-from osteolens.exporting.int8 import RANGES_FILE, ActivationRanges, layers, load_ranges, quantise, round_weights
+from osteolens.exporting.int8 import ActivationRanges, layers, load_ranges, quantise, round_weights
 from osteolens.films.prepare import prepare
 from osteolens.inference.runtimes.onnx import OnnxRuntime
 

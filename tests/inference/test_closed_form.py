@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from osteolens import models
 from osteolens.card import load_card
-from osteolens.exporting.export import to_onnx
+from osteolens.exporting.onnx import to_onnx
 from osteolens.inference.runtimes.onnx import OnnxRuntime
 from osteolens.models import Ensemble, KneeModel
 

@@ -15,7 +15,6 @@ from osteolens.errors import CardError, DataError
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.models import Ensemble, KneeModel
-from osteolens.schema import Answer
 
 FILM = torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)
 
@@ -89,16 +88,15 @@ def test_it_answers_as_its_members_do_together(member_folders: list[Path], ensem
 
 def test_an_answer_says_how_far_the_members_agree(member_folders: list[Path], ensemble_folder: Path) -> None:
     requests = [Request(encoded(knee_like(seed=seed)), {"target": "all"}, str(seed)) for seed in range(4)]
-    answers, *alone = (Reader(folder).answer(requests) for folder in (ensemble_folder, *member_folders))
-    for together, *members in zip(answers, *alone, strict=True):
-        assert isinstance(together, Answer)
+    ensemble, *single = (Reader(folder) for folder in (ensemble_folder, *member_folders))
+    for request in requests:
+        together, members = ensemble.answer(request), [reader.answer(request) for reader in single]
         assert together.fold_spread is not None
-        given = [member for member in members if isinstance(member, Answer)]
-        assert [member.fold_spread for member in given] == [None, None]
+        assert [member.fold_spread for member in members] == [None, None]
         assert together.fold_spread.members == 2
-        assert together.fold_spread.agreeing == sum(member.label == together.label for member in given)
+        assert together.fold_spread.agreeing == sum(member.label == together.label for member in members)
         for label in together.probabilities:
-            shares = sorted(member.probabilities[label] for member in given)
+            shares = sorted(member.probabilities[label] for member in members)
             assert together.fold_spread.low[label] == pytest.approx(shares[0], abs=1e-5)
             assert together.fold_spread.high[label] == pytest.approx(shares[1], abs=1e-5)
 

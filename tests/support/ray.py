@@ -15,7 +15,6 @@ from osteolens.batch.answerers.ray.actor import FilmReader, Job
 from osteolens.batch.answerers.ray.spread import cut
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import load_runtime
-from osteolens.schema import Answer
 
 MODEL = "efficientnet"
 LABELS = ("normal", "osteopenia", "osteoporosis")
@@ -53,8 +52,7 @@ def check_answers(rows: list[dict[str, Any]], films: list[Path], models: Path) -
     reader = Reader(folder, load_runtime(models / "build" / MODEL, reader.card, "onnx-fp32"))
     assert [row["path"] for row in sorted(rows, key=lambda row: row["path"])] == sorted(map(str, films))
     for row in rows:
-        (answer,) = reader.answer([Request(Path(row["path"]).read_bytes(), {"explain": "none"}, "")])
-        assert isinstance(answer, Answer)
+        answer = reader.answer(Request(Path(row["path"]).read_bytes(), {"explain": "none"}, ""))
         assert (row["status"], row["label"], row["server"]) == ("answered", answer.label, "ray")
         shares = [row[f"probability_{label}"] for label in LABELS]
         np.testing.assert_allclose(shares, [answer.probabilities[label] for label in LABELS], atol=1e-12)

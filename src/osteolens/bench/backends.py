@@ -14,14 +14,13 @@ from osteolens import schema
 from osteolens.bench.parity import Outputs
 from osteolens.bench.plan import EAGER, EAGERS, OPENVINO, Setup
 from osteolens.bench.results import Case
-from osteolens.card import Card
-from osteolens.errors import BenchmarkError, CardError, ExportError, InputError
+from osteolens.card import ONNX_FILE, Card
+from osteolens.errors import CardError, ExportError
 from osteolens.films import overlay
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import Backend, Prediction, Runtime, load_runtime
-from osteolens.inference.runtimes.loading import ONNX_FILE
 
 _MODULES = {
     "torchscript": "osteolens.inference.runtimes.torchscript",
@@ -172,7 +171,7 @@ class Subject:
         return lambda: self.reader.runtime.predict(films)
 
     def _answer(self, requests: list[Request]) -> bytes:
-        return schema.dump([_accepted(outcome) for outcome in self.reader.answer(requests)])
+        return schema.dump([self.reader.answer(request) for request in requests])
 
     def _classify(self, films: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         import torch
@@ -200,12 +199,6 @@ class Subject:
             prediction = answer
             maps = prediction.maps[np.arange(len(prediction.logits)), prediction.logits.argmax(axis=1)]
         return list(zip(prediction.probabilities, prediction.t_score.tolist(), maps, strict=True))
-
-
-def _accepted(outcome: schema.Answer | InputError) -> schema.Answer:
-    if isinstance(outcome, InputError):
-        raise BenchmarkError(f"a film cannot be answered: {outcome}")
-    return outcome
 
 
 def _row(answer: schema.Answer) -> tuple[list[float], float, NDArray[Any] | None]:

@@ -16,10 +16,9 @@ from osteolens.bench.plan import EAGER, OPENVINO, Settings, Setup, cases
 from osteolens.bench.processes import BackendProcess, CannotRun
 from osteolens.bench.results import Case, Measurement, Parity, Run, Scope
 from osteolens.bench.turns import Series, take_turns
-from osteolens.card import Card, load_card
+from osteolens.card import INT8_FILE, ONNX_FILE, Card, load_card
 from osteolens.errors import BenchmarkError
 from osteolens.inference.runtimes import loading
-from osteolens.inference.runtimes.loading import INT8_FILE, ONNX_FILE
 
 BUILD = Path("build")
 FILES = {str(backend): file for backend, file in loading.FILES.items()} | dict.fromkeys(OPENVINO, ONNX_FILE)
@@ -60,7 +59,8 @@ class Exports:
                 return folder
         if file == INT8_FILE:
             return None
-        from osteolens.exporting.export import to_onnx, to_torchscript
+        from osteolens.exporting.onnx import to_onnx
+        from osteolens.exporting.torchscript import to_torchscript
 
         write = to_onnx if file == ONNX_FILE else to_torchscript
         return write(self.model, self.made).parent

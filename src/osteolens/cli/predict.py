@@ -84,10 +84,7 @@ def local_asker(folder: Path) -> Ask:
     reader = Reader(folder, slow_methods=True)
 
     def ask(path: Path, options: Mapping[str, str]) -> Answer:
-        outcome = reader.answer([Request(path.read_bytes(), options, printable(path.name))])[0]
-        if isinstance(outcome, InputError):
-            raise outcome
-        return outcome
+        return reader.answer(Request(path.read_bytes(), options, printable(path.name)))
 
     return ask
 

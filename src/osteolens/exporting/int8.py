@@ -20,11 +20,10 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from osteolens.card import Card, Sha256
+from osteolens.card import RANGES_FILE, Card, Sha256
 from osteolens.errors import CardError, ExportError
 from osteolens.files import whole, write_text
 
-RANGES_FILE = "activation_ranges.json"
 PRECISION = "int8"
 OPERATORS = ("Add", "Clip", "Concat", "Conv", "Mul", "Sigmoid")
 METHOD = "smallest and largest value over all films, 4 digits; weights int8 per channel, activations uint8"
@@ -76,7 +75,7 @@ def quantise(graph: Path, ranges: ActivationRanges, card: Card, out: Path) -> Pa
     """Write the int8 graph: the same inputs give the same bytes.
 
     Args:
-        graph: What `osteolens.exporting.export.to_onnx` wrote.
+        graph: What `osteolens.exporting.onnx.to_onnx` wrote.
         ranges: Measured on this graph, see `osteolens.evaluation.int8.ranges`.
         card: Of the model.
         out: The file to write. Its metadata are the fp32 graph's, but for `precision`.

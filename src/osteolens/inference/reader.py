@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.card import PATIENT_FACTS, Card, load_card
-from osteolens.errors import InputError, InvalidOption
+from osteolens.errors import InvalidOption
 from osteolens.films import overlay
 from osteolens.films.prepare import Geometry, Prepared, prepare
 from osteolens.films.read import MIN_SIDE, read
@@ -58,7 +58,7 @@ class Request:
 
 
 class Reader:
-    """A loaded model that answers requests, film by film: a CPU gains nothing from larger batches.
+    """A loaded model that answers requests, one film at a time.
 
     Args:
         folder: A model folder: `card.json` and `weights.safetensors`.
@@ -88,26 +88,17 @@ class Reader:
         spec = self.card.preprocess
         shape = max(spec.height, MIN_SIDE), max(spec.width, MIN_SIDE)
         film = overlay.encode_png(np.arange(shape[0] * shape[1], dtype=np.uint32).astype(np.uint8).reshape(shape))
-        (outcome,) = self.answer([Request(film, {}, "warm-up")])
-        if isinstance(outcome, InputError):
-            raise outcome
+        self.answer(Request(film, {}, "warm-up"))
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer | InputError]:
-        """One answer or input error per request, in order."""
-        return [self._answer(request) for request in requests]
+    def answer(self, request: Request) -> Answer:
+        """Read one film: a CPU gains nothing from larger batches.
 
-    def _answer(self, request: Request) -> Answer | InputError:
+        Raises:
+            InputError: The film cannot be read, or an option means nothing.
+        """
         started = time.perf_counter()
-        try:
-            options = parse_options(request.options, self.card.labels)
-            if options.explain in PERTURBING and not self.slow_methods:
-                raise InvalidOption(
-                    f"{options.explain} runs the model over a thousand times a film, which a server does not do",
-                    f"explain=gradcam, or without a server: osteolens predict FILE --local --explain {options.explain}",
-                )
-            picture = read(request.data)
-        except InputError as error:
-            return error
+        options = self._options(request)
+        picture = read(request.data)
         prepared = prepare(picture.pixels, self.card.preprocess)
         decoded = time.perf_counter()
         film = prepared.array[None]
@@ -135,6 +126,15 @@ class Reader:
                 decode=_ms(started, decoded), model=_ms(decoded, answered), explain=_ms(answered, explained)
             ),
         )
+
+    def _options(self, request: Request) -> Options:
+        options = parse_options(request.options, self.card.labels)
+        if options.explain in PERTURBING and not self.slow_methods:
+            raise InvalidOption(
+                f"{options.explain} runs the model over a thousand times a film, which a server does not do",
+                f"explain=gradcam, or without a server: osteolens predict FILE --local --explain {options.explain}",
+            )
+        return options
 
     def _explain(
         self, method: Method, targets: list[int], prepared: Prepared, prediction: Prediction, features: "Tensor | None"

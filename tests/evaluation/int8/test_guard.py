@@ -13,7 +13,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from support.films import film
 
-from osteolens.card import Card, OperatingPoint, OperatingPoints, VectorScaling, load_card
+from osteolens.card import RANGES_FILE, Card, OperatingPoint, OperatingPoints, VectorScaling, load_card
 from osteolens.errors import DataError
 from osteolens.evaluation.int8 import folds as quantisation_folds
 from osteolens.evaluation.int8 import guard as quantisation_guard
@@ -22,8 +22,8 @@ from osteolens.evaluation.int8.folds import Fold, ask_folds, find_folds, split_e
 from osteolens.evaluation.int8.guard import judge, quantise_model
 from osteolens.evaluation.int8.ranges import Answers
 from osteolens.evaluation.predictions import Predictions
-from osteolens.exporting.export import to_onnx
-from osteolens.exporting.int8 import RANGES_FILE, ActivationRanges, load_ranges, quantise
+from osteolens.exporting.int8 import ActivationRanges, load_ranges, quantise
+from osteolens.exporting.onnx import to_onnx
 from osteolens.films.prepare import prepare
 from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.labels import LABELS

@@ -14,7 +14,7 @@ from osteolens.errors import DataError
 from osteolens.evaluation.int8.ranges import Answers, Films, Floats, ask, quantise_within
 from osteolens.evaluation.maps.runs import model_folder
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
-from osteolens.exporting.export import to_onnx
+from osteolens.exporting.onnx import to_onnx
 from osteolens.inference.calibration import log_softmax
 
 Flags = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from osteolens.card import Card, Quantisation, load_card
+from osteolens.card import INT8_FILE, RANGES_FILE, Card, Quantisation, load_card
 from osteolens.datasets.films import load_pictures
 from osteolens.errors import DataError
 from osteolens.evaluation.int8 import maps as quantisation_maps
@@ -17,10 +17,9 @@ from osteolens.evaluation.int8.ranges import MAX_CHANGE, Answers, Floats, ask, q
 from osteolens.evaluation.maps.runs import film_path
 from osteolens.evaluation.metrics import Scored, figures
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
-from osteolens.exporting.export import to_onnx
-from osteolens.exporting.int8 import PRECISION, RANGES_FILE, load_ranges, quantise
+from osteolens.exporting.int8 import PRECISION, load_ranges, quantise
+from osteolens.exporting.onnx import to_onnx
 from osteolens.inference.calibration import read_image
-from osteolens.inference.runtimes.loading import INT8_FILE
 
 MAX_AUROC_LOSS = 0.005
 MAX_DISAGREEMENT = 0.01

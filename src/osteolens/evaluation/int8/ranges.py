@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
 
-from osteolens.card import Card
+from osteolens.card import INT8_FILE, Card
 from osteolens.errors import DataError
 from osteolens.exporting.int8 import OPERATORS, ActivationRanges, Range, layers, quantise, tensors_beside
 from osteolens.inference.calibration import softmax
-from osteolens.inference.runtimes.loading import INT8_FILE
 from osteolens.inference.runtimes.onnx import INPUT, OnnxRuntime
 
 MAX_CHANGE = 0.03

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Literal, get_args
 
-from osteolens.card import Card
+from osteolens.card import INT8_FILE, ONNX_FILE, TORCHSCRIPT_FILE, Card
 from osteolens.errors import ExportError
 from osteolens.inference.runtimes.base import Runtime
 
 Backend = Literal["onnx-int8", "onnx-fp32", "torchscript", "eager"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 FILES: dict[Backend, str] = {"onnx-int8": INT8_FILE, "onnx-fp32": ONNX_FILE, "torchscript": TORCHSCRIPT_FILE}
 """What each backend loads; the eager model is made from card and weights."""
 

@@ -120,11 +120,12 @@ class FilmReader:
         """A fault stays with the film that has it: its row says what happened, and the next call tries again."""
         options = {**content.film.facts, "explain": self.explain}
         try:
-            (outcome,) = reader.answer([Request(content.data, options, f"{SERVER}-{(content.sha256 or '')[:16]}")])
+            return reader.answer(Request(content.data, options, f"{SERVER}-{(content.sha256 or '')[:16]}"))
+        except InputError as error:
+            return error
         except Exception as error:
             logger.exception("%s could not be answered", content.film.path)
             return error
-        return outcome
 
 
 def contents(films: Iterable[Film]) -> Iterator[Content]:

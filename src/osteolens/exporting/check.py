@@ -1,6 +1,5 @@
-"""A trained model as TorchScript and as ONNX; each file is run after it was written and compared with eager."""
+"""Write an exported model only if it gives the answers of the model that it was made from."""
 
-import copy
 import json
 import zipfile
 from collections.abc import Callable
@@ -13,14 +12,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from osteolens import models
 from osteolens.card import CARD_FILE, Card
 from osteolens.errors import ExportError
 from osteolens.files import whole
 from osteolens.inference.runtimes import Prediction, Runtime
-from osteolens.inference.runtimes.loading import ONNX_FILE, TORCHSCRIPT_FILE
-from osteolens.inference.runtimes.onnx import INPUT, OPSET, OnnxRuntime, output_names
-from osteolens.inference.runtimes.torchscript import TorchScriptRuntime
 from osteolens.models import Model
 
 CHECKED_BATCHES = (1, 2, 7, 32)
@@ -30,7 +25,7 @@ MAX_MAP_DIFFERENCE = 1e-3
 """Largest difference of a heat map, as a share of the largest value of the film's maps."""
 
 
-class _Exported(nn.Module):
+class ExportedModel(nn.Module):
     """All that a model answers; in TorchScript, `features` and `head` are methods of their own as well."""
 
     def __init__(self, model: Model) -> None:
@@ -39,82 +34,20 @@ class _Exported(nn.Module):
 
     @torch.jit.export
     def features(self, x: Tensor) -> Tensor:
+        """The last feature map."""
         return self.model.features(x)
 
     @torch.jit.export
     def head(self, features: Tensor) -> list[Tensor]:
+        """All outputs, from the feature map."""
         return self.model.outputs(features)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """All outputs, from films."""
         return self.head(self.features(x))
 
 
-def to_torchscript(folder: Path, out: Path) -> Path:
-    """Export a model folder to TorchScript.
-
-    Args:
-        folder: `card.json` and `weights.safetensors`.
-        out: Folder for `model.torchscript.pt`.
-
-    Returns:
-        The file, whose module has `forward`, `features` and `head`.
-
-    Raises:
-        ExportError: The file does not give the eager model's answers and is deleted, or `out` holds the file of a model
-            of another name.
-    """
-    model, card = models.load(folder)
-
-    def write(path: Path) -> Runtime:
-        scripted = torch.jit.script(_Exported(copy.deepcopy(model)).eval())
-        # Through a buffer: `save` would name the folder in the file after the draft, other bytes in each process.
-        content = scripted.save_to_buffer(_extra_files={"card.json": card.model_dump_json()})  # type: ignore[no-untyped-call]
-        path.write_bytes(content)
-        return TorchScriptRuntime(path, card)
-
-    return _write_checked(out / TORCHSCRIPT_FILE, write, model, card)
-
-
-def to_onnx(folder: Path, out: Path) -> Path:
-    """Export a model folder to ONNX with a dynamic batch; see `to_torchscript` for arguments and errors.
-
-    The graph takes `films` uint8 [N, 1, H, W] and gives what `inference.runtimes.Prediction` holds, under the same
-    names: answers, heat maps of every class and pooled features; that of an ensemble also gives its members' answers.
-    The graph's metadata name the card's hash, the labels, the opset and the precision.
-    """
-    model, card = models.load(folder)
-
-    def write(path: Path) -> Runtime:
-        spec = card.preprocess
-        example = torch.zeros(2, 1, spec.height, spec.width, dtype=torch.uint8)
-        program = torch.onnx.export(
-            _Exported(model).eval(),
-            (example,),
-            dynamo=True,
-            input_names=[INPUT],
-            output_names=output_names(card),
-            dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
-            opset_version=OPSET,
-            verbose=False,
-        )
-        assert program is not None  # noqa: S101
-        proto = program.model_proto
-        metadata = {
-            "card_sha256": card.sha256,
-            "name": card.name,
-            "version": card.version,
-            "labels": json.dumps(card.labels),
-            "opset": str(OPSET),
-            "precision": "fp32",
-        }
-        onnx.helper.set_model_props(proto, metadata)
-        onnx.save(proto, path)
-        return OnnxRuntime(path, card)
-
-    return _write_checked(out / ONNX_FILE, write, model, card)
-
-
-def _write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, card: Card) -> Path:
+def write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, card: Card) -> Path:
     """Write beside the final name, compare with eager, and only then give the file its name."""
     other = exported_name(path)
     if other not in (None, card.name):
