@@ -42,15 +42,12 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 
 install: $(VENV)/.dev
 
-build/%/model.torchscript.pt: weights/%/card.json weights/%/weights.safetensors | $(VENV)/.serve
-	$(BIN)/python export/to_torchscript.py weights/$* --out build/$*
-
 build/%/model.onnx: weights/%/card.json weights/%/weights.safetensors | $(VENV)/.serve
 	$(BIN)/python export/to_onnx.py weights/$* --out build/$*
 
-# The archive also holds our sources; build_mar.py itself sees whether anything changed.
+# The archive also holds the sources that a worker imports; build_mar.py itself sees whether any has changed.
 .PHONY: $(MODELS:%=archive-%)
-$(MODELS:%=archive-%): archive-%: build/%/model.torchscript.pt build/%/model.onnx | $(VENV)/.serve
+$(MODELS:%=archive-%): archive-%: build/%/model.onnx | $(VENV)/.serve
 	$(BIN)/python export/build_mar.py weights/$* --exports build/$*
 
 archives: $(MODELS:%=archive-%)

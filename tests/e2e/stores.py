@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,10 +14,10 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config.properties"
 
 
-def build_archive(model: Path, exports: Path, store: Path) -> Path:
+def build_archive(model: Path, exports: Path, store: Path, *options: str) -> Path:
     """The archive of a model folder, as export/build_mar.py makes it."""
     script = ROOT / "export" / "build_mar.py"
-    subprocess.run([sys.executable, script, model, "--exports", exports, "--out", store], check=True)
+    subprocess.run([sys.executable, script, model, "--exports", exports, "--out", store, *options], check=True)
     return store / f"{model.name}.mar"
 
 
@@ -25,15 +26,17 @@ def add_patient_twin(archive: Path) -> None:
     add_twin(archive, "patient", {"batchSize": "8", "maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
 
 
-def add_backend_twins(archive: Path) -> None:
+def add_backend_twins(model: Path, exports: Path, store: Path) -> None:
     """The same model as `torchscript` and as `eager`, one worker each, answered by that backend."""
     for backend in ("torchscript", "eager"):
-        add_twin(archive, backend, {"  backend": backend, "minWorkers": "1", "maxWorkers": "1"})
+        archive = build_archive(model, exports, store / f".{backend}", "--backend", backend)
+        add_twin(archive, backend, {"minWorkers": "1", "maxWorkers": "1"}, store)
+        shutil.rmtree(archive.parent)
 
 
-def add_twin(archive: Path, name: str, settings: dict[str, str]) -> None:
-    """The same archive under another name, with other settings in its model-config."""
-    twin = archive.with_name(f"{name}.mar")
+def add_twin(archive: Path, name: str, settings: dict[str, str], store: Path | None = None) -> None:
+    """The same archive under another name (in another store), with other settings in its model-config."""
+    twin = (store or archive.parent) / f"{name}.mar"
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(twin, "w") as target:
         for entry in source.namelist():
             content = source.read(entry)

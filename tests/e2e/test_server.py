@@ -34,7 +34,7 @@ def server(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathF
     store = tmp_path_factory.mktemp("store")
     archive = build_archive(model_folder, exports, store)
     add_patient_twin(archive)
-    add_backend_twins(archive)
+    add_backend_twins(model_folder, exports, store)
     with Server(CONFIG, port=0, model_store=store) as running:
         yield running
 
@@ -84,7 +84,7 @@ def test_five_calls_in_a_row_are_explained_and_agree(client: httpx.Client) -> No
         assert explanation["peak"] > 0
 
 
-@pytest.mark.parametrize("method", ["gradcam", "layercam"])
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++"])
 def test_every_backend_gives_the_same_answer_and_map(client: httpx.Client, reader: Reader, method: str) -> None:
     expected = reader.answer(Request(FILM, {"explain": method}, ""))
     (here,) = expected.explanations

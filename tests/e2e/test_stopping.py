@@ -27,8 +27,8 @@ FILM = encoded(knee_like(), "JPEG")
 SERVE = """
 import sys
 from pathlib import Path
-from osteolens.hosting import run
-from osteolens.serving import Server
+from osteolens.serving.hosting import run
+from osteolens.serving.torchserve import Server
 run(Server(Path(sys.argv[1]), port=0, model_store=Path(sys.argv[2]), folder=Path.cwd()))
 """
 

@@ -15,6 +15,7 @@ import pytest
 from conftest import encoded, knee_like
 
 from osteolens.card import load_card
+from osteolens.exporting.archive import shipped_sources
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "export" / "build_mar.py"
@@ -31,9 +32,11 @@ config = get_yaml_config("model-config.yaml")
 context = Context("efficientnet", ".", {}, 8, None, "0.12.0", metrics=metrics, model_yaml_config=config)
 handler = knee_xray.KneeXray()
 handler.initialize(context)
-context.request_processor, context.request_ids = [RequestProcessor({})], {0: "first"}
+context.request_processor, context.request_ids = [RequestProcessor({})] * 2, {0: "first", 1: "second"}
 print(osteolens.__file__)
-print(handler.handle([{"body": open("film.png", "rb").read()}], context)[0].decode())
+film = open("film.png", "rb").read()
+for body in handler.handle([{"body": film}, {"data": film, "explain": b"gradcam++"}], context):
+    print(body.decode())
 """
 
 
@@ -65,8 +68,8 @@ def test_it_holds_all_that_a_worker_needs_and_nothing_else(archive: Path) -> Non
         names = set(stored.namelist())
         manifest = json.loads(stored.read("MAR-INF/MANIFEST.json"))
     package = {name for name in names if name.startswith("osteolens/")}
-    sources = {f"osteolens/{path.relative_to(ROOT / 'src/osteolens')}" for path in (ROOT / "src").rglob("*.py")}
-    assert package == sources | {"osteolens/py.typed"}
+    source = ROOT / "src" / "osteolens"
+    assert package == {f"osteolens/{path.relative_to(source)}" for path in shipped_sources(source)}
     assert names - package == {
         "MAR-INF/MANIFEST.json", "card.json", "knee_xray.py", "model-config.yaml", "model.onnx", "requirements.txt",
         "sitecustomize.py", "weights.safetensors",
@@ -169,7 +172,8 @@ def test_the_backend_is_written_into_the_archive(
 def test_a_backend_without_its_file_is_refused(backend: str, file: str, model: Path, tmp_path: Path) -> None:
     run = build(model, tmp_path / "store", "--backend", backend)
     assert run.returncode == 2
-    assert re.fullmatch(rf"error: no {file} in .* for the backend {backend}: run export/to_\w+\.py first\n", run.stderr)
+    command = rf"python export/to_\w+\.py {model} --out {model / 'exports'}"
+    assert re.fullmatch(rf"error: no {file} in .* for the backend {backend}: make it with {command}\n", run.stderr)
     assert not (tmp_path / "store").exists()
 
 
@@ -183,7 +187,10 @@ def test_weights_that_do_not_fit_the_card_give_one_line_and_no_archive(model: Pa
 
 
 def answer_of_a_worker(archive: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Where a worker's `osteolens` comes from, and its answer; it is started in `folder/model` and prints no more."""
+    """Where a worker's `osteolens` comes from, and its answer; it is started in `folder/model` and prints no more.
+
+    A second request is explained by gradients, which a default archive holds no export for.
+    """
     model, home = folder / "model", folder / "home"
     home.mkdir()
     with zipfile.ZipFile(archive) as stored:
@@ -196,7 +203,10 @@ def answer_of_a_worker(archive: Path, folder: Path) -> tuple[Path, dict[str, Any
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert not list(home.rglob("*ltralytics*"))
-    imported, answer = run.stdout.splitlines()
+    imported, answer, second = run.stdout.splitlines()
+    [explanation] = json.loads(second)["explanations"]
+    assert explanation["method"] == "gradcam++"
+    assert explanation["peak"] > 0
     return Path(imported), json.loads(answer)
 
 

@@ -12,6 +12,16 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 FILES: dict[Backend, str] = {"onnx-int8": INT8_FILE, "onnx-fp32": ONNX_FILE, "torchscript": TORCHSCRIPT_FILE}
 """What each backend loads; the eager model is made from card and weights."""
 
+EXPORTERS: dict[Backend, str] = {
+    "onnx-int8": "export/to_onnx.py", "onnx-fp32": "export/to_onnx.py", "torchscript": "export/to_torchscript.py"
+}  # fmt: skip
+"""The script that makes each file."""
+
+
+def preferred_backend(card: Card) -> Backend:
+    """The fastest backend whose answers are the model's."""
+    return "onnx-int8" if card.accepts("int8") else "onnx-fp32"
+
 
 def load_runtime(folder: Path, card: Card, backend: Backend, threads: int = 1) -> Runtime:
     """Load a model; only the chosen backend's libraries are imported.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, load_card
 from osteolens.errors import BatchError, CardError
-from osteolens.inference.runtimes.loading import FILES, Backend, load_runtime
+from osteolens.inference.runtimes.loading import FILES, Backend, load_runtime, preferred_backend
 from osteolens.serving.model_store import verify_archives
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _from_folders(name: str, archive: Path, folder: Path, exports: Path) -> tupl
 
 
 def _backend(card: Card, there: set[str], place: Path) -> Backend:
-    """The graph that answers fastest among those whose answers are the model's: the one that archives choose."""
-    wanted: Backend = "onnx-int8" if card.accepts("int8") else "onnx-fp32"
+    """The graph that archives choose."""
+    wanted = preferred_backend(card)
     if FILES[wanted] not in there:
         raise BatchError(
             f"{place} holds no {FILES[wanted]}; export it: python export/to_onnx.py weights/{card.name} "
