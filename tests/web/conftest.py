@@ -10,10 +10,10 @@ from accounts.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from fake_reader import FakeReader
+from films import asking
+from films.models import Film
 from people import PASSWORD
 from web_films import film_bytes
-from xrays import asking
-from xrays.models import Film
 
 from osteolens.client import Client as ReaderClient
 

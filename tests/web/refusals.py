@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from django.test import Client
-from xrays.models import Film
+from films.models import Film
 
 
 def check_refusals(client: Client, stranger: Client, address: Callable[[UUID], str], allowed: str, film: Film) -> None:

@@ -8,8 +8,8 @@ from accounts.first import first_account, one_time_password
 from accounts.models import AuditEntry, Token, User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from films.models import Film
 from people import PASSWORD
-from xrays.models import Film
 
 LOG_IN = "/accounts/login"
 

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import pytest
 from accounts.models import AuditEntry, Token, User
+from api import schemas as api_schemas
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from fake_reader import FakeReader
+from films.models import Film
 from people import PASSWORD
 from PIL import Image
 from web_films import film_bytes, make_films
-from xrays import api_schemas
-from xrays.models import Film
 
 from osteolens.schema import Answer, ErrorAnswer
 

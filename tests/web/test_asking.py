@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from fake_reader import FakeReader, listening
+from films import asking
+from films.asking import _client as real_client
 from web_films import film_bytes
-from xrays import asking
-from xrays.asking import _client as real_client
 
 from osteolens.serving.torchserve import free_ports
 

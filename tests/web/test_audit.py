@@ -9,9 +9,9 @@ import pytest
 from accounts.models import AuditEntry, Token, User
 from django.core.management import call_command
 from django.test import Client
+from films.models import Film
 from people import PASSWORD
 from web_films import film_bytes
-from xrays.models import Film
 
 
 def rows(film: Film | None = None) -> list[tuple[str, str]]:

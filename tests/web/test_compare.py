@@ -5,8 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 from django.test import Client
+from films.models import Film
 from web_films import film_bytes
-from xrays.models import Film
 
 
 def test_two_films_side_by_side(client: Client, film: Film, send: Callable[..., Any]) -> None:

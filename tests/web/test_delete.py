@@ -2,9 +2,9 @@
 
 from accounts.models import AuditEntry
 from django.test import Client
+from films import storage
+from films.models import Film, Reading
 from refusals import check_refusals
-from xrays import storage
-from xrays.models import Film, Reading
 
 
 def test_everything_of_the_film_goes(client: Client, film: Film) -> None:

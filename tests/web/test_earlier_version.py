@@ -17,10 +17,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from films import answering
+from films.models import Film, Reading
 from people import PASSWORD
 from reviews.models import Review
-from xrays import answering
-from xrays.models import Film, Reading
 
 EARLIER = Path(__file__).parent / "earlier"
 REVIEWED, WAITING = "f6715c14-d486-4848-8f4c-529a5850d9bd", "6632b6d0-0980-4ef3-b569-e4b9348cf0ca"

@@ -6,9 +6,9 @@ from unittest.mock import patch
 from accounts.models import AuditEntry
 from django.test import Client
 from fake_reader import FakeReader
+from films.models import Film
+from films.views import film as film_views
 from refusals import check_refusals
-from xrays.models import Film
-from xrays.views import film as film_views
 
 
 def test_new_facts_are_new_questions_and_give_the_fused_answer(client: Client, film: Film, reader: FakeReader) -> None:

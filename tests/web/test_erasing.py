@@ -8,9 +8,9 @@ from accounts.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
+from films.models import Film
 from people import PASSWORD
 from web_films import film_bytes
-from xrays.models import Film
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

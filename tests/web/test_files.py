@@ -11,13 +11,13 @@ import pytest
 from accounts.models import AuditEntry
 from django.test import Client
 from fake_reader import FakeReader
+from films import storage
+from films.colours import TABLES
+from films.models import Film
 from pdf_pages import pdf_text
 from PIL import Image
 from refusals import check_refusals
 from web_films import film_bytes
-from xrays import storage
-from xrays.colours import TABLES
-from xrays.models import Film
 
 from osteolens.films import overlay
 from osteolens.schema import Answer

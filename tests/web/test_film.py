@@ -8,10 +8,10 @@ import pytest
 from accounts.models import AuditEntry
 from django.test import Client
 from fake_reader import SHARES, FakeReader, refusal
+from films import cards, wording
+from films.models import Film, Reading
 from refusals import check_refusals
 from web_films import film_bytes
-from xrays import cards, wording
-from xrays.models import Film, Reading
 
 from osteolens.card import Card, OperatingPoint, OperatingPoints, load_card
 

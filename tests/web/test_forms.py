@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from xrays.forms import FACTS, FactsForm
-from xrays.models import Film
-from xrays.tables import harmless
-from xrays.wording import percent
+from films.forms import FACTS, FactsForm
+from films.models import Film
+from films.tables import harmless
+from films.wording import percent
 
 from osteolens.errors import InvalidOption
 from osteolens.schema import parse_options

@@ -10,8 +10,8 @@ from accounts.models import AuditEntry, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from films.models import Film
 from web_films import film_bytes, make_films
-from xrays.models import Film
 
 
 def names(client: Client, query: str) -> list[str]:

@@ -8,9 +8,9 @@ from accounts.models import AuditEntry, Token, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from fake_reader import FakeReader
+from films import storage
+from films.models import Film
 from web_films import film_bytes
-from xrays import storage
-from xrays.models import Film
 
 Send = Callable[..., Any]
 THERE = {"age": "44", "sex": "male", "label_text": "left", "note": "fell"}

@@ -13,12 +13,13 @@ import pytest
 from accounts.models import Token, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from films import limits, pictures
+from films.limits import Limit
+from films.models import Film
 from people import PASSWORD
 from project.errors import TooMany
+from uploads import intake
 from web_films import film_bytes
-from xrays import intake, limits, pictures
-from xrays.limits import Limit
-from xrays.models import Film
 
 IMPATIENT = Limit("test", "things", 2, 0)
 WEB = Path(limits.__file__).parents[1]
@@ -26,7 +27,7 @@ DRAW_THREE = r"""
 import re, sys, threading
 from pathlib import Path
 import numpy as np
-from xrays import pictures
+from films import pictures
 
 def draw():
     grey = pictures.to_draw_on(Path(sys.argv[1]))

@@ -15,10 +15,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from fake_reader import FakeReader, answer
+from films import answering, storage
+from films.models import Film, Reading
 from people import PASSWORD
 from web_films import film_bytes
-from xrays import answering, storage
-from xrays.models import Film, Reading
 
 pytestmark = pytest.mark.django_db(transaction=True)
 sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite has one lock for all")
@@ -152,8 +152,8 @@ def test_a_fault_of_our_own_is_500(browser: Client, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise ValueError("a fault")
 
-    monkeypatch.setattr("xrays.views.upload.receive", fail)
-    monkeypatch.setattr("xrays.views.history.films_of", fail)
+    monkeypatch.setattr("uploads.views.receive", fail)
+    monkeypatch.setattr("films.views.history.films_of", fail)
     response = send(browser)
     assert (response.status_code, response.json()["error"]["code"]) == (500, "internal")
     page = browser.get("/films/")

@@ -14,10 +14,11 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from fake_reader import FakeReader, answer, refusal
+from films import answering, retention, storage
+from films.asking import ask
+from films.models import Film, Reading
+from uploads import intake
 from web_films import film_bytes
-from xrays import answering, intake, retention, storage
-from xrays.asking import ask
-from xrays.models import Film, Reading
 
 Send = Callable[..., Any]
 

@@ -2,8 +2,8 @@
 
 from django.test import Client
 from fake_reader import FakeReader
+from films.models import Film, Reading
 from refusals import check_refusals
-from xrays.models import Film, Reading
 
 
 def test_the_new_answer_counts_and_the_old_one_stays(client: Client, film: Film, reader: FakeReader) -> None:

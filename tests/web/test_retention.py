@@ -10,9 +10,9 @@ from uuid import uuid4
 from accounts.models import AuditEntry
 from django.core.management import call_command
 from django.utils import timezone
+from films import retention, storage
+from films.models import Film
 from web_films import film_bytes
-from xrays import retention, storage
-from xrays.models import Film
 
 
 def test_old_films_are_deleted(film: Film, send: Any, settings: Any) -> None:

@@ -8,9 +8,9 @@ import pytest
 from accounts.models import AuditEntry
 from django.test import Client
 from fake_reader import FakeReader
+from films import answering
+from films.models import Film, Reading
 from web_films import film_bytes
-from xrays import answering
-from xrays.models import Film, Reading
 
 URL = "/films/selected"
 

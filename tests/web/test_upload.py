@@ -12,9 +12,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from fake_reader import FakeReader
+from films import storage
+from films.models import Film, Reading
+from uploads import intake, known
 from web_films import film_bytes
-from xrays import intake, known, storage
-from xrays.models import Film, Reading
 
 from osteolens.films.read import SUPPORTED
 

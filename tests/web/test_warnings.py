@@ -10,10 +10,10 @@ from unittest.mock import patch
 import pytest
 from accounts.models import Token, User
 from django.test import Client
+from films.models import Film
 from pdf_pages import pdf_text
+from uploads import intake
 from web_films import film_bytes
-from xrays import intake
-from xrays.models import Film
 
 from osteolens.errors import TooCostly
 from osteolens.films.read import Picture, read
@@ -30,7 +30,7 @@ def damaged() -> Iterator[None]:
     def warn(data: bytes) -> Picture:
         return replace(read(data), warnings=(DAMAGED,))
 
-    with patch.object(intake.image, "read", warn):
+    with patch.object(intake, "read", warn):
         yield
 
 
@@ -79,7 +79,7 @@ def test_a_warning_that_the_server_repeats_is_shown_once(client: Client, film: F
 
 def test_a_film_that_costs_too_much_is_refused_for_good(send: Callable[..., Any]) -> None:
     """With the status that no client sends again."""
-    with patch.object(intake.image, "read", side_effect=TooCostly("decoding takes longer than 2 s", "save it again")):
+    with patch.object(intake, "read", side_effect=TooCostly("decoding takes longer than 2 s", "save it again")):
         response = send(film_bytes())
     assert response.status_code == 413
     assert ErrorAnswer.model_validate(response.json()).error.code == "too_costly"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from accounts.models import User
+from films.models import Film
 from PIL import Image
-from xrays.models import Film
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = ("normal", "osteopenia", "osteoporosis", "")

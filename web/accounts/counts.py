@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, Q, Sum
 from django.db.models.functions import Coalesce
-from xrays.models import Film, Reading
+from films.models import Film, Reading
 
 from accounts.models import User
 

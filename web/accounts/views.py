@@ -52,7 +52,7 @@ def password(request: Request) -> HttpResponse:
         update_session_auth_hash(request, user)
         audit.record(request, "change of password")
         messages.success(request, "Your password is changed.")
-        return redirect("xrays:upload")
+        return redirect("uploads:upload")
     context = {"form": form, "must_change": request.user.must_change_password}
     return render(request, "accounts/password.html", context, status=400 if form.is_bound else 200)
 

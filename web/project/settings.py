@@ -47,8 +47,10 @@ INSTALLED_APPS = [
     "django_htmx",
     "ninja",
     "axes",
+    "project",
     "accounts",
-    "xrays",
+    "films",
+    "uploads",
     "reviews",
 ]
 
@@ -102,7 +104,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "accounts:login"
-LOGIN_REDIRECT_URL = "xrays:upload"
+LOGIN_REDIRECT_URL = "uploads:upload"
 LOGOUT_REDIRECT_URL = "accounts:login"
 SESSION_COOKIE_AGE = timedelta(days=7) // timedelta(seconds=1)
 SESSION_COOKIE_HTTPONLY = True

@@ -1,9 +1,9 @@
 """All addresses."""
 
 from accounts.views import staff
+from api.routes import api
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
-from xrays.api import api
 
 from project import pages
 
@@ -13,7 +13,8 @@ handler404 = "project.errors.not_found"
 handler500 = "project.errors.server_error"
 
 urlpatterns = [
-    path("", include("xrays.urls")),
+    path("", include("uploads.urls")),
+    path("", include("films.urls")),
     path("accounts/", include("accounts.urls")),
     path("reviews/", include("reviews.urls")),
     path("staff/", staff, name="staff"),

@@ -7,9 +7,9 @@ from accounts import audit
 from accounts.models import User
 from django.db.models import Q, QuerySet
 from django.http import Http404
+from films import sightings
+from films.models import Film
 from project.request import Request
-from xrays import sightings
-from xrays.models import Film
 
 from reviews.models import Review
 

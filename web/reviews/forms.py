@@ -5,8 +5,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from xrays.forms import Text
-from xrays.models import Film, Reading
+from films.forms import Text
+from films.models import Film, Reading
 
 from osteolens.labels import LABELS, label_from_t_score
 from reviews import regions

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import models
-from xrays import storage
-from xrays.models import Film, Reading
+from films import storage
+from films.models import Film, Reading
 
 REGIONS = "regions"
 

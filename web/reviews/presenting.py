@@ -5,11 +5,11 @@ from typing import Any
 
 from accounts.models import User
 from django.urls import reverse
-from xrays import colours
-from xrays.models import Film, Reading
-from xrays.presenting import ReadingView, reading_view
-from xrays.readings import readings_of
-from xrays.sightings import has_seen
+from films import colours
+from films.models import Film, Reading
+from films.presenting import ReadingView, reading_view
+from films.readings import readings_of
+from films.sightings import has_seen
 
 from reviews.models import Review
 from reviews.regions import size_of
@@ -59,7 +59,7 @@ def others_of(case: Case, user: User) -> list[Review]:
 
 
 def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
-    """As `xrays.presenting.viewer_data`, with the main answer alone and addresses that reviewers may use."""
+    """As `films.presenting.viewer_data`, with the main answer alone and addresses that reviewers may use."""
     film = case.film
     return {
         "film": {

@@ -1,7 +1,7 @@
 """Current answers of many films at once."""
 
 from django.db.models import QuerySet
-from xrays.models import Film, Reading
+from films.models import Film, Reading
 
 
 def current_readings(films: QuerySet[Film]) -> list[Reading]:

@@ -5,9 +5,9 @@ import io
 
 import cv2
 import numpy as np
+from films.models import Film
 from numpy.typing import NDArray
 from PIL import Image
-from xrays.models import Film
 
 Mask = NDArray[np.bool_]
 LONGEST_SIDE = 1024

@@ -5,10 +5,10 @@ import uuid
 from accounts import audit
 from django.db import transaction
 from django.http import Http404
+from films import storage
+from films.models import Film
 from project import erasing
 from project.request import Request
-from xrays import storage
-from xrays.models import Film
 
 from reviews import regions
 from reviews.forms import CANNOT_TELL, ReviewForm

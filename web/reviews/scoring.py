@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
-from xrays import exporting, pictures, storage
-from xrays.models import Reading
+from films import exporting, pictures, storage
+from films.models import Reading
 
 from reviews import regions
 from reviews.agreement import map_scores

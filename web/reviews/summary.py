@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 from accounts.models import User
-from xrays.models import Reading
+from films.models import Reading
 
 from osteolens.agreement import Floats
 from osteolens.labels import in_order

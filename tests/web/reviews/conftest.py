@@ -13,11 +13,11 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 from fake_reader import FakeReader
+from films import answering
+from films.models import Film, Reading
 from numpy.typing import NDArray
 from people import PASSWORD
 from PIL import Image
-from xrays import answering
-from xrays.models import Film, Reading
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from accounts.models import AuditEntry
 from django.test import Client
+from films.models import Film
 from numpy.typing import NDArray
 from reviews.exports.coco import annotation, run_lengths
 from reviews.exports.training import joined, truth_of
 from reviews.models import Review
 from web_films import film_bytes
-from xrays.models import Film
 
 from osteolens.datasets.films import read_films
 from osteolens.films.read import read

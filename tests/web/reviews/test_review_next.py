@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.test import Client
+from films.models import Film
 from web_films import film_bytes
-from xrays.models import Film
 
 
 def test_the_oldest_film_without_an_own_review_then_the_summary(

@@ -13,12 +13,12 @@ from accounts.models import AuditEntry
 from django.test import Client
 from django.utils import timezone
 from fake_reader import FakeReader
+from films import answering
+from films.models import Film, Reading
 from numpy.typing import NDArray
 from reviews import access
 from reviews.models import Review
 from web_films import film_bytes
-from xrays import answering
-from xrays.models import Film, Reading
 
 from osteolens.labels import LABELS
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from django.test import Client
+from films.models import Film
 from numpy.typing import NDArray
 from PIL import Image
 from refusals import check_refusals
 from reviews.models import Review
-from xrays.models import Film
 
 
 def pixels(response: Any) -> NDArray[np.uint8]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from accounts.models import AuditEntry
 from django.test import Client
+from films.models import Film
 from refusals import check_refusals
 from reviews.models import Review
-from xrays.models import Film
 
 
 def test_the_answer_first_makes_the_review_an_open_one(

@@ -7,10 +7,10 @@ import pytest
 from accounts.models import Token, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from films import answering
+from films.models import Film, Sighting
 from reviews.models import Review
 from web_films import film_bytes
-from xrays import answering
-from xrays.models import Film, Sighting
 
 Say = Callable[..., Any]
 

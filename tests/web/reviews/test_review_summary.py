@@ -9,12 +9,12 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from films.models import Film
 from numpy.typing import NDArray
 from reviews import scoring
 from reviews.models import MapScore
 from reviews.summary import Summary
 from web_films import film_bytes
-from xrays.models import Film
 
 from osteolens.errors import OsteoLensError
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from xrays import storage
-from xrays.models import Film
+from films import storage
+from films.models import Film
 
 from reviews import regions
 from reviews.models import Review, region_file

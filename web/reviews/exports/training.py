@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xrays import storage
-from xrays.models import Film
+from films import storage
+from films.models import Film
 
 from osteolens.files import harmless
 from osteolens.labels import LABELS, label_from_t_score

@@ -12,11 +12,11 @@ from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
+from films import limits, sending, sightings, tables
+from films.models import Film
 from project.context import RESEARCH_ONLY
 from project.errors import TooMany, refuse_input
 from project.request import Request
-from xrays import limits, sending, sightings, tables
-from xrays.models import Film
 
 from reviews import access
 from reviews.exports import coco as coco_json

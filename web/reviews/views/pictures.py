@@ -5,9 +5,9 @@ from uuid import UUID
 from accounts import audit
 from django.http import Http404, HttpResponseBase
 from django.views.decorators.http import require_safe
+from films import exporting, sending, storage
+from films.models import Reading
 from project.request import Request
-from xrays import exporting, sending, storage
-from xrays.models import Reading
 
 from reviews import access
 from reviews.models import Review

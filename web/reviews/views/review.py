@@ -7,8 +7,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from films import sightings
 from project.request import Request
-from xrays import sightings
 
 from reviews import access, presenting
 from reviews.forms import ReviewForm

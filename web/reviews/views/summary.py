@@ -6,8 +6,8 @@ from django.db.models import BooleanField, Count, Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from films.models import Film
 from project.request import Request
-from xrays.models import Film
 
 from reviews import access
 from reviews.agreement import IOU_THRESHOLD, MIN_FILMS, RESAMPLES

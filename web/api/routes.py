@@ -1,0 +1,221 @@
+"""The API for other apps; /api/docs shows and tries it."""
+
+from datetime import date
+from typing import Any, Literal
+from uuid import UUID
+
+from accounts import audit
+from accounts.models import Token
+from django.contrib.auth import authenticate
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from films import exporting, retention, sending, sightings
+from films.access import film_of
+from films.models import Reading
+from films.presenting import problem
+from films.readings import readings_of
+from films.views.history import films_of
+from ninja import Field, File, Form, NinjaAPI, Query, Schema, Status, UploadedFile
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.security import HttpBearer
+from project.context import RESEARCH_ONLY
+from project.errors import error_json, input_error
+from project.request import Request
+from uploads.known import IfKnown, KnownFilm
+from uploads.views import known_film, receive
+
+from api.schemas import FilmDetail, FilmOut, FilmPage, KnownAnswer, LogIn, NewToken
+from osteolens import __version__
+from osteolens.errors import InputError
+from osteolens.schema import ErrorAnswer
+
+MOST_PER_PAGE = 200
+
+
+class Bearer(HttpBearer):
+    """`Authorization: Bearer TOKEN`."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Token | None:
+        """The token, if it is somebody's; the request is theirs from here on."""
+        found = Token.find(token)
+        if found:
+            request.user = found.user
+        return found
+
+
+api = NinjaAPI(
+    title="OsteoLens",
+    version=__version__,
+    description=f"Send knee films, get answers and heat maps. {RESEARCH_ONLY} First get a token from `/api/token`, "
+    "then send it with every request as `Authorization: Bearer TOKEN` (the button *Authorize* does so here).",
+    auth=Bearer(),
+    urls_namespace="api",
+)
+
+
+class Facts(Schema):
+    """What is known of the patient; everything may be left out."""
+
+    label_text: str = Field("", max_length=100, description="a label of your own")
+    note: str = Field("", max_length=4000)
+    age: str = Field("", description="years, 0 to 120", examples=["63"])
+    sex: str = Field("", description="`female` or `male`", examples=["female"])
+    weight_kg: str = Field("", description="2 to 400", examples=["71.5"])
+    height_m: str = Field("", description="0.3 to 2.5", examples=["1.62"])
+    if_known: str = Field(
+        "",
+        description="if the same film is there with other facts: "
+        + ", ".join(f"`{a}` {b}" for a, b in IfKnown.choices),
+        examples=["separate"],
+    )
+
+
+class Filters(Schema):
+    """The history's filters; what makes no sense is left out."""
+
+    q: str = Field("", description="text in label, note or name")
+    label: str = Field("", description="the model's label, or `none`")
+    triage: str = Field("", description="`refer`, `uncertain` or `low suspicion`")
+    from_: date | None = Field(None, alias="from", description="uploaded on this day (UTC) or later")
+    to: date | None = Field(None, description="uploaded on this day (UTC) or earlier")
+    sort: Literal["newest", "oldest", "name", "label", "triage", "state"] = "newest"
+    page: int = Field(1, ge=1)
+    page_size: int = Field(50, ge=1, le=MOST_PER_PAGE)
+
+
+_REFUSED = {400: ErrorAnswer, 401: ErrorAnswer, 404: ErrorAnswer}
+_NOT_TAKEN = _REFUSED | {413: ErrorAnswer, 415: ErrorAnswer, 422: ErrorAnswer, 429: ErrorAnswer}
+
+
+@api.post(
+    "/token",
+    by_alias=True,
+    auth=None,
+    tags=["log-in"],
+    response={200: NewToken, 401: ErrorAnswer, 403: ErrorAnswer, 429: ErrorAnswer},
+)
+def log_in(request: Request, given: LogIn) -> Any:
+    """Get a token. After five wrong passwords the name is locked for a quarter of an hour."""
+    user = authenticate(request, username=given.username, password=given.password)
+    if user is None:  # a lock-out has its answer from accounts.lockout
+        return error_json(401, "wrong_login", "name and password do not fit each other", "both are case-sensitive")
+    if user.must_change_password:
+        return error_json(403, "password_must_change", "the password is for one time", "change it in the browser first")
+    request.user = user
+    audit.record(request, "token")
+    return NewToken(token=Token.create(user), username=user.get_username())
+
+
+@api.delete("/token", by_alias=True, tags=["log-in"], response={204: None, 401: ErrorAnswer})
+def log_out(request: Request) -> Any:
+    """End the token that this request came with."""
+    request.auth.delete()
+    audit.record(request, "log-out", detail="token")
+    return Status(204, None)
+
+
+@api.post(
+    "/films",
+    by_alias=True,
+    tags=["films"],
+    response={200: FilmOut, 201: FilmOut, 409: KnownAnswer} | _NOT_TAKEN,
+)
+def send_film(request: Request, file: File[UploadedFile], facts: Form[Facts]) -> Any:  # noqa: ARG001
+    """Send one film: 201, or 200 with `duplicate_of` if these bytes are there already and nothing sent differs.
+
+    If they are there with another label, note or fact, the answer is 409 and says what differs; nothing is changed.
+    Send the film again with `if_known=separate` or `if_known=update`.
+
+    It is answered at once if the server is up, and later if not: then `state` is `waiting`.
+    """
+    film, created = receive(request)
+    shown = FilmOut.from_orm(film)
+    shown.duplicate_of = None if created else film.id
+    return Status(201 if created else 200, shown)
+
+
+@api.get("/films", by_alias=True, tags=["films"], response={200: FilmPage} | _REFUSED)
+def list_films(request: Request, filters: Query[Filters]) -> Any:
+    """Your films, a page at a time."""
+    _, films, _ = films_of(request)
+    pages = Paginator(films, filters.page_size)
+    page = pages.get_page(filters.page)
+    shown = list(sightings.showing(request.user, page.object_list))
+    audit.record(request, "list", detail=f"API, {len(shown)} films")
+    return {"count": pages.count, "page": page.number, "pages": pages.num_pages, "films": shown}
+
+
+@api.get("/films/{film_id}", by_alias=True, tags=["films"], response={200: FilmDetail} | _REFUSED)
+def show_film(request: Request, film_id: UUID, maps: bool = False) -> Any:
+    """A film with all its answers; `maps=true` puts the heat maps into them as base64."""
+    film = film_of(request.user, film_id)
+    audit.record(request, "view", film.id, "API")
+    readings = [_reading(one, maps) for one in film.readings.order_by("-pk")]
+    if any(reading["answer"] for reading in readings):
+        sightings.note(request.user, [film.id])
+    return FilmOut.from_orm(film).model_dump() | {"readings": readings}
+
+
+@api.get("/films/{film_id}/map/{label}", by_alias=True, tags=["films"], response=_REFUSED)
+def show_map(request: Request, film_id: UUID, label: str, model: str = "") -> HttpResponseBase:
+    """The heat map of a class as an 8-bit grey PNG that covers the film edge to edge; default: the main model's."""
+    film = film_of(request.user, film_id)
+    reading = readings_of(film).of(model or None)
+    path = exporting.map_path(reading, label) if reading else None
+    if path is None:
+        raise Http404("no such map")
+    sightings.note(request.user, [film.id])
+    audit.record_once(request, "map", film.id, "API")
+    return sending.picture(request, path, "image/png")
+
+
+@api.delete("/films/{film_id}", by_alias=True, tags=["films"], response={204: None} | _REFUSED)
+def delete_film(request: Request, film_id: UUID) -> Any:
+    """Delete a film with its files and answers."""
+    if not retention.delete_films(request.user.pk, [film_id]):
+        raise Http404("no such film")
+    audit.record(request, "delete", film_id, "API")
+    return Status(204, None)
+
+
+def _reading(reading: Reading, maps: bool) -> dict[str, Any]:
+    answer = None
+    if reading.state == Reading.State.ANSWERED:
+        answer = exporting.full_answer(reading) if maps else exporting.bare_answer(reading)
+    error = {"code": reading.error_code, "message": problem(reading)} if reading.error_code else None
+    names = ("id", "model", "state", "asked_at", "answered_at")
+    return {name: getattr(reading, name) for name in names} | {"answer": answer, "error": error}
+
+
+@api.exception_handler(InputError)
+def _input_error(_request: HttpRequest, error: InputError) -> HttpResponse:
+    return input_error(error)
+
+
+@api.exception_handler(KnownFilm)
+def _known_film(_request: HttpRequest, error: KnownFilm) -> HttpResponse:
+    return known_film(error)
+
+
+@api.exception_handler(Http404)
+def _not_found(_request: HttpRequest, _error: Http404) -> HttpResponse:
+    return error_json(404, "not_found", "there is nothing here, or no longer", "GET /api/films lists your films")
+
+
+@api.exception_handler(AuthenticationError)
+def _no_token(_request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
+    response = error_json(401, "no_token", "the token is missing, wrong or ended", "get one from POST /api/token")
+    response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@api.exception_handler(ValidationError)
+def _malformed(_request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return error_json(400, "invalid_option", f"{place}: {first['msg']}", "see /api/docs")
+
+
+@api.exception_handler(HttpError)
+def _refused(_request: HttpRequest, error: HttpError) -> HttpResponse:
+    return error_json(error.status_code, "bad_request", str(error), "see /api/docs")

@@ -1,0 +1,1 @@
+"""Films and their answers: storage, queue, pages, pictures and tables."""

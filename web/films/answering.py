@@ -1,0 +1,229 @@
+"""The queue: questions to the server are rows, asked at once, or later by `manage.py answer_films`.
+
+A question is leased before it is asked, by one conditional UPDATE, and answered by another that needs the same lease.
+So it is answered once, however many processes work and whenever one of them dies: a lease runs out.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from project import erasing
+
+from films import storage
+from films.asking import READ_SECONDS, Outcome, ask
+from films.models import FACTS, Film, Reading
+from films.readings import FilmReadings, readings_of
+
+LEASE = timedelta(seconds=READ_SECONDS + 30)
+PATIENCE_SECONDS = 3.0
+"""How long an upload waits for its answers; what comes later is stored when it comes."""
+MAX_ATTEMPTS = 6
+"""After so many answers that make no sense, a question is given up; an unreachable or busy server is asked for ever."""
+TOO_COSTLY = "too_costly"
+"""Code of the server's refusal of a film that takes too long to decode."""
+_LONGEST_PAUSE_SECONDS = 30
+_THREADS = 12
+
+logger = logging.getLogger(__name__)
+
+
+def enqueue(film: Film, *, leased: bool = False) -> list[Reading]:
+    """Ask every model, except those that are still being asked, and those that the film has been too costly for.
+
+    Args:
+        film: What it is about; its row is locked or new.
+        leased: The caller asks at once; nobody else does before the lease runs out.
+    """
+    passed_over = Q(state=Reading.State.QUEUED) | Q(error_code=TOO_COSTLY)  # the same bytes cost the same again
+    waiting = set(film.readings.filter(passed_over).values_list("model", flat=True))
+    lease = {"lease": uuid.uuid4(), "leased_until": timezone.now() + LEASE, "attempts": 1} if leased else {}
+    readings = [Reading(film=film, model=model, **lease) for model in settings.MODELS if model not in waiting]
+    return Reading.objects.bulk_create(readings)
+
+
+def save_changes(film: Film, names: Collection[str]) -> None:
+    """Save these columns of a film; new facts about the patient are new questions, asked at once.
+
+    Raises:
+        Gone: The film was deleted meanwhile.
+    """
+    with transaction.atomic():
+        if not Film.objects.select_for_update().filter(pk=film.pk).exists():
+            raise storage.Gone("deleted in another tab")
+        film.save(update_fields=names)  # no others: an answer may come in at the same time
+        readings = enqueue(film, leased=True) if set(names) & set(FACTS) else []
+        transaction.on_commit(erasing.empty_log)
+    if readings:
+        answer_now(film, readings, storage.read(storage.original(film.id)))
+
+
+def answer_now(film: Film, readings: list[Reading], data: bytes) -> None:
+    """Ask about leased readings side by side, and wait for the answers, but not for long.
+
+    The film is kept by now, whatever becomes of them: what cannot be stored is asked for again when its lease runs out.
+    """
+    futures: dict[Future[Outcome], Reading] = {}
+    for reading in readings:
+        futures[_pool().submit(ask, reading.model, data, film.facts)] = reading
+    done, late = wait(futures, PATIENCE_SECONDS)
+    try:
+        with transaction.atomic():  # one wait for the disk instead of one for each
+            for future in done:
+                store(futures[future], future.result())
+    except (DatabaseError, OSError) as error:
+        logger.warning("answers about film %s could not be stored: %s", film.pk, error)
+    for future in late:
+        future.add_done_callback(partial(_store_late, futures[future], threading.current_thread()))
+
+
+def answer_due(limit: int) -> tuple[int, bool]:
+    """Ask about readings whose time has come.
+
+    Returns:
+        How many were asked about, and whether the server was there for all of them.
+    """
+    leased = [reading for reading in due(limit) if take(reading)]
+    futures = {_pool().submit(_ask_stored, reading): reading for reading in leased}
+    reached = True
+    for future, reading in futures.items():
+        outcome = future.result()
+        reached = reached and not outcome.is_server_away
+        store(reading, outcome)
+    return len(leased), reached
+
+
+def due(limit: int) -> list[Reading]:
+    """The next readings in line, with their films."""
+    now = timezone.now()
+    free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
+    line = Reading.objects.filter(free, state=Reading.State.QUEUED, next_try_at__lte=now)
+    return list(line.select_related("film").order_by("next_try_at", "pk")[:limit])
+
+
+def take(reading: Reading) -> bool:
+    """Lease a reading; False if somebody else was faster."""
+    now, lease = timezone.now(), uuid.uuid4()
+    free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
+    taken = Reading.objects.filter(free, pk=reading.pk, state=Reading.State.QUEUED).update(
+        lease=lease, leased_until=now + LEASE, attempts=F("attempts") + 1
+    )
+    reading.lease, reading.attempts = lease, reading.attempts + 1
+    return taken == 1
+
+
+def store(reading: Reading, outcome: Outcome) -> bool:
+    """Write down what came of a leased reading.
+
+    Returns:
+        False if it was not ours any more, the film is deleted, or the patient's facts changed while it was asked: then
+        it stays in the queue.
+    """
+    if outcome.answer is None:
+        return _release(reading, **_failure(reading, outcome))
+    maps = uuid.uuid4()
+    for index, content in enumerate(outcome.maps):
+        storage.write(storage.map_file(reading.film_id, maps, index), content)
+    answer = outcome.answer
+    kept = _release(
+        reading, outcome.facts, state=Reading.State.ANSWERED, answered_at=timezone.now(), answer=outcome.row,
+        facts=outcome.facts, maps=maps, label=answer.label[:100], triage=answer.triage or "",
+        model_version=answer.model.version[:40], card_sha256=answer.model.card_sha256[:64],
+        error_code="", error_message="",
+    )  # fmt: skip
+    if not kept:
+        storage.remove_maps(reading.film_id, maps)
+        if not Film.objects.filter(pk=reading.film_id).exists():
+            storage.remove(reading.film_id)  # the maps above made its folder anew
+    return kept
+
+
+def _failure(reading: Reading, outcome: Outcome) -> dict[str, Any]:
+    """Refused for good, or to be tried again after a pause that grows."""
+    final = outcome.is_final or (not outcome.is_server_away and reading.attempts >= MAX_ATTEMPTS)
+    pause = timedelta(seconds=min(2 ** min(reading.attempts - 1, 10), _LONGEST_PAUSE_SECONDS))
+    return {
+        "state": Reading.State.REFUSED if final else Reading.State.QUEUED,
+        "next_try_at": timezone.now() + pause,
+        "error_code": outcome.code[:40],
+        "error_message": outcome.message,
+    }
+
+
+def _release(reading: Reading, sent: dict[str, str] | None = None, **changes: Any) -> bool:
+    """Give a lease back together with what was found, if it is still ours and the facts `sent` still hold."""
+    held = Reading.objects.filter(pk=reading.pk, state=Reading.State.QUEUED, lease=reading.lease)
+    with transaction.atomic():
+        film = Film.objects.select_for_update().filter(pk=reading.film_id).first()
+        if film is None:
+            return False
+        if sent is not None and sent != film.facts:
+            held.update(lease=None, leased_until=None, next_try_at=timezone.now())
+            return False
+        kept = held.update(lease=None, leased_until=None, **changes) == 1
+        if kept:
+            summarise(film)
+        return kept
+
+
+def summarise(film: Film) -> None:
+    """Repeat the main answer in the film's row, which is locked."""
+    found = readings_of(film)
+    film.state, main = _state(found), found.main
+    film.error_message = found.refused[0].error_message if film.state == Film.State.REFUSED else ""
+    if main:
+        film.model, film.model_version, film.label, film.triage = (
+            main.model, main.model_version, main.label, main.triage,
+        )  # fmt: skip
+        row = main.row
+        film.probability = row["probabilities"].get(main.label)
+        film.t_score = row["t_score"]["estimate"] if row["t_score"] else None
+        film.warnings = row["quality"]["warnings"]
+    film.save(
+        update_fields=(
+            "state", "error_message", "model", "model_version", "label", "triage", "probability", "t_score", "warnings",
+        )
+    )  # fmt: skip
+
+
+def _state(found: FilmReadings) -> Film.State:
+    if found.main:
+        return Film.State.ANSWERED
+    return Film.State.WAITING if found.waiting else Film.State.REFUSED
+
+
+def _ask_stored(reading: Reading) -> Outcome:
+    """Ask about a film whose bytes are in the store."""
+    try:
+        data = storage.original(reading.film_id).read_bytes()
+    except OSError as error:
+        return Outcome(code="file_missing", message=f"the film's file cannot be read: {error.strerror}", is_final=True)
+    return ask(reading.model, data, reading.film.facts)
+
+
+def _store_late(reading: Reading, asker: threading.Thread, future: "Future[Outcome]") -> None:
+    """In a thread of the pool, after the upload was answered; what goes wrong here, the queue mends later.
+
+    If the answer came in this very moment, it is the thread that asked for it, which keeps its connection.
+    """
+    try:
+        store(reading, future.result())
+    except (DatabaseError, OSError):
+        logger.exception("a late answer could not be stored; it is asked for again")
+    finally:
+        if threading.current_thread() is not asker:
+            connection.close()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="ask")

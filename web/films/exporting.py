@@ -1,0 +1,69 @@
+"""Answers with their maps, as JSON."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from films import storage
+from films.models import Film, Reading
+from osteolens.schema import Answer
+
+
+def full_answer(reading: Reading) -> Answer:
+    """The answer as the server gave it, with its maps.
+
+    Raises:
+        Gone: The film was deleted meanwhile.
+    """
+    row = reading.row
+    row["explanations"] = [
+        explanation | {"map_png": base64.b64encode(content).decode("ascii")}
+        for explanation, content in zip(row["explanations"], map_contents(reading), strict=True)
+    ]
+    return Answer.model_validate(row)
+
+
+def map_contents(reading: Reading) -> Iterator[bytes]:
+    """PNG of each explanation, in the answer's order."""
+    for index in range(len(reading.row["explanations"])):
+        yield storage.read(_map_file(reading, index))
+
+
+def bare_answer(reading: Reading) -> Answer:
+    """The answer without its maps."""
+    return Answer.model_validate(reading.row | {"explanations": []})
+
+
+def map_strength(reading: Reading, label: str) -> float | None:
+    """How strong a label's map is, see `osteolens.schema.Explanation`; None where that is not known."""
+    strengths = {explanation["target"]: explanation.get("strength") for explanation in reading.row["explanations"]}
+    return strengths.get(label)
+
+
+def map_path(reading: Reading, label: str) -> Path | None:
+    """The file of a label's map; None where the answer has no such map."""
+    targets = [explanation["target"] for explanation in reading.row["explanations"]]
+    return _map_file(reading, targets.index(label)) if label in targets else None
+
+
+def _map_file(reading: Reading, index: int) -> Path:
+    if reading.maps is None:
+        raise storage.Gone("the answer came without maps")
+    return storage.map_file(reading.film_id, reading.maps, index)
+
+
+def film_facts(film: Film) -> dict[str, Any]:
+    """What is known of a film and its patient."""
+    names = (
+        "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
+        "picture_warnings",
+    )  # fmt: skip
+    return (
+        {"id": str(film.id)}
+        | {name: getattr(film, name) for name in names}
+        | {
+            "sha256": film.sha256,
+            "uploaded_at": film.uploaded_at.isoformat(),
+        }
+    )

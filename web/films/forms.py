@@ -1,0 +1,94 @@
+"""Forms: what is known of a patient, and the history's filters."""
+
+from datetime import UTC, datetime, time
+from typing import Any
+
+from accounts.forms import check_text
+from django import forms
+from django.db.models import Q, QuerySet
+
+from films.models import FACTS, Film
+from osteolens.inference.calibration import ZONES
+
+NO_ANSWER = "none"
+SORTS = {
+    "newest": ("-uploaded_at", "id"),
+    "oldest": ("uploaded_at", "id"),
+    "name": ("name", "-uploaded_at", "id"),
+    "label": ("label", "-uploaded_at", "id"),
+    "triage": ("triage", "-uploaded_at", "id"),
+    "state": ("state", "-uploaded_at", "id"),
+}
+
+
+class Text(forms.CharField):
+    """A text that every database can store."""
+
+    def clean(self, value: Any) -> str:
+        """The text without the spaces around it."""
+        return str(super().clean(check_text(value) if isinstance(value, str) else value))
+
+
+class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subscripted at run time
+    """Label, note and clinical facts; everything may be left out. Limits as in `osteolens.schema.Options`."""
+
+    label_text = Text(max_length=100, required=False, label="Label")
+    note = Text(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    age = forms.FloatField(min_value=0, max_value=120, required=False, label="Age (years)")
+    sex = forms.ChoiceField(choices=[("", "not given"), *Film.Sex.choices], required=False)
+    weight_kg = forms.FloatField(min_value=2, max_value=400, required=False, label="Weight (kg)")
+    height_m = forms.FloatField(min_value=0.3, max_value=2.5, required=False, label="Height (m)")
+
+    class Meta:
+        """Fields of `Film`."""
+
+        model = Film
+        fields: tuple[str, ...] = ("label_text", "note", *FACTS)
+
+
+class EditForm(FactsForm):
+    """What may be changed later."""
+
+    class Meta(FactsForm.Meta):
+        """With the switch that shows the film to reviewers."""
+
+        fields = (*FactsForm.Meta.fields, "open_for_review")
+
+
+class HistoryForm(forms.Form):
+    """The history's filters and order; a field that makes no sense is left out and says so."""
+
+    q = Text(max_length=200, required=False, label="Search")
+    label = Text(max_length=100, required=False, label="Label")
+    triage = forms.ChoiceField(choices=[("", "all"), *((zone, zone) for zone in ZONES)], required=False)
+    sort = forms.ChoiceField(choices=[(name, name) for name in SORTS], required=False)
+
+    def __init__(self, data: Any, labels: list[str]) -> None:
+        super().__init__(data)
+        # `from` is a word of Python, so these two cannot be attributes of the class.
+        self.fields["from"] = forms.DateField(required=False, label="From")
+        self.fields["to"] = forms.DateField(required=False, label="To")
+        choices = [("", "all"), *((label, label) for label in labels), (NO_ANSWER, "no answer yet")]
+        self.fields["label"].widget = forms.Select(choices=choices)
+
+    def narrow(self, films: QuerySet[Film]) -> QuerySet[Film]:
+        """The films that pass, in order."""
+        self.is_valid()
+        chosen = self.cleaned_data
+        if chosen.get("q"):
+            text = chosen["q"]
+            films = films.filter(Q(label_text__icontains=text) | Q(note__icontains=text) | Q(name__icontains=text))
+        if chosen.get("label"):
+            films = films.filter(label="" if chosen["label"] == NO_ANSWER else chosen["label"])
+        if chosen.get("triage"):
+            films = films.filter(triage=chosen["triage"])
+        if chosen.get("from"):
+            films = films.filter(uploaded_at__gte=datetime.combine(chosen["from"], time.min, UTC))
+        if chosen.get("to"):
+            films = films.filter(uploaded_at__lte=datetime.combine(chosen["to"], time.max, UTC))
+        return films.order_by(*SORTS[chosen.get("sort") or "newest"])
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether any filter is set."""
+        return any(self.cleaned_data.get(name) for name in ("q", "label", "triage", "from", "to"))

@@ -1,0 +1,65 @@
+"""`manage.py answer_films`: answers films that could not be answered when they were uploaded."""
+
+import logging
+import signal
+import threading
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, close_old_connections
+from project import erasing
+from project.processes import end_with_parent
+
+from films import answering, retention
+
+AT_ONCE = 4
+IDLE_SECONDS, AWAY_SECONDS = 1.0, 5.0
+TIDY_SECONDS, ERASE_SECONDS = 3600.0, 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    """Works the queue until it is told to stop; any number of these may run."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--once", action="store_true", help="end as soon as nothing is due")
+        parser.add_argument("--child", action="store_true", help="end when the parent process ends")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        """Ask and store, pause where there is nothing to do or nobody to ask; tidy up every hour."""
+        if options["once"]:
+            while answering.answer_due(AT_ONCE) == (AT_ONCE, True):
+                pass
+            return
+        if options["child"]:
+            end_with_parent()
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        tidied = erased = 0.0
+        while not stop.is_set():
+            try:
+                if time.monotonic() - tidied > TIDY_SECONDS or not tidied:
+                    tidied = time.monotonic()
+                    retention.delete_expired()
+                    retention.sweep()
+                    SessionStore.clear_expired()
+                if time.monotonic() - erased > ERASE_SECONDS:
+                    erased = time.monotonic()
+                    erasing.empty_log()
+                asked, reached = answering.answer_due(AT_ONCE)
+            except (DatabaseError, OSError):
+                logger.exception("the queue could not be worked; going on")
+                asked, reached = 0, False
+            close_old_connections()
+            if not reached:
+                stop.wait(AWAY_SECONDS)
+            elif not asked:
+                stop.wait(IDLE_SECONDS)

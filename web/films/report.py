@@ -1,0 +1,150 @@
+"""A film, its overlay and its figures on one page of PDF."""
+
+import io
+from html import escape
+from typing import Any
+
+from PIL import Image
+from project.context import RESEARCH_ONLY
+from reportlab.graphics.shapes import Drawing, Rect, String
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Flowable, Frame, KeepInFrame, Paragraph, Spacer
+
+from films import pictures, wording
+from films.colours import DEFAULT
+from films.models import Film
+from films.pictures import Grey
+from films.presenting import ReadingView
+
+_MARGIN, _GAP = 18 * mm, 6 * mm
+_PICTURE_HEIGHT = 100 * mm
+PRINTED_SIDE = 1400
+_OPACITY = 0.6
+_JPEG_QUALITY = 92
+_BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=9.5, leading=13)
+_SMALL = ParagraphStyle("small", parent=_BODY, fontSize=7.5, leading=10, textColor="#555555")
+_HEAD = ParagraphStyle("head", parent=_BODY, fontName="Helvetica-Bold", fontSize=12, leading=17, spaceBefore=4)
+
+
+def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) -> bytes:
+    """The report.
+
+    Args:
+        film: What it is about.
+        view: The answer.
+        label: The class whose map is shown.
+        grey: uint8 [H, W], the film at the size that it is printed in: longest side `PRINTED_SIDE`.
+        levels: uint8 [h, w], the map, which covers the film.
+
+    Returns:
+        A PDF of one A4 page, however long label and warnings are: text shrinks to fit.
+    """
+    buffer = io.BytesIO()
+    page = Canvas(buffer, A4, pageCompression=1)
+    page.setTitle(f"OsteoLens report {film.id}")
+    width, height = A4
+    inner = width - 2 * _MARGIN
+    page.setFont("Helvetica-Bold", 16)
+    page.drawString(_MARGIN, height - _MARGIN - 4 * mm, "OsteoLens: one knee film")
+    top = height - _MARGIN - 12 * mm
+    strength = next(one["map"]["strength"] for one in view.classes if one["label"] == label)
+    below = top - _draw_pictures(page, grey, levels, strength, top, inner) - _GAP
+    foot = _MARGIN + 8 * mm
+    frame = Frame(_MARGIN, foot, inner, below - foot, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0)
+    frame.addFromList([KeepInFrame(inner, below - foot, _story(film, view, label, strength), mode="shrink")], page)
+    page.setFont("Helvetica-Bold", 9)
+    page.drawString(_MARGIN, _MARGIN, RESEARCH_ONLY)
+    page.save()
+    return buffer.getvalue()
+
+
+def _draw_pictures(page: Canvas, grey: Grey, levels: Grey, strength: float | None, top: float, inner: float) -> float:
+    """The film and its overlay side by side; how high they are."""
+    small = Image.fromarray(grey)
+    overlay = pictures.under_map(grey, levels, DEFAULT, _OPACITY, 0.0, strength)
+    room = (inner - _GAP) / 2
+    scale = min(room / small.width, _PICTURE_HEIGHT / small.height)
+    wide, high = small.width * scale, small.height * scale
+    for place, picture in enumerate((small, overlay)):
+        page.drawImage(ImageReader(_jpeg(picture)), _MARGIN + place * (room + _GAP), top - high, wide, high)
+    return float(high)
+
+
+def _bars(classes: list[dict[str, Any]]) -> Drawing:
+    """Probabilities of the film alone as bars."""
+    row, start, longest = 5.5 * mm, 34 * mm, 100 * mm
+    drawing = Drawing(start + longest + 15 * mm, row * len(classes))
+    for place, one in enumerate(reversed(classes)):
+        low = place * row + 1 * mm
+        drawing.add(String(0, low + 1, _plain(one["label"]), fontSize=9.5))
+        for share, colour in ((1.0, "#e6e8eb"), (one["probability"], "#1f5f8b")):
+            bar = Rect(start, low, longest * share, row - 2 * mm, fillColor=HexColor(colour), strokeColor=None)
+            drawing.add(bar)
+        drawing.add(String(start + longest + 2 * mm, low + 1, wording.percent(one["probability"]), fontSize=9.5))
+    return drawing
+
+
+def _jpeg(picture: Image.Image) -> io.BytesIO:
+    """A page takes JPEG as it is: a tenth of the size that raw pixels would have."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer
+
+
+def _story(film: Film, view: ReadingView, label: str, strength: float | None) -> list[Flowable]:
+    """The text below the pictures."""
+    words = [view.t_score["words"]] if view.t_score else []
+    if view.fused:
+        facts = ", ".join(fact.replace("_", " ") for fact in view.fused["inputs"])
+        words.append(f"With {facts}: {_shares(view.fused['classes'])}")
+    words += [view.spread_words, *film.picture_warnings, *view.warnings]
+    about = [f"Film: {film.title} ({film.width} x {film.height}), uploaded {_time(film.uploaded_at)}"]
+    if film.facts:
+        known = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in film.facts.items())
+        about.append(f"Patient: {known}")
+    small = [
+        f"Right: Grad-CAM for {label}, {_scale(strength)}. It shows what the model's computation rests on, "
+        "not bone density or a lesion.",
+        f"Model {view.model} {view.model_version}, card {view.card_sha256[:16]}, answered {_time(view.answered_at)}; "
+        f"film {film.id}, SHA-256 {film.sha256[:16]}",
+    ]
+    return [
+        Paragraph(f"{_text(view.label)}, {wording.percent(view.probability)} from the film alone", _HEAD),
+        Paragraph(_text(view.triage_words), _BODY),
+        Spacer(1, 2 * mm),
+        _bars(view.classes),
+        Spacer(1, 2 * mm),
+        *(Paragraph(_text(line), _BODY) for line in words if line),
+        Spacer(1, 3 * mm),
+        *(Paragraph(_text(line), _BODY) for line in about),
+        Spacer(1, 3 * mm),
+        *(Paragraph(_text(line), _SMALL) for line in small),
+    ]
+
+
+def _scale(strength: float | None) -> str:
+    words = wording.map_strength(strength)
+    return f"colours relative to its own maximum, {words}" if words else "relative to its own maximum"
+
+
+def _shares(classes: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{one['label']} {wording.percent(one['probability'])}" for one in classes)
+
+
+def _time(at: object) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _text(text: str) -> str:
+    """Safe as a paragraph's markup."""
+    return escape(_plain(text))
+
+
+def _plain(text: str) -> str:
+    """What the page's font does not have becomes a question mark."""
+    return text.encode("cp1252", "replace").decode("cp1252")

@@ -1,0 +1,72 @@
+"""Files as answers: pictures that a browser may keep but must ask about, and downloads."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header, quote_etag
+from project.errors import TooMany, refuse_input
+from project.request import Request
+
+from films import limits
+
+
+def picture(request: Request, path: Path, content_type: str) -> HttpResponseBase:
+    """A picture that we wrote. The browser asks each time whether it may show it: 304 to its owner, 404 to others.
+
+    A person who asks too often, or for too many at once, gets 429.
+
+    Raises:
+        Http404: The file is gone.
+    """
+    with ExitStack() as places:
+        try:
+            limits.check_rate(request.user, limits.STORED, settings.PICTURES_PER_MINUTE)
+            places.enter_context(limits.under_way(request.user, limits.STORED))
+        except TooMany as error:
+            return refuse_input(request, error)
+        response = _picture(request, path, content_type)
+        if isinstance(response, _Picture):
+            response.places.enter_context(places.pop_all())  # until it is sent
+        return response
+
+
+class _Picture(FileResponse):
+    """A file that counts as under way until it is sent."""
+
+    def __init__(self, stream: BinaryIO, content_type: str) -> None:
+        super().__init__(stream, content_type=content_type)
+        self.places = ExitStack()
+
+    def close(self) -> None:
+        """Called by the server when the file is sent or its client gone."""
+        self.places.close()
+        super().close()
+
+
+def _picture(request: Request, path: Path, content_type: str) -> HttpResponseBase:
+    try:
+        stream = path.open("rb")
+    except OSError:
+        raise Http404("no such picture") from None
+    facts = os.fstat(stream.fileno())
+    etag = quote_etag(f"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}")
+    response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
+    if response is None:
+        response = _Picture(stream, content_type)
+    else:
+        stream.close()
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def download(content: bytes, name: str, content_type: str) -> HttpResponse:
+    """Bytes that the browser stores and never shows on our address."""
+    response = HttpResponse(content, content_type=content_type)
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
+    return response

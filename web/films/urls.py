@@ -1,0 +1,25 @@
+"""Addresses of films."""
+
+from django.urls import path
+
+from films.views import compare, files, film, history
+
+app_name = "films"
+urlpatterns = [
+    path("compare", compare.compare, name="compare"),
+    path("films/", history.history, name="history"),
+    path("films/export.csv", history.export_csv, name="export_csv"),
+    path("films/selected", history.selected, name="selected"),
+    path("films/<uuid:film_id>/", film.film, name="film"),
+    path("films/<uuid:film_id>/state", film.state, name="state"),
+    path("films/<uuid:film_id>/edit", film.edit, name="edit"),
+    path("films/<uuid:film_id>/reread", film.reread, name="reread"),
+    path("films/<uuid:film_id>/delete", film.delete, name="delete"),
+    path("films/<uuid:film_id>/picture.png", files.picture, name="picture"),
+    path("films/<uuid:film_id>/thumb.jpg", files.thumb, name="thumb"),
+    path("films/<uuid:film_id>/maps/<int:reading>/<path:label>.png", files.heat_map, name="map"),
+    path("films/<uuid:film_id>/overlay.png", files.overlay, name="overlay"),
+    path("films/<uuid:film_id>/answer.json", files.answer_json, name="answer"),
+    path("films/<uuid:film_id>/report.pdf", files.report_pdf, name="report"),
+    path("films/<uuid:film_id>/original", files.original, name="original"),
+]

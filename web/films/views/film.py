@@ -1,0 +1,106 @@
+"""A film's page, and what can be done to the film."""
+
+from typing import Any
+from uuid import UUID
+
+from accounts import audit
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+from project.request import Request
+
+from films import answering, retention, sightings, storage, wording
+from films.access import film_of
+from films.forms import EditForm
+from films.models import Film
+from films.presenting import problem, reading_view, viewer_data
+from films.readings import FilmReadings, readings_of
+
+
+@require_safe
+def film(request: Request, film_id: UUID) -> HttpResponse:
+    """The viewer, the answers, and what is known of the patient."""
+    found = film_of(request.user, film_id)
+    audit.record(request, "view", found.id)
+    return _page(request, found, EditForm(instance=found), 200)
+
+
+def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResponse:
+    readings = readings_of(film)
+    if readings.current:
+        sightings.note(request.user, [film.id])
+    return render(request, "films/film.html", film_context(film, readings, form), status=status)
+
+
+def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
+    """What the film's template knows, but for the request."""
+    views = [reading_view(film, reading) for reading in readings.current]
+    return {
+        "film": film,
+        "readings": views,
+        "main": views[0] if views else None,
+        "waiting": [{"model": one.model, "message": problem(one)} for one in readings.waiting],
+        "refused": [{"model": one.model, "message": problem(one)} for one in readings.refused],
+        "older": readings.older,
+        "facts_form": form,
+        "viewer_data": viewer_data(film, readings),
+        "meaning": wording.MEANING,
+        "needs_facts": film.age is None or not film.sex,
+    }
+
+
+@require_safe
+def state(request: Request, film_id: UUID) -> HttpResponse:
+    """Whether answers have come, for a page that waits for them."""
+    found = film_of(request.user, film_id)
+    readings = readings_of(found)
+    rows = [*readings.current, *readings.waiting, *readings.refused]
+    return JsonResponse(
+        {
+            "state": found.state,
+            "answered": len(readings.current) + len(readings.older),
+            "waiting": len(readings.waiting),
+            "readings": [{"model": one.model, "state": one.state, "error": problem(one)} for one in rows],
+        }
+    )
+
+
+@require_POST
+def edit(request: Request, film_id: UUID) -> HttpResponse:
+    """Change facts, label and note; new facts are new questions."""
+    found = film_of(request.user, film_id)
+    form = EditForm(request.POST, instance=found)
+    if not form.is_valid():
+        return _page(request, film_of(request.user, film_id), form, 400)
+    answering.save_changes(found, form.changed_data)
+    audit.record(request, "edit", film_id, ", ".join(form.changed_data))
+    messages.success(request, "Saved.")
+    return redirect(found)
+
+
+@require_POST
+def reread(request: Request, film_id: UUID) -> HttpResponse:
+    """Ask every model again; earlier answers are kept."""
+    found = film_of(request.user, film_id)
+    with transaction.atomic():
+        if not Film.objects.select_for_update().filter(pk=film_id).exists():
+            raise Http404("deleted in another tab")
+        readings = answering.enqueue(found, leased=True)
+    audit.record(request, "re-read", film_id)
+    if readings:
+        answering.answer_now(found, readings, storage.read(storage.original(found.id)))
+    else:
+        messages.info(request, "Nobody is asked: each model is being asked already, or has refused the film for good.")
+    return redirect(found)
+
+
+@require_POST
+def delete(request: Request, film_id: UUID) -> HttpResponse:
+    """Delete the film with its files and answers."""
+    if not retention.delete_films(request.user.pk, [film_id]):
+        raise Http404("no such film")
+    audit.record(request, "delete", film_id)
+    messages.success(request, "The film is deleted.")
+    return redirect("films:history")

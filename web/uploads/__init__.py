@@ -1,0 +1,1 @@
+"""Upload page, checks of what comes in, and its way into the store."""

@@ -1,0 +1,26 @@
+"""The form that comes with an uploaded film."""
+
+from django import forms
+from films.forms import FactsForm
+
+from uploads.known import IfKnown
+
+
+class UploadForm(FactsForm):
+    """What comes with a film."""
+
+    if_known = forms.ChoiceField(choices=IfKnown.choices, required=False)
+
+    def clean_if_known(self) -> str:
+        """The choice; nothing is changed or doubled without one."""
+        return str(self.cleaned_data["if_known"] or IfKnown.ASK)
+
+
+def first_error(form: forms.BaseForm) -> tuple[str, str]:
+    """Message and hint of a form's first error, to be shown beside the film."""
+    name, errors = next(iter(form.errors.get_json_data().items()))
+    found = str(form.data.get(name, ""))[:80]
+    return (
+        f"{name.replace('_', ' ')} is {found!r}: {errors[0]['message']}",
+        "for example age=63, sex=female, height_m=1.62",
+    )

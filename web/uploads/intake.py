@@ -1,0 +1,139 @@
+"""Bytes that somebody uploads become a film."""
+
+import hashlib
+import re
+import unicodedata
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from accounts.models import AuditEntry, User
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from films import answering, limits, pictures, storage
+from films.models import Film
+from project.errors import TooMany
+
+from osteolens.errors import InputTooLarge
+from osteolens.films.read import read
+from uploads import known
+from uploads.known import IfKnown
+
+UPLOAD = "upload"
+NAME_LENGTH = 200
+_SEPARATORS = re.compile(r"[/\\]")
+_WINDOW = timedelta(minutes=1)
+
+
+class TooManyUploads(TooMany):
+    """More films within a minute than one person may send."""
+
+    code = "too_many_uploads"
+
+
+class Received(NamedTuple):
+    """What became of an upload.
+
+    Attributes:
+        film: The new film, or the one that was there.
+        created: Whether it is new.
+        changed: Names of the facts that a film took over that was there.
+    """
+
+    film: Film
+    created: bool
+    changed: list[str]
+
+
+def check_rate(user: User) -> None:
+    """Refuse what exceeds settings.UPLOADS_PER_MINUTE; every attempt counts that the audit log has.
+
+    Raises:
+        TooManyUploads: Too many in the last minute.
+    """
+    since = timezone.now() - _WINDOW
+    if AuditEntry.objects.filter(user=user, action=UPLOAD, at__gte=since).count() >= settings.UPLOADS_PER_MINUTE:
+        raise TooManyUploads(
+            f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute", _WINDOW.seconds
+        )
+
+
+def receive(
+    owner: User,
+    name: str,
+    data: bytes,
+    facts: Mapping[str, Any],
+    if_known: str = IfKnown.ASK,
+    on_kept: Callable[[Film], object] = lambda _film: None,
+) -> Received:
+    """Check and keep a film, and ask every model about it.
+
+    The files are there before the row, and the row comes together with its questions: whenever the process dies, there
+    is either a film that will be answered or a folder that `films.retention` sweeps up.
+
+    Args:
+        owner: Whose it is.
+        name: As the browser gave it.
+        data: The file.
+        facts: Fields of `Film` that the form checked.
+        if_known: What to do if the same bytes are there with other facts.
+        on_kept: Called in the transaction that keeps a new film: what it writes is there if the film is.
+
+    Raises:
+        KnownFilm: The same bytes are there with other facts, and `if_known` is `ask`.
+        InputError: It is not a film; the message says what was found.
+    """
+    if len(data) > settings.MAX_UPLOAD_BYTES:
+        hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
+        raise InputTooLarge(f"the file has {len(data) / 1e6:.0f} MB", hint)
+    sha256 = hashlib.sha256(data).hexdigest()
+    there = known.films_of(owner, sha256)
+    film = known.the_one(there, facts, if_known)
+    if film:
+        changed = known.take_over(film, facts)
+        if changed:
+            answering.save_changes(film, changed)
+            film.refresh_from_db()
+        return Received(film, created=False, changed=changed)
+    with limits.under_way(owner, limits.READ, pixels=None):
+        picture = read(data)
+    height, width = picture.pixels.shape
+    film = Film(
+        id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(there), name=plain_name(name),
+        format=picture.format, bytes=len(data), width=width, height=height,
+        picture_warnings=list(picture.warnings), **facts,
+    )  # fmt: skip
+    try:
+        storage.write(storage.original(film.id), data, durable=True)
+        storage.write(storage.folder(film.id) / storage.DISPLAY, pictures.display_png(picture.pixels))
+        storage.write(storage.folder(film.id) / storage.THUMB, pictures.thumb_jpeg(picture.pixels))
+        with transaction.atomic():
+            film.save(force_insert=True)
+            readings = answering.enqueue(film, leased=True)
+            on_kept(film)
+    except IntegrityError:
+        storage.remove(film.id)
+        if len(known.films_of(owner, sha256)) == len(there):
+            raise
+        # The same bytes came twice at once, and the other request was faster: now they are known.
+        return receive(owner, name, data, facts, if_known, on_kept)
+    except BaseException:
+        storage.remove(film.id)
+        raise
+    answering.answer_now(film, readings, data)
+    film.refresh_from_db()
+    return Received(film, created=True, changed=[])
+
+
+def _next(there: list[Film]) -> int:
+    """The number of a further film with the same bytes."""
+    return there[-1].copy + 1 if there else 0
+
+
+def plain_name(name: str) -> str:
+    """The last part of a path, without characters that do not show or do not exist."""
+    last = _SEPARATORS.split(name.encode("utf-8", "replace").decode())[-1]
+    shown = "".join(" " if c.isspace() else c for c in last if c.isspace() or unicodedata.category(c)[0] != "C")
+    return shown.strip(" .")[-NAME_LENGTH:] or "film"

@@ -1,0 +1,98 @@
+"""A film that comes again: it is the one that is there, unless it comes with other facts. Nothing typed is dropped."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from accounts.models import User
+from django.db import models
+from films.models import Film
+
+from osteolens.errors import InputError
+
+_SHOWN = 40
+
+
+class IfKnown(models.TextChoices):
+    """What becomes of a known film that comes with other facts."""
+
+    ASK = "ask", "refuse it and say what differs"
+    SEPARATE = "separate", "keep both: a film of its own with these facts"
+    UPDATE = "update", "give these facts to the film that is there"
+
+
+class KnownFilm(InputError):
+    """The same bytes are there with other facts.
+
+    Args:
+        film: The one that is there.
+        facts: Fields of `Film` that came with the bytes now.
+    """
+
+    code = "known_film"
+    status = 409
+
+    def __init__(self, film: Film, facts: Mapping[str, Any]) -> None:
+        differences = [(name, getattr(film, name), value) for name, value in _differences(film, facts).items()]
+        words = "; ".join(
+            f"{_plain(name)} is {_shown(there)} there and {_shown(here)} here" for name, there, here in differences
+        )
+        super().__init__(
+            f"you have this film already as {_shown(film.name)}, with other facts: {words}",
+            "send it again with if_known=separate to keep both, or if_known=update to change the one that is there",
+        )
+        self.film = film
+        self.differences = differences
+
+
+def films_of(owner: User, sha256: str) -> list[Film]:
+    """The films with these bytes, the first one first."""
+    return list(Film.objects.filter(owner=owner, sha256=sha256).order_by("copy"))
+
+
+def the_one(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Film | None:
+    """Which of the films with the same bytes is meant.
+
+    Args:
+        films: From `films_of`.
+        facts: Fields of `Film` that came with the bytes now; empty ones differ from nothing.
+        if_known: Of `IfKnown`.
+
+    Returns:
+        The film, which may still have other facts if `if_known` is `update`; None if a new one is to be made.
+
+    Raises:
+        KnownFilm: They have other facts, and nobody has said what is to be done.
+    """
+    if not films:
+        return None
+    if if_known == IfKnown.SEPARATE:  # sent twice it is still one film
+        return next((film for film in films if all(getattr(film, name) == facts[name] for name in facts)), None)
+    for film in films:
+        if not _differences(film, facts):
+            return film
+    if if_known == IfKnown.UPDATE:
+        return films[0]
+    raise KnownFilm(films[0], facts)
+
+
+def take_over(film: Film, facts: Mapping[str, Any]) -> list[str]:
+    """Set the facts that differ, without saving them; their names."""
+    differences = _differences(film, facts)
+    for name, value in differences.items():
+        setattr(film, name, value)
+    return list(differences)
+
+
+def _differences(film: Film, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value not in (None, "") and value != getattr(film, name)}
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix("_text").replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    if value in (None, ""):
+        return "empty"
+    text = f"{value:g}" if isinstance(value, float) else repr(str(value))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...'"

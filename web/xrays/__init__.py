@@ -1,1 +1,0 @@
-"""Films: uploading, asking, showing, looking back."""

@@ -1,9 +1,0 @@
-"""The app `xrays`."""
-
-from django.apps import AppConfig
-
-
-class XraysConfig(AppConfig):
-    """Films and their readings."""
-
-    name = "xrays"
