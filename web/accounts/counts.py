@@ -21,9 +21,9 @@ def people() -> list[Any]:
 def queue() -> dict[str, Any]:
     """Films waiting, answered and refused, and since when the oldest question waits."""
     states = Film.State
-    found = Film.objects.aggregate(**{state: Count("pk", filter=Q(state=state)) for state in states.values})
+    counts = Film.objects.aggregate(**{state: Count("pk", filter=Q(state=state)) for state in states.values})
     waiting = Reading.objects.filter(state=Reading.State.QUEUED)
-    return found | {"readings": waiting.count(), "oldest_waiting": waiting.aggregate(at=Min("asked_at"))["at"]}
+    return counts | {"readings": waiting.count(), "oldest_waiting": waiting.aggregate(at=Min("asked_at"))["at"]}
 
 
 def models() -> list[Any]:

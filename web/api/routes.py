@@ -37,10 +37,10 @@ class Bearer(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Token | None:
         """The token, if it is somebody's; the request is theirs from here on."""
-        found = Token.find(token)
-        if found:
-            request.user = found.user
-        return found
+        stored = Token.find(token)
+        if stored:
+            request.user = stored.user
+        return stored
 
 
 api = NinjaAPI(
@@ -94,9 +94,9 @@ _NOT_TAKEN = _REFUSED | {413: ErrorAnswer, 415: ErrorAnswer, 422: ErrorAnswer, 4
     tags=["log-in"],
     response={200: NewToken, 401: ErrorAnswer, 403: ErrorAnswer, 429: ErrorAnswer},
 )
-def log_in(request: Request, given: LogIn) -> Any:
+def log_in(request: Request, credentials: LogIn) -> Any:
     """Get a token. After five wrong passwords the name is locked for a quarter of an hour."""
-    user = authenticate(request, username=given.username, password=given.password)
+    user = authenticate(request, username=credentials.username, password=credentials.password)
     if user is None:  # a lock-out has its answer from accounts.lockout
         return error_json(401, "wrong_login", "name and password do not fit each other", "both are case-sensitive")
     if user.must_change_password:
@@ -150,7 +150,7 @@ def show_film(request: Request, film_id: UUID, maps: bool = False) -> Any:
     """A film with all its answers; `maps=true` puts the heat maps into them as base64."""
     film = film_of(request.user, film_id)
     audit.record(request, "view", film.id, "API")
-    readings = [_reading(one, maps) for one in film.readings.order_by("-pk")]
+    readings = [_reading(reading, maps) for reading in film.readings.order_by("-pk")]
     if any(reading["answer"] for reading in readings):
         sightings.note(request.user, [film.id])
     return FilmOut.from_orm(film).model_dump() | {"readings": readings}

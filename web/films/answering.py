@@ -134,17 +134,17 @@ def store(reading: Reading, outcome: Outcome) -> bool:
     for index, content in enumerate(outcome.maps):
         storage.write(storage.map_file(reading.film_id, maps, index), content)
     answer = outcome.answer
-    kept = _release(
+    written = _release(
         reading, outcome.facts, state=Reading.State.ANSWERED, answered_at=timezone.now(), answer=outcome.row,
         facts=outcome.facts, maps=maps, label=answer.label[:100], triage=answer.triage or "",
         model_version=answer.model.version[:40], card_sha256=answer.model.card_sha256[:64],
         error_code="", error_message="",
     )  # fmt: skip
-    if not kept:
+    if not written:
         storage.remove_maps(reading.film_id, maps)
         if not Film.objects.filter(pk=reading.film_id).exists():
-            storage.remove(reading.film_id)  # the maps above made its folder anew
-    return kept
+            storage.remove(reading.film_id)  # the maps above made its folder again
+    return written
 
 
 def _failure(reading: Reading, outcome: Outcome) -> dict[str, Any]:
@@ -169,17 +169,17 @@ def _release(reading: Reading, sent: dict[str, str] | None = None, **changes: An
         if sent is not None and sent != film.facts:
             held.update(lease=None, leased_until=None, next_try_at=timezone.now())
             return False
-        kept = held.update(lease=None, leased_until=None, **changes) == 1
-        if kept:
+        written = held.update(lease=None, leased_until=None, **changes) == 1
+        if written:
             summarise(film)
-        return kept
+        return written
 
 
 def summarise(film: Film) -> None:
     """Repeat the main answer in the film's row, which is locked."""
-    found = readings_of(film)
-    film.state, main = _state(found), found.main
-    film.error_message = found.refused[0].error_message if film.state == Film.State.REFUSED else ""
+    readings = readings_of(film)
+    film.state, main = _state(readings), readings.main
+    film.error_message = readings.refused[0].error_message if film.state == Film.State.REFUSED else ""
     if main:
         film.model, film.model_version, film.label, film.triage = (
             main.model, main.model_version, main.label, main.triage,
@@ -195,10 +195,10 @@ def summarise(film: Film) -> None:
     )  # fmt: skip
 
 
-def _state(found: FilmReadings) -> Film.State:
-    if found.main:
+def _state(readings: FilmReadings) -> Film.State:
+    if readings.main:
         return Film.State.ANSWERED
-    return Film.State.WAITING if found.waiting else Film.State.REFUSED
+    return Film.State.WAITING if readings.waiting else Film.State.REFUSED
 
 
 def _ask_stored(reading: Reading) -> Outcome:
@@ -211,7 +211,7 @@ def _ask_stored(reading: Reading) -> Outcome:
 
 
 def _store_late(reading: Reading, asker: threading.Thread, future: "Future[Outcome]") -> None:
-    """In a thread of the pool, after the upload was answered; what goes wrong here, the queue mends later.
+    """In a thread of the pool, after the upload was answered; what goes wrong here, the queue tries again.
 
     If the answer came in this very moment, it is the thread that asked for it, which keeps its connection.
     """

@@ -78,7 +78,7 @@ def problem(reading: Reading) -> str:
     return reading.error_message or (wording.WAITING_SHORT if reading.state == Reading.State.QUEUED else "")
 
 
-def viewer_data(film: Film, found: FilmReadings) -> dict[str, Any]:
+def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
     """What the viewer's JavaScript needs, in JSON's own names."""
     return {
         "film": {
@@ -89,10 +89,10 @@ def viewer_data(film: Film, found: FilmReadings) -> dict[str, Any]:
             "height": film.height,
         },
         "colourMaps": colours.AS_LISTS,
-        "models": [_viewer_model(film, reading_view(film, reading)) for reading in found.current],
+        "models": [_viewer_model(film, reading_view(film, reading)) for reading in readings.current],
         "urls": {name: reverse(f"films:{name}", args=[film.id]) for name in ("state", "original")},
         "state": film.state,
-        "waiting": len(found.waiting),
+        "waiting": len(readings.waiting),
     }
 
 
@@ -152,29 +152,29 @@ def _classes(film: Film, reading: Reading, answer: Answer) -> list[dict[str, Any
     ]
 
 
-def _t_score(found: TScore | None) -> dict[str, Any] | None:
-    if found is None:
+def _t_score(score: TScore | None) -> dict[str, Any] | None:
+    if score is None:
         return None
-    low, high = found.interval_90 or (None, None)
+    low, high = score.interval_90 or (None, None)
     return {
-        "estimate": found.estimate,
+        "estimate": score.estimate,
         "low": low,
         "high": high,
-        "zone": label_from_t_score(found.estimate),
-        "words": wording.t_score(found),
+        "zone": label_from_t_score(score.estimate),
+        "words": wording.t_score(score),
     }
 
 
-def _fused(found: Fused | None) -> dict[str, Any] | None:
-    if found is None:
+def _fused(fused: Fused | None) -> dict[str, Any] | None:
+    if fused is None:
         return None
     return {
-        "label": found.label,
-        "triage": found.triage or "",
-        "triage_words": wording.triage(found.triage or ""),
-        "classes": [{"label": label, "probability": share} for label, share in found.probabilities.items()],
-        "t_score": _t_score(found.t_score),
-        "inputs": list(found.inputs),
+        "label": fused.label,
+        "triage": fused.triage or "",
+        "triage_words": wording.triage(fused.triage or ""),
+        "classes": [{"label": label, "probability": share} for label, share in fused.probabilities.items()],
+        "t_score": _t_score(fused.t_score),
+        "inputs": list(fused.inputs),
     }
 
 

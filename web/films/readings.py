@@ -31,7 +31,9 @@ class FilmReadings:
 
     def of(self, model: str | None) -> Reading | None:
         """The current answer of a model; of the main one without a name."""
-        return self.main if model is None else next((one for one in self.current if one.model == model), None)
+        return (
+            self.main if model is None else next((reading for reading in self.current if reading.model == model), None)
+        )
 
 
 def readings_of(film: Film) -> FilmReadings:
@@ -48,10 +50,10 @@ def readings_of(film: Film) -> FilmReadings:
             if reading.model in latest:
                 older.append(latest[reading.model])
             latest[reading.model] = reading
-    refused = [one for one in last.values() if one.state == Reading.State.REFUSED]
+    refused = [reading for reading in last.values() if reading.state == Reading.State.REFUSED]
     return FilmReadings(_ordered(latest.values()), _ordered(waiting), _ordered(refused), older[::-1])
 
 
 def _ordered(readings: Iterable[Reading]) -> list[Reading]:
     places = {model: place for place, model in enumerate(settings.MODELS)}
-    return sorted(readings, key=lambda one: (places.get(one.model, len(places)), one.model, one.pk))
+    return sorted(readings, key=lambda reading: (places.get(reading.model, len(places)), reading.model, reading.pk))

@@ -52,7 +52,7 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
     page.setFont("Helvetica-Bold", 16)
     page.drawString(_MARGIN, height - _MARGIN - 4 * mm, "OsteoLens: one knee film")
     top = height - _MARGIN - 12 * mm
-    strength = next(one["map"]["strength"] for one in view.classes if one["label"] == label)
+    strength = next(entry["map"]["strength"] for entry in view.classes if entry["label"] == label)
     below = top - _draw_pictures(page, grey, levels, strength, top, inner) - _GAP
     foot = _MARGIN + 8 * mm
     frame = Frame(_MARGIN, foot, inner, below - foot, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0)
@@ -79,13 +79,13 @@ def _bars(classes: list[dict[str, Any]]) -> Drawing:
     """Probabilities of the film alone as bars."""
     row, start, longest = 5.5 * mm, 34 * mm, 100 * mm
     drawing = Drawing(start + longest + 15 * mm, row * len(classes))
-    for place, one in enumerate(reversed(classes)):
+    for place, entry in enumerate(reversed(classes)):
         low = place * row + 1 * mm
-        drawing.add(String(0, low + 1, _plain(one["label"]), fontSize=9.5))
-        for share, colour in ((1.0, "#e6e8eb"), (one["probability"], "#1f5f8b")):
+        drawing.add(String(0, low + 1, _plain(entry["label"]), fontSize=9.5))
+        for share, colour in ((1.0, "#e6e8eb"), (entry["probability"], "#1f5f8b")):
             bar = Rect(start, low, longest * share, row - 2 * mm, fillColor=HexColor(colour), strokeColor=None)
             drawing.add(bar)
-        drawing.add(String(start + longest + 2 * mm, low + 1, wording.percent(one["probability"]), fontSize=9.5))
+        drawing.add(String(start + longest + 2 * mm, low + 1, wording.percent(entry["probability"]), fontSize=9.5))
     return drawing
 
 
@@ -133,7 +133,7 @@ def _scale(strength: float | None) -> str:
 
 
 def _shares(classes: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{one['label']} {wording.percent(one['probability'])}" for one in classes)
+    return ", ".join(f"{entry['label']} {wording.percent(entry['probability'])}" for entry in classes)
 
 
 def _time(at: object) -> str:

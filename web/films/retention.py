@@ -68,9 +68,9 @@ def sweep() -> int:
     count = 0
     for group in storage.groups():
         old = [folder for folder in group.iterdir() if _is_old(folder)]
-        kept = set(Film.objects.filter(pk__in=[folder.name for folder in old]).values_list("pk", flat=True))
+        with_rows = set(Film.objects.filter(pk__in=[folder.name for folder in old]).values_list("pk", flat=True))
         for folder in old:
-            if UUID(folder.name) not in kept:
+            if UUID(folder.name) not in with_rows:
                 shutil.rmtree(folder, ignore_errors=True)
                 count += 1
     return count

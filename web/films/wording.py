@@ -58,10 +58,10 @@ def who_scale() -> str:
     return f"normal from {OSTEOPENIA_BELOW:g}, osteoporosis at {OSTEOPOROSIS_AT:g} and below"
 
 
-def spread(found: Spread, label: str) -> str:
+def spread(ensemble: Spread, label: str) -> str:
     """How far the members of an ensemble agree."""
-    low, high = found.low.get(label), found.high.get(label)
-    text = f"{found.agreeing} of {found.members} models, trained on different parts of the films, say {label} too"
+    low, high = ensemble.low.get(label), ensemble.high.get(label)
+    text = f"{ensemble.agreeing} of {ensemble.members} models, trained on different parts of the films, say {label} too"
     if low is not None and high is not None:
         text += f"; they give it between {low:.0%} and {high:.0%}"
     return f"{text}."

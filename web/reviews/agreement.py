@@ -97,9 +97,9 @@ def figure(measure: Callable[[Floats], Floats], weights: Floats) -> Figure:
         return Figure(None, None, None, films)
     if films < MIN_FILMS:
         return Figure(value, None, None, films)
-    found = measure(weights)
-    known = found[np.isfinite(found)]
-    if len(known) < _DEFINED * len(found):
+    values = measure(weights)
+    known = values[np.isfinite(values)]
+    if len(known) < _DEFINED * len(values):
         return Figure(value, None, None, films)
     low, high = np.percentile(known, (2.5, 97.5)).tolist()
     return Figure(value, min(low, value), max(high, value), films)
@@ -126,8 +126,8 @@ def agreement(first: Ratings, second: Ratings, labels: int, weights: Floats) -> 
 
 def agreement_of_all(ratings: list[Ratings], labels: int, weights: Floats) -> Figure:
     """Fleiss' kappa over the films that at least two raters rated."""
-    given = np.array(ratings, np.int64).reshape(len(ratings), weights.shape[1])
-    counts = (given[..., None] == np.arange(labels)).sum(axis=0).astype(np.float64)
+    table = np.array(ratings, np.int64).reshape(len(ratings), weights.shape[1])
+    counts = (table[..., None] == np.arange(labels)).sum(axis=0).astype(np.float64)
     enough = counts.sum(axis=1) >= 2
     return figure(lambda drawn: fleiss_kappa(counts[enough], drawn), weights[:, enough])
 

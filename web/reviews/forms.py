@@ -82,44 +82,44 @@ class ReviewForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Refuse what contradicts itself: figures and training tables are made from it."""
-        found = self.cleaned_data
-        score, label = found.get("dxa_t_score"), found.get("true_label", "")
+        fields = self.cleaned_data
+        score, label = fields.get("dxa_t_score"), fields.get("true_label", "")
         measured = self._measured(score)
         if measured and label not in ("", CANNOT_TELL, measured):
             self.add_error(
                 "dxa_t_score", f"A T-score of {score:g} is {measured} by the WHO's limits, and you say {label}."
             )
-        verdict, said = found.get("verdict"), self.said()
-        if not self.hidden and not self.errors and not self.given_verdict():
+        verdict, stated = fields.get("verdict"), self.stated_label()
+        if not self.hidden and not self.errors and not self.stated_verdict():
             self.add_error("verdict", "Say whether the answer is right or wrong, or that you are unsure.")
         answer = self.reading.label if self.reading else ""
-        if verdict == Review.Verdict.RIGHT and said != answer:
-            self.add_error("verdict", f"You say that the answer, {answer}, is right, and that the film shows {said}.")
-        if verdict == Review.Verdict.WRONG and said == answer:
-            self.add_error("verdict", f"You say that the answer is wrong, and like it that the film shows {said}.")
-        return found
+        if verdict == Review.Verdict.RIGHT and stated != answer:
+            self.add_error("verdict", f"You say that the answer, {answer}, is right, and that the film shows {stated}.")
+        if verdict == Review.Verdict.WRONG and stated == answer:
+            self.add_error("verdict", f"You say that the answer is wrong, and like it that the film shows {stated}.")
+        return fields
 
-    def said(self) -> str:
+    def stated_label(self) -> str:
         """The label that the review stands for: the given one, the T-score's, or the answer's where it is right."""
-        found = self.cleaned_data
-        label = found.get("true_label", "")
+        fields = self.cleaned_data
+        label = fields.get("true_label", "")
         if label and label != CANNOT_TELL:
             return str(label)
-        measured = self._measured(found.get("dxa_t_score"))
-        if measured or found.get("verdict") != Review.Verdict.RIGHT:
+        measured = self._measured(fields.get("dxa_t_score"))
+        if measured or fields.get("verdict") != Review.Verdict.RIGHT:
             return measured
         return self.reading.label if self.reading else ""
 
-    def given_verdict(self) -> str:
+    def stated_verdict(self) -> str:
         """As given; else it follows from the label. Empty where it does not."""
-        verdict, said = self.cleaned_data.get("verdict"), self.said()
+        verdict, stated = self.cleaned_data.get("verdict"), self.stated_label()
         if verdict:
             return str(verdict)
-        if not said:
+        if not stated:
             return Review.Verdict.UNSURE if self.hidden else ""
         if self.reading is None:
             return ""
-        return Review.Verdict.RIGHT if said == self.reading.label else Review.Verdict.WRONG
+        return Review.Verdict.RIGHT if stated == self.reading.label else Review.Verdict.WRONG
 
     @property
     def changes_opinion(self) -> bool:

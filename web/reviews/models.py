@@ -14,7 +14,7 @@ REGIONS = "regions"
 class Review(models.Model):
     """What one person says about one film; changed in place, the audit log keeps that it was.
 
-    `label_said` repeats what the review says of the film's class, whichever field says it: `ReviewForm.said`.
+    `label_said` repeats what the review says of the film's class, whichever field says it: `ReviewForm.stated_label`.
     """
 
     class Verdict(models.TextChoices):

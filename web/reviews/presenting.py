@@ -75,10 +75,10 @@ def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
 
 def _viewer_model(film: Film, answer: ReadingView) -> dict[str, Any]:
     classes = [
-        one | {"map": one["map"] | {"url": reverse("reviews:map", args=[film.id, answer.reading, one["label"]])}}
-        if one["map"]
-        else one
-        for one in answer.classes
+        entry | {"map": entry["map"] | {"url": reverse("reviews:map", args=[film.id, answer.reading, entry["label"]])}}
+        if entry["map"]
+        else entry
+        for entry in answer.classes
     ]
     return {"model": answer.model, "version": answer.model_version, "label": answer.label, "classes": classes}
 

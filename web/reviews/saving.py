@@ -23,7 +23,7 @@ def save(request: Request, film: Film, form: ReviewForm) -> Review:
     Raises:
         Http404: The film was deleted meanwhile.
     """
-    found = form.cleaned_data
+    fields = form.cleaned_data
     with transaction.atomic():
         if not Film.objects.select_for_update().filter(pk=film.id).exists():
             raise Http404("deleted meanwhile")
@@ -35,20 +35,20 @@ def save(request: Request, film: Film, form: ReviewForm) -> Review:
             review.blind = False
         old = review.region_path
         review.reading = form.reading
-        review.verdict = form.given_verdict()
-        review.true_label = found["true_label"].replace(CANNOT_TELL, "")
-        review.dxa_t_score = found["dxa_t_score"]
-        review.label_said = form.said()
-        review.remark = found["remark"]
+        review.verdict = form.stated_verdict()
+        review.true_label = fields["true_label"].replace(CANNOT_TELL, "")
+        review.dxa_t_score = fields["dxa_t_score"]
+        review.label_said = form.stated_label()
+        review.remark = fields["remark"]
         if not form.hidden:
-            review.map_rating = found["map_rating"]
-        if found["region"]:
+            review.map_rating = fields["map_rating"]
+        if fields["region"]:
             review.region = _store(film, form)
         review.save()
-        if found["region"]:
+        if fields["region"]:
             review.scores.all().delete()
         transaction.on_commit(erasing.empty_log)
-    if found["region"] and old:
+    if fields["region"] and old:
         old.unlink(missing_ok=True)
     changed = "new" if new else f"changed: {', '.join(form.changed_data) or 'nothing'}"
     audit.record(request, "review", film.id, f"{changed}{', blind' if review.blind else ''}")

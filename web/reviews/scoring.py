@@ -23,22 +23,23 @@ def scores_of(reviews: QuerySet[Review], readings: Iterable[Reading]) -> list[Ma
     """
     drawn = reviews.exclude(region=None)
     there: dict[tuple[UUID | None, int], MapScore] = {
-        (one.region, one.reading_id): one for one in MapScore.objects.filter(review__in=drawn).select_related("reading")
+        (score.region, score.reading_id): score
+        for score in MapScore.objects.filter(review__in=drawn).select_related("reading")
     }
     by_film: dict[object, list[Reading]] = {}
     for reading in readings:
         by_film.setdefault(reading.film_id, []).append(reading)
-    found, new = [], []
+    scores, new = [], []
     for review in drawn:
         for reading in by_film.get(review.film_id, []):
-            kept = there.get((review.region, reading.pk))
-            score = kept or _score(review, reading)
+            stored = there.get((review.region, reading.pk))
+            score = stored or _score(review, reading)
             if score:
-                found.append(score)
-            if score and not kept:
+                scores.append(score)
+            if score and not stored:
                 new.append(score)
     _keep(new)
-    return found
+    return scores
 
 
 def _keep(scores: list[MapScore]) -> None:

@@ -18,7 +18,7 @@ from reviews.models import MapScore, Review
 from reviews.readings import current_readings
 from reviews.scoring import scores_of
 
-Said = Callable[[Review], str]
+LabelOf = Callable[[Review], str]
 _Raters = tuple[str, str, Ratings, Ratings, Ratings, Ratings]
 
 
@@ -86,21 +86,21 @@ class Summary:
 def summary_for(user: User) -> Summary:
     """All figures about the reviews that this person may see together."""
     films = access.films_summed_up(user)
-    found = Review.objects.filter(film__in=films).select_related("reviewer").order_by("pk")
-    reviews = list(found)
+    query = Review.objects.filter(film__in=films).select_related("reviewer").order_by("pk")
+    reviews = list(query)
     readings = current_readings(films.filter(reviews__isnull=False))
     table = _Table(reviews)
     return Summary(
         films=len(table.films),
         reviews=len(reviews),
-        blind=sum(one.blind for one in reviews),
+        blind=sum(review.blind for review in reviews),
         reviewers=len(table.reviewers),
-        verdicts=_counted(Review.Verdict.choices, (one.verdict for one in reviews)),
-        ratings=_counted(Review.MapRating.choices, (one.map_rating for one in reviews)),
-        right=mean(table.per_film((one.film_id, _rightness(one)) for one in reviews), table.weights),
+        verdicts=_counted(Review.Verdict.choices, (review.verdict for review in reviews)),
+        ratings=_counted(Review.MapRating.choices, (review.map_rating for review in reviews)),
+        right=mean(table.per_film((review.film_id, _rightness(review)) for review in reviews), table.weights),
         among=[table.among("label", _label), table.among("rating of the map", _rating)],
         with_models=table.with_models(readings),
-        maps=table.maps(scores_of(found, readings)),
+        maps=table.maps(scores_of(query, readings)),
     )
 
 
@@ -109,13 +109,13 @@ class _Table:
 
     def __init__(self, reviews: Sequence[Review]) -> None:
         self.reviews = reviews
-        self.films = {film: row for row, film in enumerate(dict.fromkeys(one.film_id for one in reviews))}
-        self.reviewers = sorted({one.reviewer.username for one in reviews})
+        self.films = {film: row for row, film in enumerate(dict.fromkeys(review.film_id for review in reviews))}
+        self.reviewers = sorted({review.reviewer.username for review in reviews})
         self.weights = draw(len(self.films))
 
-    def among(self, question: str, said: Said) -> Among:
-        labels = _ordered(said(one) for one in self.reviews)
-        rows, blind = (self._rows(said, labels, blind=only) for only in (False, True))
+    def among(self, question: str, label_of: LabelOf) -> Among:
+        labels = _ordered(label_of(review) for review in self.reviews)
+        rows, blind = (self._rows(label_of, labels, blind=only) for only in (False, True))
         pairs = combinations(self.reviewers, 2)
         return Among(
             question,
@@ -125,19 +125,19 @@ class _Table:
         )
 
     def with_models(self, readings: Sequence[Reading]) -> list[Pair]:
-        labels = _ordered([*map(_label, self.reviews), *(one.label for one in readings)])
+        labels = _ordered([*map(_label, self.reviews), *(reading.label for reading in readings)])
         rows, blind = (self._rows(_label, labels, blind=only) for only in (False, True))
         models: dict[str, Ratings] = {}
-        for one in readings:
-            if one.film_id in self.films:
-                row = models.setdefault(one.model, np.full(len(self.films), -1))
-                row[self.films[one.film_id]] = labels.index(one.label)
+        for reading in readings:
+            if reading.film_id in self.films:
+                row = models.setdefault(reading.model, np.full(len(self.films), -1))
+                row[self.films[reading.film_id]] = labels.index(reading.label)
         pairs = [(person, model) for model in sorted(models) for person in self.reviewers]
         return self._pairs([(a, b, rows[a], models[b], blind[a], models[b]) for a, b in pairs], labels)
 
     def _pairs(self, raters: Iterable[_Raters], labels: Sequence[str]) -> list[Pair]:
         """Those that have a film in common."""
-        found = [
+        pairs = [
             Pair(
                 a,
                 b,
@@ -146,7 +146,7 @@ class _Table:
             )
             for a, b, first, second, first_blind, second_blind in raters
         ]
-        return [pair for pair in found if pair.all.same.n]
+        return [pair for pair in pairs if pair.all.same.n]
 
     def maps(self, scores: Sequence[MapScore]) -> list[ModelMaps]:
         by_model: dict[str, list[MapScore]] = {}
@@ -155,13 +155,16 @@ class _Table:
         return [
             ModelMaps(
                 model,
-                len(found),
+                len(model_scores),
                 *(
-                    mean(self.per_film((one.reading.film_id, getattr(one, name)) for one in found), self.weights)
+                    mean(
+                        self.per_film((score.reading.film_id, getattr(score, name)) for score in model_scores),
+                        self.weights,
+                    )
                     for name in ("pointing", "mass", "iou", "area")
                 ),
             )
-            for model, found in sorted(by_model.items())
+            for model, model_scores in sorted(by_model.items())
         ]
 
     def per_film(self, values: Iterable[tuple[UUID, float | None]]) -> Floats:
@@ -173,11 +176,11 @@ class _Table:
                 counts[self.films[film]] += 1
         return np.asarray(sums / np.where(counts > 0, counts, np.nan))
 
-    def _rows(self, said: Said, labels: Sequence[str], *, blind: bool) -> dict[str, Ratings]:
+    def _rows(self, label_of: LabelOf, labels: Sequence[str], *, blind: bool) -> dict[str, Ratings]:
         rows = {person: np.full(len(self.films), -1) for person in self.reviewers}
-        for one in self.reviews:
-            if said(one) and (one.blind or not blind):
-                rows[one.reviewer.username][self.films[one.film_id]] = labels.index(said(one))
+        for review in self.reviews:
+            if label_of(review) and (review.blind or not blind):
+                rows[review.reviewer.username][self.films[review.film_id]] = labels.index(label_of(review))
         return rows
 
 

@@ -19,8 +19,8 @@ class UploadForm(FactsForm):
 def first_error(form: forms.BaseForm) -> tuple[str, str]:
     """Message and hint of a form's first error, to be shown beside the film."""
     name, errors = next(iter(form.errors.get_json_data().items()))
-    found = str(form.data.get(name, ""))[:80]
+    text = str(form.data.get(name, ""))[:80]
     return (
-        f"{name.replace('_', ' ')} is {found!r}: {errors[0]['message']}",
+        f"{name.replace('_', ' ')} is {text!r}: {errors[0]['message']}",
         "for example age=63, sex=female, height_m=1.62",
     )

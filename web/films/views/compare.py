@@ -25,10 +25,10 @@ def compare(request: Request) -> HttpResponse:
         raise Http404("two films are compared")
     sides = []
     for film in [film_of(request.user, film_id) for film_id in film_ids]:
-        found = readings_of(film)
+        readings = readings_of(film)
         audit.record(request, "view", film.id, "compared")
-        if found.current:
+        if readings.current:
             sightings.note(request.user, [film.id])
-        views = [reading_view(film, reading) for reading in found.current]
-        sides.append({"film": film, "readings": views, "viewer_data": viewer_data(film, found)})
+        views = [reading_view(film, reading) for reading in readings.current]
+        sides.append({"film": film, "readings": views, "viewer_data": viewer_data(film, readings)})
     return render(request, "films/compare.html", {"sides": sides})

@@ -55,8 +55,8 @@ def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
 def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpResponseBase:
     """The grey PNG of one class's map; older answers keep theirs."""
     film = film_of(request.user, film_id)
-    found = film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first()
-    path = exporting.map_path(found, label) if found else None
+    row = film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first()
+    path = exporting.map_path(row, label) if row else None
     if path is None:
         raise Http404("no such map")
     sightings.note(request.user, [film.id])
@@ -118,9 +118,9 @@ def answer_json(request: Request, film_id: UUID) -> HttpResponse:
     form = ShowForm(request.GET)
     if not form.is_valid():
         return _malformed(request, form)
-    found = readings_of(film)
-    chosen = [found.of(form.cleaned_data["model"])] if form.cleaned_data["model"] else found.current
-    answers = [exporting.full_answer(one).model_dump(mode="json", by_alias=True) for one in chosen if one]
+    readings = readings_of(film)
+    chosen = [readings.of(form.cleaned_data["model"])] if form.cleaned_data["model"] else readings.current
+    answers = [exporting.full_answer(reading).model_dump(mode="json", by_alias=True) for reading in chosen if reading]
     if not answers:
         raise Http404("no answer yet")
     audit.record(request, "download", film.id, "answer")
@@ -146,13 +146,13 @@ def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
     return sending.download(content, f"{film.id}-{reading.model}.pdf", "application/pdf")
 
 
-def _chosen(found: FilmReadings, form: ShowForm) -> tuple[Reading, str, Path]:
+def _chosen(readings: FilmReadings, form: ShowForm) -> tuple[Reading, str, Path]:
     """The answer and the class that were asked for, and its map; the main answer and its own class by default.
 
     Raises:
         Http404: There is no such answer or map.
     """
-    reading = found.of(form.cleaned_data["model"] or None)
+    reading = readings.of(form.cleaned_data["model"] or None)
     if reading is None:
         raise Http404("no answer yet")
     label = form.cleaned_data["label"] or reading.label

@@ -22,9 +22,9 @@ from films.readings import FilmReadings, readings_of
 @require_safe
 def film(request: Request, film_id: UUID) -> HttpResponse:
     """The viewer, the answers, and what is known of the patient."""
-    found = film_of(request.user, film_id)
-    audit.record(request, "view", found.id)
-    return _page(request, found, EditForm(instance=found), 200)
+    film = film_of(request.user, film_id)
+    audit.record(request, "view", film.id)
+    return _page(request, film, EditForm(instance=film), 200)
 
 
 def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResponse:
@@ -41,8 +41,8 @@ def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str
         "film": film,
         "readings": views,
         "main": views[0] if views else None,
-        "waiting": [{"model": one.model, "message": problem(one)} for one in readings.waiting],
-        "refused": [{"model": one.model, "message": problem(one)} for one in readings.refused],
+        "waiting": [{"model": reading.model, "message": problem(reading)} for reading in readings.waiting],
+        "refused": [{"model": reading.model, "message": problem(reading)} for reading in readings.refused],
         "older": readings.older,
         "facts_form": form,
         "viewer_data": viewer_data(film, readings),
@@ -54,15 +54,17 @@ def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str
 @require_safe
 def state(request: Request, film_id: UUID) -> HttpResponse:
     """Whether answers have come, for a page that waits for them."""
-    found = film_of(request.user, film_id)
-    readings = readings_of(found)
+    film = film_of(request.user, film_id)
+    readings = readings_of(film)
     rows = [*readings.current, *readings.waiting, *readings.refused]
     return JsonResponse(
         {
-            "state": found.state,
+            "state": film.state,
             "answered": len(readings.current) + len(readings.older),
             "waiting": len(readings.waiting),
-            "readings": [{"model": one.model, "state": one.state, "error": problem(one)} for one in rows],
+            "readings": [
+                {"model": reading.model, "state": reading.state, "error": problem(reading)} for reading in rows
+            ],
         }
     )
 
@@ -70,30 +72,30 @@ def state(request: Request, film_id: UUID) -> HttpResponse:
 @require_POST
 def edit(request: Request, film_id: UUID) -> HttpResponse:
     """Change facts, label and note; new facts are new questions."""
-    found = film_of(request.user, film_id)
-    form = EditForm(request.POST, instance=found)
+    film = film_of(request.user, film_id)
+    form = EditForm(request.POST, instance=film)
     if not form.is_valid():
         return _page(request, film_of(request.user, film_id), form, 400)
-    answering.save_changes(found, form.changed_data)
+    answering.save_changes(film, form.changed_data)
     audit.record(request, "edit", film_id, ", ".join(form.changed_data))
     messages.success(request, "Saved.")
-    return redirect(found)
+    return redirect(film)
 
 
 @require_POST
 def reread(request: Request, film_id: UUID) -> HttpResponse:
     """Ask every model again; earlier answers are kept."""
-    found = film_of(request.user, film_id)
+    film = film_of(request.user, film_id)
     with transaction.atomic():
         if not Film.objects.select_for_update().filter(pk=film_id).exists():
             raise Http404("deleted in another tab")
-        readings = answering.enqueue(found, leased=True)
+        readings = answering.enqueue(film, leased=True)
     audit.record(request, "re-read", film_id)
     if readings:
-        answering.answer_now(found, readings, storage.read(storage.original(found.id)))
+        answering.answer_now(film, readings, storage.read(storage.original(film.id)))
     else:
         messages.info(request, "Nobody is asked: each model is being asked already, or has refused the film for good.")
-    return redirect(found)
+    return redirect(film)
 
 
 @require_POST

@@ -68,12 +68,12 @@ def selected(request: Request) -> HttpResponseBase:
         case "reread":
             _reread(request, films)
         case "export":
-            found = list(films.order_by("-uploaded_at"))
-            audit.record_all(request, "export", [film.id for film in found])
-            return tables.films_csv(sightings.showing(request.user, found))
+            chosen = list(films.order_by("-uploaded_at"))
+            audit.record_all(request, "export", [film.id for film in chosen])
+            return tables.films_csv(sightings.showing(request.user, chosen))
         case "compare":
             if films.count() == 2:
-                return redirect(f"{reverse('films:compare')}?{urlencode([('films', one) for one in film_ids])}")
+                return redirect(f"{reverse('films:compare')}?{urlencode([('films', film_id) for film_id in film_ids])}")
             messages.error(request, "Tick exactly two films to compare them.")
         case _:
             messages.error(request, "Nothing was done: choose delete, re-read, export or compare.")
@@ -83,13 +83,13 @@ def selected(request: Request) -> HttpResponseBase:
 
 def _ticked(request: Request) -> list[UUID]:
     """The ticked films; what is no film's number is passed over."""
-    found = []
+    film_ids = []
     for text in request.POST.getlist("films")[:MOST_SELECTED]:
         try:
-            found.append(UUID(text))
+            film_ids.append(UUID(text))
         except ValueError:
             continue
-    return found
+    return film_ids
 
 
 def _delete(request: Request, film_ids: list[UUID]) -> None:
@@ -102,11 +102,11 @@ def _delete(request: Request, film_ids: list[UUID]) -> None:
 def _reread(request: Request, films: QuerySet[Film]) -> None:
     """Only put in line: the queue's worker asks, as this may be hundreds of questions."""
     with transaction.atomic():
-        found = list(films.select_for_update())
-        for film in found:
+        locked = list(films.select_for_update())
+        for film in locked:
             answering.enqueue(film)
-    audit.record_all(request, "re-read", [film.id for film in found])
-    messages.success(request, f"{_films(len(found))} will be read again.")
+    audit.record_all(request, "re-read", [film.id for film in locked])
+    messages.success(request, f"{_films(len(locked))} will be read again.")
 
 
 def _films(count: int) -> str:

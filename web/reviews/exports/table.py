@@ -14,26 +14,26 @@ COLUMNS = (
 
 def rows(reviews: Iterable[Review], scores: Iterable[MapScore]) -> Iterator[list[Any]]:
     """A row per review, `COLUMNS`; the scores are those of the answer's map that the review was about."""
-    by_review = {(one.region, one.reading_id): one for one in scores}
-    for one in reviews:
-        reading = one.reading
-        score = by_review.get((one.region, reading.pk)) if one.region and reading else None
+    by_review = {(score.region, score.reading_id): score for score in scores}
+    for review in reviews:
+        reading = review.reading
+        score = by_review.get((review.region, reading.pk)) if review.region and reading else None
         yield [
-            one.film_id,
-            one.film.width,
-            one.film.height,
-            one.reviewer.username,
-            int(one.blind),
+            review.film_id,
+            review.film.width,
+            review.film.height,
+            review.reviewer.username,
+            int(review.blind),
             reading.model if reading else "",
             reading.model_version if reading else "",
             reading.label if reading else "",
-            one.verdict,
-            one.true_label,
-            one.dxa_t_score,
-            one.label_said,
-            one.map_rating,
+            review.verdict,
+            review.true_label,
+            review.dxa_t_score,
+            review.label_said,
+            review.map_rating,
             *((score.area, score.pointing, score.mass, score.iou) if score else ("", "", "", "")),
-            one.remark,
-            one.created_at.isoformat(timespec="seconds"),
-            one.changed_at.isoformat(timespec="seconds"),
+            review.remark,
+            review.created_at.isoformat(timespec="seconds"),
+            review.changed_at.isoformat(timespec="seconds"),
         ]

@@ -43,12 +43,12 @@ def truth_of(reviews: Sequence[Review]) -> Truth:
     Args:
         reviews: Of one film.
     """
-    measured = [one.dxa_t_score for one in reviews if one.dxa_t_score is not None]
-    said = Counter(one.label_said for one in reviews if one.label_said)
-    if measured and set(said) <= set(LABELS):
+    measured = [review.dxa_t_score for review in reviews if review.dxa_t_score is not None]
+    labels = Counter(review.label_said for review in reviews if review.label_said)
+    if measured and set(labels) <= set(LABELS):
         score = statistics.median(measured)
         return Truth(label_from_t_score(score), score)
-    first = said.most_common(2)
+    first = labels.most_common(2)
     if not first:
         return Truth("", None, "no review says a label")
     if len(first) == 2 and first[0][1] == first[1][1]:

@@ -30,9 +30,9 @@ from reviews.scoring import scores_of
 def export_csv(request: Request) -> HttpResponseBase:
     """Every review that the person may see, as a table."""
     reviews = _reviews(request)
-    readings = [one.reading for one in reviews if one.reading]
+    readings = [review.reading for review in reviews if review.reading]
     audit.record(request, "export", detail=f"table of {len(reviews)} reviews")
-    sightings.note(request.user, {one.film_id for one in reviews})
+    sightings.note(request.user, {review.film_id for review in reviews})
     rows = table.rows(reviews, scores_of(reviews, list(dict.fromkeys(readings))))
     return tables.csv_response("reviews.csv", table.COLUMNS, rows)
 
@@ -41,17 +41,17 @@ def export_csv(request: Request) -> HttpResponseBase:
 def export_coco(request: Request) -> HttpResponseBase:
     """Their regions as COCO JSON."""
     reviews = _reviews(request).exclude(region=None)
-    sightings.note(request.user, {one.film_id for one in reviews})
+    sightings.note(request.user, {review.film_id for review in reviews})
     try:
         limits.check_rate(request.user, limits.DRAWN, settings.DRAWINGS_PER_MINUTE)
         with limits.under_way(
-            request.user, limits.DRAWN, max((one.film.width * one.film.height for one in reviews), default=0)
+            request.user, limits.DRAWN, max((review.film.width * review.film.height for review in reviews), default=0)
         ):
-            found = coco_json.coco(reviews, f"OsteoLens reviews. {RESEARCH_ONLY}")
+            document = coco_json.coco(reviews, f"OsteoLens reviews. {RESEARCH_ONLY}")
     except TooMany as error:
         return refuse_input(request, error)
-    audit.record(request, "export", detail=f"{len(found['annotations'])} regions")
-    return sending.download(json.dumps(found).encode(), "reviews.json", "application/json")
+    audit.record(request, "export", detail=f"{len(document['annotations'])} regions")
+    return sending.download(json.dumps(document).encode(), "reviews.json", "application/json")
 
 
 @require_safe
@@ -73,8 +73,8 @@ def export_training(request: Request) -> HttpResponseBase:
 
 
 def _truths(reviews: QuerySet[Review]) -> Iterator[tuple[UUID, Truth]]:
-    for film_id, found in groupby(reviews, key=lambda one: one.film_id):
-        yield film_id, truth_of(list(found))
+    for film_id, film_reviews in groupby(reviews, key=lambda review: review.film_id):
+        yield film_id, truth_of(list(film_reviews))
 
 
 def _reviews(request: Request) -> QuerySet[Review]:

@@ -34,8 +34,8 @@ def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
 def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpResponseBase:
     """A class's map; not while the answer is hidden."""
     case = case_of(request.user, access.film_for(request.user, film_id))
-    found = case.film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first() if case.shown else None
-    path = exporting.map_path(found, label) if found else None
+    row = case.film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first() if case.shown else None
+    path = exporting.map_path(row, label) if row else None
     if path is None:
         raise Http404("no such map, or not yet")
     audit.record_once(request, "map", case.film.id, "review")
@@ -47,7 +47,7 @@ def region(request: Request, film_id: UUID, review: int) -> HttpResponseBase:
     """A drawn region: one's own, and somebody else's once it cannot influence the own review."""
     case = case_of(request.user, access.film_for(request.user, film_id))
     visible: list[Review] = [*([case.review] if case.review else []), *others_of(case, request.user)]
-    path = next((one.region_path for one in visible if one.pk == review), None)
+    path = next((other.region_path for other in visible if other.pk == review), None)
     if path is None:
         raise Http404("no such region, or not yet")
     audit.record_once(request, "region", case.film.id, "review")

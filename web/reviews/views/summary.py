@@ -37,6 +37,6 @@ def _films(request: Request) -> QuerySet[Film]:
     own = Review.objects.filter(film=OuterRef("pk"), reviewer=request.user)
     return (
         access.films_for(request.user)
-        .annotate(said=Exists(own, output_field=BooleanField()), count=Count("reviews"))
-        .order_by("said", "uploaded_at", "pk")
+        .annotate(reviewed=Exists(own, output_field=BooleanField()), count=Count("reviews"))
+        .order_by("reviewed", "uploaded_at", "pk")
     )

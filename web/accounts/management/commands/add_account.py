@@ -32,9 +32,9 @@ class Command(BaseCommand):
         Raises:
             CommandError: The name is taken or malformed, or the password too weak.
         """
-        name, given = options["name"], options["password"]
-        password = given or one_time_password()
-        user = User(username=name, is_staff=options["staff"], must_change_password=not given)
+        name, chosen = options["name"], options["password"]
+        password = chosen or one_time_password()
+        user = User(username=name, is_staff=options["staff"], must_change_password=not chosen)
         try:
             UnicodeUsernameValidator()(name)
             validate_password(password, user)
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                     user.user_permissions.add(_review_permission())
         except IntegrityError:
             raise CommandError(f"there is an account {name!r} already") from None
-        self.stdout.write(f"account {name} made" + ("" if given else f", one-time password {password}"))
+        self.stdout.write(f"account {name} made" + ("" if chosen else f", one-time password {password}"))
 
 
 def _review_permission() -> Permission:

@@ -54,12 +54,12 @@ class Command(BaseCommand):
                 if time.monotonic() - erased > ERASE_SECONDS:
                     erased = time.monotonic()
                     erasing.empty_log()
-                asked, reached = answering.answer_due(AT_ONCE)
+                count, reached = answering.answer_due(AT_ONCE)
             except (DatabaseError, OSError):
                 logger.exception("the queue could not be worked; going on")
-                asked, reached = 0, False
+                count, reached = 0, False
             close_old_connections()
             if not reached:
                 stop.wait(AWAY_SECONDS)
-            elif not asked:
+            elif not count:
                 stop.wait(IDLE_SECONDS)
