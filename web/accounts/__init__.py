@@ -1,1 +1,1 @@
-"""Who may log in, and the log of who did what."""
+"""Accounts, log-in, and the audit log."""

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
-    """Also listens to log-ins, so that the audit log has them however they come."""
+    """Accounts; listens to log-ins, so that the audit log has them however they come."""
 
     name = "accounts"
 

@@ -19,11 +19,11 @@ def record(request: HttpRequest, action: str, film_id: UUID | None = None, detai
     """Write one line.
 
     Args:
-        request: Of the person who acts.
+        request: Request of the person who acts.
         action: One word or two: view, list, picture, thumbnail, map, download, export, delete, re-read, upload, review,
             refused, ...
         film_id: The film it was done to.
-        detail: What else matters; never a label, a note or a file's name.
+        detail: Further facts; never a label, a note or a file's name.
     """
     record_all(request, action, [film_id], detail)
 
@@ -50,11 +50,11 @@ def record_once(
     """Write one line, unless the same is written already: a page asks for its pictures again and again.
 
     Args:
-        request: Of the person who acts.
-        action: As for `record`.
-        film_id: As for `record`.
-        detail: As for `record`.
-        within: How long a line stands for all that is the same.
+        request: Request of the person who acts.
+        action: See `record`.
+        film_id: See `record`.
+        detail: See `record`.
+        within: Time for which one line stands for all equal ones.
     """
     user = request.user if request.user.is_authenticated else None
     same = AuditEntry.objects.filter(film_id=film_id, user=user, action=action, detail=detail)
@@ -63,7 +63,7 @@ def record_once(
 
 
 def address(request: HttpRequest) -> str:
-    """Where a request came from; behind a proxy with TLS, the last address that the proxy wrote down."""
+    """Address that a request came from; behind a proxy with TLS, the last address that the proxy wrote down."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_TLS else ""
     return (forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))[:45]
 

@@ -1,4 +1,4 @@
-"""What staff may know: numbers, never films."""
+"""Counts for staff: numbers, never films."""
 
 from typing import Any
 

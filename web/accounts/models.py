@@ -57,7 +57,7 @@ class Token(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what to which film; it outlives both."""
+    """Line of the audit log: person, action, film; it outlives both."""
 
     at = models.DateTimeField(auto_now_add=True)
     user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")

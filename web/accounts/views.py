@@ -34,7 +34,7 @@ class LogOut(LogoutView):
     http_method_names = ("post", "options")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """As Django does it, with one header more."""
+        """Log out, and tell the browser to empty its cache."""
         response: HttpResponse = super().dispatch(request, *args, **kwargs)
         response["Clear-Site-Data"] = '"cache"'
         return response

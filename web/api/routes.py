@@ -54,7 +54,7 @@ api = NinjaAPI(
 
 
 class Facts(Schema):
-    """What is known of the patient; everything may be left out."""
+    """Facts about the patient; everything may be left out."""
 
     label_text: str = Field("", max_length=100, description="a label of your own")
     note: str = Field("", max_length=4000)

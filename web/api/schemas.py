@@ -1,4 +1,4 @@
-"""What the API takes and gives, with examples; the answers themselves are `osteolens.schema.Answer`."""
+"""Requests and responses of the API, with examples; the answers themselves are `osteolens.schema.Answer`."""
 
 from datetime import datetime
 from typing import Any
@@ -82,7 +82,7 @@ class FilmOut(Schema):
 
     @staticmethod
     def resolve_warnings(film: Any) -> list[str]:
-        """From a row of the database, or from what was made of one."""
+        """Schema from a row of the database, or from a dictionary made of one."""
         return list(film["warnings"]) if isinstance(film, dict) else list(film.all_warnings)
 
 
@@ -118,7 +118,7 @@ class Problem(Schema):
 
 
 class ReadingOut(Schema):
-    """One question to one model."""
+    """Request to one model, and its answer."""
 
     id: int
     model: str

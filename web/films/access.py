@@ -1,4 +1,4 @@
-"""Whose film it is."""
+"""Ownership of films."""
 
 from uuid import UUID
 

@@ -26,7 +26,7 @@ from films.readings import FilmReadings, readings_of
 
 LEASE = timedelta(seconds=READ_SECONDS + 30)
 PATIENCE_SECONDS = 3.0
-"""How long an upload waits for its answers; what comes later is stored when it comes."""
+"""Time that an upload waits for its answers; later ones are stored when they come."""
 MAX_ATTEMPTS = 6
 """After so many answers that make no sense, a question is given up; an unreachable or busy server is asked for ever."""
 TOO_COSTLY = "too_costly"
@@ -41,7 +41,7 @@ def enqueue(film: Film, *, leased: bool = False) -> list[Reading]:
     """Ask every model, except those that are still being asked, and those that the film has been too costly for.
 
     Args:
-        film: What it is about; its row is locked or new.
+        film: The film to read; its row is locked or new.
         leased: The caller asks at once; nobody else does before the lease runs out.
     """
     passed_over = Q(state=Reading.State.QUEUED) | Q(error_code=TOO_COSTLY)  # the same bytes cost the same again
@@ -122,11 +122,11 @@ def take(reading: Reading) -> bool:
 
 
 def store(reading: Reading, outcome: Outcome) -> bool:
-    """Write down what came of a leased reading.
+    """Store the outcome of a leased reading.
 
     Returns:
-        False if it was not ours any more, the film is deleted, or the patient's facts changed while it was asked: then
-        it stays in the queue.
+        False if the lease has passed to another process, the film is deleted, or the patient's facts changed meanwhile:
+        then it stays in the queue.
     """
     if outcome.answer is None:
         return _release(reading, **_failure(reading, outcome))
@@ -148,7 +148,7 @@ def store(reading: Reading, outcome: Outcome) -> bool:
 
 
 def _failure(reading: Reading, outcome: Outcome) -> dict[str, Any]:
-    """Refused for good, or to be tried again after a pause that grows."""
+    """Columns of a failed reading: refused for good, or due again after a pause that grows."""
     final = outcome.is_final or (not outcome.is_server_away and reading.attempts >= MAX_ATTEMPTS)
     pause = timedelta(seconds=min(2 ** min(reading.attempts - 1, 10), _LONGEST_PAUSE_SECONDS))
     return {
@@ -160,7 +160,7 @@ def _failure(reading: Reading, outcome: Outcome) -> dict[str, Any]:
 
 
 def _release(reading: Reading, sent: dict[str, str] | None = None, **changes: Any) -> bool:
-    """Give a lease back together with what was found, if it is still ours and the facts `sent` still hold."""
+    """End a lease and write `changes`, if the lease is still this one and the facts `sent` still hold."""
     held = Reading.objects.filter(pk=reading.pk, state=Reading.State.QUEUED, lease=reading.lease)
     with transaction.atomic():
         film = Film.objects.select_for_update().filter(pk=reading.film_id).first()
@@ -211,9 +211,9 @@ def _ask_stored(reading: Reading) -> Outcome:
 
 
 def _store_late(reading: Reading, asker: threading.Thread, future: "Future[Outcome]") -> None:
-    """In a thread of the pool, after the upload was answered; what goes wrong here, the queue tries again.
+    """Store an answer that comes after the upload's reply, in a thread of the pool; if it fails, the queue tries again.
 
-    If the answer came in this very moment, it is the thread that asked for it, which keeps its connection.
+    An answer that has just come runs this in the thread that asked for it, which keeps its connection.
     """
     try:
         store(reading, future.result())

@@ -1,4 +1,4 @@
-"""One question to the server, and everything that can come of it."""
+"""Requests to the server that reads films, and their outcomes."""
 
 import base64
 import logging
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a question.
+    """Outcome of one request.
 
     Attributes:
         answer: None if there is none.
         maps: PNG of each explanation, in the answer's order.
         facts: The patient's facts that were sent along.
-        code: Of the error.
-        message: Of the error, to be shown.
+        code: Error code of the HTTP contract.
+        message: Text of the error, to be shown.
         is_final: Asking again would bring the same.
         is_server_away: Nobody is there to answer, or there is no room: nothing is wrong with the question.
     """
@@ -90,7 +90,7 @@ def _checked_map(map_png: str) -> bytes:
 
 @cache
 def _client() -> Client:
-    """One connection pool per process; the key file is read again whenever the server refuses the key.
+    """Client with the process's connection pool; the key file is read again whenever the server refuses the key.
 
     Raises:
         ClientError: There is no key file yet; nothing is remembered then.

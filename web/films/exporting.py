@@ -36,7 +36,7 @@ def bare_answer(reading: Reading) -> Answer:
 
 
 def map_strength(reading: Reading, label: str) -> float | None:
-    """How strong a label's map is, see `osteolens.schema.Explanation`; None where that is not known."""
+    """Strength of a label's map, see `osteolens.schema.Explanation`; None where that is not known."""
     strengths = {explanation["target"]: explanation.get("strength") for explanation in reading.row["explanations"]}
     return strengths.get(label)
 
@@ -54,7 +54,7 @@ def _map_file(reading: Reading, index: int) -> Path:
 
 
 def film_facts(film: Film) -> dict[str, Any]:
-    """What is known of a film and its patient."""
+    """Facts about a film and its patient."""
     names = (
         "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
         "picture_warnings",

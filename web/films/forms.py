@@ -1,4 +1,4 @@
-"""Forms: what is known of a patient, and the history's filters."""
+"""Forms of the facts about a patient and of the history's filters."""
 
 from datetime import UTC, datetime, time
 from typing import Any
@@ -47,10 +47,10 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
 
 
 class EditForm(FactsForm):
-    """What may be changed later."""
+    """Facts that may be changed later, and who may review the film."""
 
     class Meta(FactsForm.Meta):
-        """With the switch that shows the film to reviewers."""
+        """Fields of `FactsForm`, with the switch that shows the film to reviewers."""
 
         fields = (*FactsForm.Meta.fields, "open_for_review")
 

@@ -1,4 +1,4 @@
-"""How often, and how many at once: pictures cost time and memory, and no single person may take all of it.
+"""Limits per person, by rate and by number at once: pictures cost time and memory, and nobody may take all of it.
 
 The processes of the app share small files below settings.DATA_FOLDER. A lock on one of them ends with its process, so
 nothing has to be tidied up.
@@ -25,12 +25,12 @@ _LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Limit:
-    """Of one kind of work.
+    """Limit of one kind of work.
 
     Attributes:
-        name: Of the files.
-        what: What is counted, for people.
-        at_once: How many of one person may be under way; further ones wait.
+        name: Start of the lock files' names.
+        what: Plural noun for messages.
+        at_once: Number that one person may have under way; further ones wait.
         patience: Seconds that they wait before they are refused.
     """
 
@@ -75,9 +75,9 @@ def under_way(user: User, limit: Limit, pixels: int | None = 0) -> Iterator[None
     """Work that counts towards a person's limit, and as one of the whole app's if its picture is large.
 
     Args:
-        user: Who asked for it.
-        limit: Which.
-        pixels: Of the picture; None before it is known, which counts as large.
+        user: The person who sent the request.
+        limit: Kind of work.
+        pixels: Number in the picture; None before it is known, which counts as large.
 
     Raises:
         TooMany: No place became free in time.

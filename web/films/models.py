@@ -1,4 +1,4 @@
-"""Films, and what models said about them."""
+"""Films and their answers."""
 
 import uuid
 from typing import Any
@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 FACTS = ("age", "sex", "weight_kg", "height_m")
-"""What models are told about the patient."""
+"""Facts about the patient that models get."""
 
 
 class Film(models.Model):
@@ -29,7 +29,7 @@ class Film(models.Model):
         REFUSED = "refused"
 
     class Sex(models.TextChoices):
-        """As the models know it."""
+        """Sex of the patient, in the words of the HTTP contract."""
 
         FEMALE = "female"
         MALE = "male"
@@ -65,7 +65,7 @@ class Film(models.Model):
     warnings = models.JSONField(default=list)
 
     class Meta:
-        """One film per person, content and copy; indexes for the history's filters and orders."""
+        """Unique by person, content and copy; indexes for the history's filters and orders."""
 
         constraints = (models.UniqueConstraint(fields=["owner", "sha256", "copy"], name="film_copy_once"),)
         indexes = (
@@ -84,35 +84,35 @@ class Film(models.Model):
 
     @property
     def url(self) -> str:
-        """As the API calls it."""
+        """The page's address under its name in the API."""
         return self.get_absolute_url()
 
     @property
     def title(self) -> str:
-        """What it is called on pages."""
+        """Name on pages."""
         return self.label_text or self.name
 
     @property
     def all_warnings(self) -> list[str]:
-        """What is to be known of the picture and of the main answer, each once."""
+        """Warnings about the picture and from the main answer, each once."""
         return list(dict.fromkeys([*self.picture_warnings, *self.warnings]))
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is known of the patient, as option texts of the HTTP contract."""
+        """Facts about the patient, as option texts of the HTTP contract."""
         numbers = {"age": self.age, "weight_kg": self.weight_kg, "height_m": self.height_m}
         texts = {name: f"{value:.10g}" for name, value in numbers.items() if value is not None}
         return texts | ({"sex": self.sex} if self.sex else {})
 
 
 class Reading(models.Model):
-    """One question to one model about one film, and its answer; rows in state `queued` are the queue.
+    """Request to one model for one film, and its answer; rows in state `queued` are the queue.
 
     Older answers are kept: the current one of a model is the answered row with the greatest id.
     """
 
     class State(models.TextChoices):
-        """How far it is."""
+        """Progress of the request."""
 
         QUEUED = "queued"
         ANSWERED = "answered"

@@ -1,4 +1,4 @@
-"""Stored answers as templates, the viewer and the report want them."""
+"""Stored answers in the form of templates, the viewer and the report."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,12 @@ from osteolens.schema import Answer, Fused, TScore
 
 @dataclass(frozen=True)
 class ReadingView:
-    """One answer, ready to be shown; the keys of the dictionaries are in the fields' names' own style.
+    """Answer of one model, ready to be shown.
+
+    The viewer's JavaScript gets other keys: `_viewer_model` translates.
 
     Attributes:
-        warnings: Those that the film's own `picture_warnings` do not hold.
+        warnings: The answer's, without those in the film's own `picture_warnings`.
     """
 
     reading: int
@@ -79,7 +81,7 @@ def problem(reading: Reading) -> str:
 
 
 def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
-    """What the viewer's JavaScript needs, in JSON's own names."""
+    """Data of the viewer's JavaScript, with keys in camel case."""
     return {
         "film": {
             "id": str(film.id),

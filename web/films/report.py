@@ -35,7 +35,7 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
     """The report.
 
     Args:
-        film: What it is about.
+        film: The film.
         view: The answer.
         label: The class whose map is shown.
         grey: uint8 [H, W], the film at the size that it is printed in: longest side `PRINTED_SIDE`.
@@ -64,7 +64,7 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
 
 
 def _draw_pictures(page: Canvas, grey: Grey, levels: Grey, strength: float | None, top: float, inner: float) -> float:
-    """The film and its overlay side by side; how high they are."""
+    """Draw the film and its overlay side by side; their height in points."""
     small = Image.fromarray(grey)
     overlay = pictures.under_map(grey, levels, DEFAULT, _OPACITY, 0.0, strength)
     room = (inner - _GAP) / 2
@@ -146,5 +146,5 @@ def _text(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What the page's font does not have becomes a question mark."""
+    """Text with a question mark for each character that the page's font lacks."""
     return text.encode("cp1252", "replace").decode("cp1252")

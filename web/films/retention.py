@@ -1,4 +1,4 @@
-"""Deleting: on request, after so many days, and what a killed process left behind."""
+"""Deletion of films: on request, after a number of days, and of what a killed process left behind."""
 
 import shutil
 import time
@@ -25,8 +25,8 @@ def delete_films(owner_id: int | None, film_ids: Iterable[UUID]) -> list[UUID]:
     """Delete films, rows first: their files go as soon as the rows are gone for good.
 
     Args:
-        owner_id: Whose they must be; None for anybody's.
-        film_ids: Which.
+        owner_id: The only owner whose films are deleted; None for any.
+        film_ids: The films to delete.
 
     Returns:
         Those that were there; of two that delete the same film at once, one gets it.

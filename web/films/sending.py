@@ -43,7 +43,7 @@ class _Picture(FileResponse):
         self.places = ExitStack()
 
     def close(self) -> None:
-        """Called by the server when the file is sent or its client gone."""
+        """Free the places; the server calls it when the file is sent or its client gone."""
         self.places.close()
         super().close()
 

@@ -1,4 +1,4 @@
-"""Who was shown a label of the model's answer: every page, list, file and reply that shows one notes it here."""
+"""Record of who has seen a label of the model's answer: pages, lists, files and replies that show one note it here."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Where a film's files are: below settings.DATA_FOLDER, outside of everything that is served by address.
+"""Files of the films: below settings.DATA_FOLDER, outside of everything that is served by address.
 
 films/<2 hex>/<uuid>/original             the bytes as given
                      display.png          8-bit grey, as `osteolens.films.read` reads it
@@ -47,8 +47,8 @@ def write(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file into folders that only this user may look into.
 
     Args:
-        path: Where; an older file is replaced.
-        content: What.
+        path: Target; an older file is replaced.
+        content: The whole file.
         durable: Wait until it would survive a power cut: for what cannot be made again.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def percent(share: float) -> str:
 
 
 def map_strength(share: float | None) -> str:
-    """How a map's maximum compares with those of the training films; empty where that is not known."""
+    """Comparison of a map's maximum with those of the training films; empty where that is not known."""
     if share is None:
         return ""
     median = "the training films' median"
@@ -59,7 +59,7 @@ def who_scale() -> str:
 
 
 def spread(ensemble: Spread, label: str) -> str:
-    """How far the members of an ensemble agree."""
+    """Agreement of the members of an ensemble."""
     low, high = ensemble.low.get(label), ensemble.high.get(label)
     text = f"{ensemble.agreeing} of {ensemble.members} models, trained on different parts of the films, say {label} too"
     if low is not None and high is not None:
@@ -68,7 +68,7 @@ def spread(ensemble: Spread, label: str) -> str:
 
 
 def operating_points(points: OperatingPoints) -> str:
-    """Where triage draws its lines, and what they reached on films that the models had not seen."""
+    """Thresholds of triage, with sensitivity and specificity on films that the models had not seen."""
     low, high = points.high_sensitivity, points.high_specificity
     return (
         f"Refer from {high.threshold:.0%} probability of {points.label}: {high.specificity:.0%} of the films without it"

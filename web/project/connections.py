@@ -1,4 +1,4 @@
-"""A connection of a slow client: what may be refused by the head of a request, and until when the rest must come."""
+"""Connections with limits: requests that are refused by their head, and deadlines for the rest."""
 
 import ipaddress
 import socket
@@ -18,9 +18,9 @@ from osteolens.schema import ErrorAnswer, ErrorDetail, dump
 
 HEAD_SECONDS = IDLE_SECONDS = 15.0
 BODY_SECONDS, BODY_BYTES_PER_SECOND = 30.0, 16 * 1024
-"""A body may take so long, and a second more for each so many bytes that have come."""
+"""Time for a body: this many seconds, and one more per this many bytes received."""
 STALLED_SECONDS = 60.0
-"""Nobody reads an answer."""
+"""Time after which a client that does not read its answer is cut off."""
 DRAINED_BYTES = 256 * 1024**2
 RETRY_SECONDS = 30
 
@@ -44,7 +44,7 @@ class Unavailable(errors.Error):
 
 
 class Refusal(ErrorTask):
-    """What the server itself refuses, as an error object of the HTTP contract."""
+    """Refusal by the server itself, as an error object of the HTTP contract."""
 
     def execute(self) -> None:
         """Write it and close the connection."""
@@ -71,7 +71,7 @@ class Task(WSGITask):
     """Answers HEAD without a body, which waitress leaves to the app and Django to the server."""
 
     def get_environment(self) -> dict[str, Any]:
-        """As waitress makes it; a file's content would be sent past `write`."""
+        """WSGI environment; without the file wrapper for HEAD, which would send content past `write`."""
         environment: dict[str, Any] = super().get_environment()
         if self.request.command == "HEAD":
             del environment["wsgi.file_wrapper"]
@@ -88,7 +88,7 @@ class Parser(HTTPRequestParser):
     expect_continue = False
 
     def parse_header(self, header_plus: bytes) -> None:
-        """As waitress does; a body that is too large is read to its end where that is in reach, and thrown away.
+        """Parse the head. A body that is too large is read to its end where that is in reach, and thrown away.
 
         A client that is cut off while it sends sees a broken connection instead of the answer.
         """
@@ -104,10 +104,10 @@ class Parser(HTTPRequestParser):
 
 
 class Nowhere(OverflowableBuffer):
-    """Forgets what it gets."""
+    """Buffer that forgets what it gets."""
 
     def append(self, s: bytes) -> None:
-        """Nothing."""
+        """Drop the bytes."""
 
 
 class Channel(HTTPChannel):
@@ -123,7 +123,7 @@ class Channel(HTTPChannel):
 
     @cached_property
     def source(self) -> str:
-        """Whose connection it is: an IPv4 address, or the 64 bits that one household of IPv6 has."""
+        """Source of the connection: an IPv4 address, or the 64 bits that one household of IPv6 has."""
         address = ipaddress.ip_address(self.addr[0].partition("%")[0])
         if address.version == 4:
             return str(address)
@@ -131,12 +131,12 @@ class Channel(HTTPChannel):
 
     @property
     def unfinished_bytes(self) -> int:
-        """What has come of a body that is not whole yet."""
+        """Bytes received of a body that is not whole yet."""
         return self.request.body_bytes_received if self.request else 0
 
     @property
     def waits_since(self) -> float:
-        """When it began to wait for its client."""
+        """Time at which it began to wait for its client."""
         return self.began if self.request else self.last_activity
 
     def received(self, data: bytes) -> bool:

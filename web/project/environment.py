@@ -122,7 +122,7 @@ Models = Annotated[
 
 
 class Environment(BaseSettings):
-    """What the environment sets: OSTEOLENS_DATA is `data`, and so on. An empty variable counts as not set.
+    """Settings of the app: OSTEOLENS_DATA is `data`, and so on. An empty variable counts as not set.
 
     A field's description and its first example make the message for a malformed value.
     """
@@ -216,7 +216,7 @@ def _lines(error: ValidationError) -> Iterator[str]:
 
 
 def _stored_secret(file: Path) -> str:
-    """Of several processes that start at once, one writes the file and all read it."""
+    """Key from the file; of several processes that start at once, one writes it and all read it."""
     if not file.exists():
         draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:

@@ -25,8 +25,8 @@ class TooMany(InputError):
     """More requests than one person may send, or more work under way than there is room for.
 
     Args:
-        message: As for every input error.
-        hint: Likewise.
+        message: What was sent, as in every input error.
+        hint: What to do instead.
         wait: Seconds after which it may be sent again.
     """
 
@@ -49,12 +49,12 @@ def error_json(status: int, code: str, message: str, hint: str = "") -> HttpResp
 
 
 def input_error(error: InputError) -> HttpResponse:
-    """What somebody sent cannot be used."""
+    """Response to input that cannot be used."""
     return with_wait(error_json(error.status, error.code, error.message, error.hint), error)
 
 
 def with_wait(response: HttpResponse, error: InputError) -> HttpResponse:
-    """The response; where the error passes, it says when."""
+    """The response, with Retry-After where the error passes by itself."""
     if isinstance(error, TooMany):
         response["Retry-After"] = str(error.wait)
     return response
@@ -83,7 +83,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # 
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
-    """403."""
+    """403: a permission is missing."""
     return refuse(request, 403, "forbidden", "this is not open to you", "log in with an account that may see it")
 
 

@@ -1,4 +1,4 @@
-"""What every request passes: its size, whose it is, who is refused, and that nobody else's cache keeps the answer."""
+"""Checks that every request passes: size, log-in, record of refusals, and no answer in a shared cache."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -76,7 +76,7 @@ class LogInRequired(LoginRequiredMiddleware):
 
 
 class PasswordFirst(MiddlewareMixin):
-    """Who has a one-time password changes it before anything else."""
+    """Redirect of people with a one-time password: they change it before anything else."""
 
     def process_view(
         self, request: HttpRequest, view_func: View, _args: tuple[object, ...], _kwargs: dict[str, object]

@@ -34,7 +34,7 @@ def service_worker(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def offline(request: HttpRequest) -> HttpResponse:
-    """What is shown without a network; the service worker keeps it."""
+    """Page for times without a network; the service worker keeps it."""
     response = render(request, "pwa/offline.html")
     response["Cache-Control"] = "no-cache"
     return response

@@ -1,4 +1,4 @@
-"""What a view gets, for types alone."""
+"""Type of the requests that views get."""
 
 from accounts.models import Token, User
 from django.http import HttpRequest

@@ -23,7 +23,7 @@ from project.processes import end_with_parent
 THREADS = 4
 CONNECTIONS, CONNECTIONS_PER_ADDRESS = 512, 64
 UNFINISHED_BYTES = 1024**3
-"""Of all bodies that are not whole yet."""
+"""Limit for all bodies together that are not whole yet."""
 _DESCRIPTORS = 4096
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_ANSWER_IN_LINE = 1024**3
@@ -46,7 +46,7 @@ class Server(TcpWSGIServer):
             self._end_longest_wait(held)
 
     def maintenance(self, now: float) -> None:
-        """Once a second."""
+        """End connections whose time is over; waitress calls it once a second."""
         for channel in self._open():
             channel.look(now)
         while True:
@@ -74,7 +74,7 @@ class Server(TcpWSGIServer):
         self.pull_trigger()
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Serve until `stop`."""
         while time.time() < self.stops_at and (self.accepting or self._is_busy()):
             self.asyncore.loop(timeout=self.adj.asyncore_loop_timeout, map=self._map, use_poll=True, count=1)
 

@@ -36,7 +36,7 @@ CARDS_FOLDER = WEB.parent / "weights"
 
 MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * MEGABYTE
 FORM_BYTES = MEGABYTE
-"""What a request may hold around its film."""
+"""Bytes that a request may hold around its film."""
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -1,1 +1,1 @@
-"""What experts say about films, answers and maps, and how far they agree."""
+"""Reviews of films, answers and maps by experts, and their agreement."""

@@ -1,4 +1,4 @@
-"""Who may review which film, and who has seen the answer already."""
+"""Access to films for review, and the record that the answer was seen."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ def films_for(user: User) -> QuerySet[Film]:
 
 
 def film_for(user: User, film_id: UUID) -> Film:
-    """One of them.
+    """A film that this person may review.
 
     Raises:
         Http404: There is none: it does not exist, is somebody else's, or is not open any more.
@@ -40,7 +40,7 @@ def films_summed_up(user: User) -> QuerySet[Film]:
 
 
 def films_without_review(user: User) -> QuerySet[Film]:
-    """What this person could review next, the oldest first."""
+    """Films that this person could review next, the oldest first."""
     return films_for(user).exclude(pk__in=_reviewed(user)).order_by("uploaded_at", "pk")
 
 

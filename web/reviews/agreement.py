@@ -1,4 +1,4 @@
-"""Figures about reviews: agreement of raters, and how a heat map lies to a region. Numbers in, numbers out.
+"""Figures about reviews: agreement of raters, and overlap of heat maps with regions. Numbers in, numbers out.
 
 Intervals are 95 % percentile bootstrap intervals over films (B. Efron, Bootstrap methods: another look at the
 jackknife, Ann. Statist. 7 (1979) 1-26). Films of one patient count as if they were of several.
@@ -30,9 +30,9 @@ class Figure:
 
     Attributes:
         value: None where it is not defined.
-        low: Of the interval; None with fewer than `MIN_FILMS` films, or where the figure is not defined in more than
-            one resample of twenty.
-        high: As low.
+        low: Lower end of the interval; None with fewer than `MIN_FILMS` films, or where the figure is not defined in
+            more than one resample of twenty.
+        high: Upper end, likewise.
         n: Films.
     """
 
@@ -44,7 +44,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two raters say the same of the films that both rated.
+    """Agreement of two raters on the films that both rated.
 
     Attributes:
         same: Share of films with the same label.
@@ -57,7 +57,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class MapScores:
-    """How a map lies to a region, each 0 to 1.
+    """Overlap of a map with a region, each figure 0 to 1.
 
     Attributes:
         pointing: Share of the map's brightest pixels that lie in the region: 1 or 0 where one is brightest. J. Zhang
@@ -75,7 +75,7 @@ class MapScores:
 
 
 def draw(films: int) -> Floats:
-    """How often each film is drawn when as many are drawn with replacement: float64 [RESAMPLES, films]."""
+    """Counts of each film in resamples with replacement: float64 [RESAMPLES, films]."""
     if not films:
         return np.zeros((RESAMPLES, 0))
     shares = np.full(films, 1 / films)
@@ -111,8 +111,8 @@ def agreement(first: Ratings, second: Ratings, labels: int, weights: Floats) -> 
     Args:
         first: One rater's labels.
         second: The other's.
-        labels: How many labels there are.
-        weights: From `draw(N)`.
+        labels: Number of labels.
+        weights: Resamples from `draw(N)`.
     """
     both = (first >= 0) & (second >= 0)
     first, second, weights = first[both], second[both], weights[:, both]

@@ -20,11 +20,11 @@ _OPINIONS = ("true_label", "region")
 
 
 class ReviewForm(forms.Form):
-    """One form for both stages.
+    """Form of both stages, blind and with the answer in view.
 
     Attributes:
         hidden: Whether the answer is hidden (or there is none): no verdict and no map can be asked for.
-        labels: What can be chosen.
+        labels: Labels to choose from.
         mask: The drawn region, bool [H, W]; None where nothing was drawn or the region was cleared.
     """
 
@@ -100,7 +100,7 @@ class ReviewForm(forms.Form):
         return fields
 
     def stated_label(self) -> str:
-        """The label that the review stands for: the given one, the T-score's, or the answer's where it is right."""
+        """Label that the review stands for: the chosen one, the T-score's, or the answer's where it is right."""
         fields = self.cleaned_data
         label = fields.get("true_label", "")
         if label and label != CANNOT_TELL:
@@ -111,7 +111,7 @@ class ReviewForm(forms.Form):
         return self.reading.label if self.reading else ""
 
     def stated_verdict(self) -> str:
-        """As given; else it follows from the label. Empty where it does not."""
+        """Verdict of the field, or the one that follows from the label; empty where none does."""
         verdict, stated = self.cleaned_data.get("verdict"), self.stated_label()
         if verdict:
             return str(verdict)

@@ -1,4 +1,4 @@
-"""Reviews, and how the stored maps lie to the regions that reviewers drew."""
+"""Reviews, and the overlap of stored maps with the regions that reviewers drew."""
 
 import uuid
 from pathlib import Path
@@ -12,7 +12,7 @@ REGIONS = "regions"
 
 
 class Review(models.Model):
-    """What one person says about one film; changed in place, the audit log keeps that it was.
+    """Opinion of one person about one film; changed in place, with a line in the audit log.
 
     `label_said` repeats what the review says of the film's class, whichever field says it: `ReviewForm.stated_label`.
     """
@@ -25,7 +25,7 @@ class Review(models.Model):
         UNSURE = "unsure"
 
     class MapRating(models.TextChoices):
-        """What the map of the answer looks like to somebody who knows knees."""
+        """Rating of the answer's map by somebody who knows knees."""
 
         PLAUSIBLE = "plausible"
         PARTLY = "partly", "Partly plausible"
@@ -46,7 +46,7 @@ class Review(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        """One review per person and film."""
+        """Unique by person and film."""
 
         constraints = (models.UniqueConstraint(fields=["film", "reviewer"], name="review_once_per_reviewer"),)
         permissions = (("review", "May review films that others opened for review"),)
@@ -61,7 +61,7 @@ class Review(models.Model):
 
 
 class MapScore(models.Model):
-    """How one reading's map lies to one drawn region: `reviews.agreement.MapScores`, kept as neither ever changes."""
+    """Overlap of a reading's map with a drawn region: `reviews.agreement.MapScores`, stored as neither ever changes."""
 
     review = models.ForeignKey(Review, models.CASCADE, related_name="scores")
     region = models.UUIDField()

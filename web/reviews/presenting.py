@@ -22,7 +22,7 @@ class Case:
     Attributes:
         film: The film.
         reading: The main answer; None while there is none.
-        review: What this reviewer said already.
+        review: The review that this person has given already.
         shown: Whether the answer may be shown: after the own review, or when it was seen anyway.
         seen: Whether a label of it was shown to this reviewer anywhere.
     """
@@ -35,7 +35,7 @@ class Case:
 
 
 def case_of(user: User, film: Film) -> Case:
-    """What this person may see of this film now."""
+    """Case of this film for this person, with what they may see of it now."""
     review = film.reviews.filter(reviewer=user).first()
     reading = readings_of(film).main
     seen = has_seen(user, film)
@@ -43,7 +43,7 @@ def case_of(user: User, film: Film) -> Case:
 
 
 def code_of(film: Film) -> str:
-    """What a film is called where its name must not be."""
+    """Name of a film where its own must not be shown."""
     return f"Film {str(film.id)[:8].upper()}"
 
 
@@ -53,13 +53,13 @@ def answer_of(case: Case) -> ReadingView | None:
 
 
 def others_of(case: Case, user: User) -> list[Review]:
-    """What others said, where it cannot influence this reviewer any more."""
+    """Reviews by others, once they cannot influence this reviewer any more."""
     may_see = case.review is not None or (case.film.owner_id == user.pk and case.seen)
     return list(case.film.reviews.exclude(reviewer=user).select_related("reviewer").order_by("pk")) if may_see else []
 
 
 def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
-    """As `films.presenting.viewer_data`, with the main answer alone and addresses that reviewers may use."""
+    """Data of the viewer, see `films.presenting.viewer_data`: the main answer alone, addresses for reviewers."""
     film = case.film
     return {
         "film": {
@@ -84,7 +84,7 @@ def _viewer_model(film: Film, answer: ReadingView) -> dict[str, Any]:
 
 
 def region_data(case: Case) -> dict[str, Any]:
-    """What the drawing page needs: the mask's size in pixels, and where the one drawn before is."""
+    """Data of the drawing page: the mask's size in pixels, and the address of the one drawn before."""
     width, height = size_of(case.film)
     drawn = case.review is not None and case.review.region is not None
     url = reverse("reviews:region", args=[case.film.id, case.review.pk]) if case.review and drawn else None

@@ -21,7 +21,7 @@ def size_of(film: Film) -> tuple[int, int]:
 
 
 def from_data_url(text: str, size: tuple[int, int]) -> Mask:
-    """What the drawing page sends: a PNG, white inside the region.
+    """Mask from the drawing page's text, a PNG that is white inside the region.
 
     Args:
         text: `data:image/png;base64,...`.
@@ -61,7 +61,7 @@ def to_png(mask: Mask) -> bytes:
 
 
 def from_png(content: bytes) -> Mask:
-    """The opposite of `to_png`."""
+    """Mask from a PNG of `to_png`."""
     with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
         return np.asarray(picture.convert("1"), np.bool_)
 

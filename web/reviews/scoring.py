@@ -18,7 +18,7 @@ def scores_of(reviews: QuerySet[Review], readings: Iterable[Reading]) -> list[Ma
     """The score of each reading's map of its own label in each region of the same film.
 
     Args:
-        reviews: Any; those without a region have no scores.
+        reviews: Any reviews; those without a region have no scores.
         readings: Answered ones; those without a map of their own label have no scores.
     """
     drawn = reviews.exclude(region=None)

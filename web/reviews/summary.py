@@ -1,4 +1,4 @@
-"""What all reviews together say: counts, agreement, and how the maps lie to the regions."""
+"""Summary of all reviews: counts, agreement, and overlap of the maps with the regions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -43,13 +43,13 @@ class Among:
 
     @property
     def heading(self) -> str:
-        """Of the table."""
+        """Heading of the table."""
         return f"The {self.question}, between reviewers"
 
 
 @dataclass(frozen=True)
 class ModelMaps:
-    """How one model's maps lie to the drawn regions: means over films, each the mean over its regions."""
+    """Overlap of one model's maps with the drawn regions: means over films, each the mean over its regions."""
 
     model: str
     regions: int
@@ -64,8 +64,9 @@ class Summary:
     """The whole page.
 
     Attributes:
-        films: With at least one review.
-        reviews: All of them, and how many blind.
+        films: Number with at least one review.
+        reviews: Number of all reviews.
+        blind: Number of reviews given before the answer was seen.
         verdicts: Number of reviews by verdict.
         ratings: Number of reviews by rating of the map.
         right: Share of right answers among right and wrong ones; of a film with several reviews their mean.
@@ -136,7 +137,7 @@ class _Table:
         return self._pairs([(a, b, rows[a], models[b], blind[a], models[b]) for a, b in pairs], labels)
 
     def _pairs(self, raters: Iterable[_Raters], labels: Sequence[str]) -> list[Pair]:
-        """Those that have a film in common."""
+        """Pairs of raters that have a film in common."""
         pairs = [
             Pair(
                 a,
@@ -197,7 +198,7 @@ def _rightness(review: Review) -> float | None:
 
 
 def _ordered(labels: Iterable[str]) -> list[str]:
-    """Those that occur, from mild to severe where that is known."""
+    """Labels that occur, from mild to severe where that is known."""
     return [*in_order(set(labels) - {""})]
 
 

@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class UploadsConfig(AppConfig):
-    """Its pages; what is uploaded becomes a row of the app `films`."""
+    """Upload pages; rows are those of the app `films`."""
 
     name = "uploads"

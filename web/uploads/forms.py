@@ -7,7 +7,7 @@ from uploads.known import IfKnown
 
 
 class UploadForm(FactsForm):
-    """What comes with a film."""
+    """Fields that come with a film."""
 
     if_known = forms.ChoiceField(choices=IfKnown.choices, required=False)
 

@@ -1,4 +1,4 @@
-"""Bytes that somebody uploads become a film."""
+"""Intake: uploaded bytes become a film."""
 
 import hashlib
 import re
@@ -34,7 +34,7 @@ class TooManyUploads(TooMany):
 
 
 class Received(NamedTuple):
-    """What became of an upload.
+    """Result of an upload.
 
     Attributes:
         film: The new film, or the one that was there.
@@ -74,11 +74,11 @@ def receive(
     is either a film that will be answered or a folder that `films.retention` sweeps up.
 
     Args:
-        owner: Whose it is.
-        name: As the browser gave it.
+        owner: The person who uploads.
+        name: File name from the browser.
         data: The file.
         facts: Fields of `Film` that the form checked.
-        if_known: What to do if the same bytes are there with other facts.
+        if_known: Value of `IfKnown`, for bytes that are there with other facts.
         on_kept: Called in the transaction that keeps a new film: what it writes is there if the film is.
 
     Raises:

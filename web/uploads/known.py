@@ -1,4 +1,4 @@
-"""A film that comes again: it is the one that is there, unless it comes with other facts. Nothing typed is dropped."""
+"""Films that are uploaded again: the same film, unless the facts differ. Nothing typed is dropped."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _SHOWN = 40
 
 
 class IfKnown(models.TextChoices):
-    """What becomes of a known film that comes with other facts."""
+    """Choices for a known film that comes with other facts."""
 
     ASK = "ask", "refuse it and say what differs"
     SEPARATE = "separate", "keep both: a film of its own with these facts"
@@ -53,9 +53,9 @@ def the_one(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Film 
     """Which of the films with the same bytes is meant.
 
     Args:
-        films: From `films_of`.
+        films: Result of `films_of`.
         facts: Fields of `Film` that came with the bytes now; empty ones differ from nothing.
-        if_known: Of `IfKnown`.
+        if_known: Value of `IfKnown`.
 
     Returns:
         The film, which may still have other facts if `if_known` is `update`; None if a new one is to be made.

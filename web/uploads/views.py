@@ -26,7 +26,7 @@ ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.bmp,.webp,image/jpeg,image/png,image/tiff,
 
 @require_safe
 def upload(request: Request) -> HttpResponse:
-    """Where films are dropped."""
+    """Page where films are dropped."""
     last = Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS]
     films = list(sightings.showing(request.user, last))
     audit.record(request, "list", detail=f"upload page, {len(films)} films")
@@ -41,7 +41,7 @@ def upload(request: Request) -> HttpResponse:
 
 @require_POST
 def upload_file(request: Request) -> HttpResponse:
-    """One film: 201 and where it is, 200 if it was there already, or why it cannot be read.
+    """Take one film: 201 and its address, 200 if it was there already, or why it cannot be read.
 
     A film that is there with other facts is 409: the answer offers to keep both or to change the one that is there.
     """
@@ -108,7 +108,7 @@ def _receive(request: Request) -> intake.Received:
 
 
 def known_film(error: KnownFilm) -> HttpResponse:
-    """What differs, and the film that is there; nothing in it shows the answer."""
+    """409 with the differences and the film that is there; nothing in it shows the answer."""
     film = error.film
     known = {
         "duplicate_of": str(film.id),
@@ -130,6 +130,6 @@ class NoFile(EmptyInput):
 @require_safe
 @login_not_required
 def session(request: HttpRequest) -> HttpResponse:
-    """Who is logged in here, and a fresh token: for films that were queued while the browser was offline."""
+    """Name of the person who is logged in, and a fresh token, for films that were queued while offline."""
     name = request.user.get_username() if request.user.is_authenticated else None
     return JsonResponse({"user": name, "csrf": get_token(request)})

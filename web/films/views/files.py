@@ -132,7 +132,7 @@ def answer_json(request: Request, film_id: UUID) -> HttpResponse:
 @require_safe
 @drawn
 def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
-    """One page for the file."""
+    """Report of one answer: one PDF page."""
     film = film_of(request.user, film_id)
     form = ShowForm(request.GET)
     if not form.is_valid():

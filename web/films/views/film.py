@@ -35,7 +35,7 @@ def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResp
 
 
 def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
-    """What the film's template knows, but for the request."""
+    """Context of the film's template, without the request."""
     views = [reading_view(film, reading) for reading in readings.current]
     return {
         "film": film,

@@ -21,8 +21,8 @@ def coco(reviews: Iterable[Review], description: str) -> dict[str, Any]:
     hold holes and several parts exactly; COCO keeps these for annotations with `iscrowd` 1.
 
     Args:
-        reviews: With their films; those without a region are left out.
-        description: What the data set is.
+        reviews: Reviews with their films; those without a region are left out.
+        description: Text about the data set.
     """
     images: dict[object, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
@@ -53,8 +53,8 @@ def annotation(number: int, image: int, mask: Mask) -> dict[str, Any]:
     """One region.
 
     Args:
-        number: Its own.
-        image: Of its image.
+        number: The annotation's id.
+        image: The image's id.
         mask: bool [H, W], the image's size, at least one pixel is in it.
 
     Returns:
@@ -82,7 +82,7 @@ def run_lengths(mask: Mask) -> list[int]:
 
 
 def file_name(film: Film) -> str:
-    """What a film's picture is called in the training table and its archive."""
+    """Name of a film's picture in the training table and its archive."""
     return f"films/{film.id}.png"
 
 

@@ -24,10 +24,10 @@ _FACTS = ("age", "sex", "weight_kg", "height_m")
 
 @dataclass(frozen=True)
 class Truth:
-    """What reviewers say together of one film.
+    """Label of one film by all its reviewers.
 
     Attributes:
-        label: Empty where they do not say.
+        label: Empty where no label can be taken from the reviews.
         t_score: The measured one, or None.
         problem: Why there is no label; empty where there is one.
     """
@@ -41,7 +41,7 @@ def truth_of(reviews: Sequence[Review]) -> Truth:
     """The label of the median measured T-score where there is one, else the label that most reviewers say.
 
     Args:
-        reviews: Of one film.
+        reviews: All reviews of one film.
     """
     measured = [review.dxa_t_score for review in reviews if review.dxa_t_score is not None]
     labels = Counter(review.label_said for review in reviews if review.label_said)
@@ -60,7 +60,7 @@ def archive(films: Iterable[tuple[Film, Truth]], *, group_by_label: bool) -> Ite
     """A zip file in parts: the films as 8-bit grey PNG, `films.csv`, and `left_out.csv` with films without a label.
 
     Args:
-        films: Each once.
+        films: Each film once, with its label.
         group_by_label: Films with the same free label are of one patient, and stay on one side of every split; else
             each film is its own group. Films with the same bytes always share one.
     """
@@ -108,7 +108,7 @@ def _csv(rows: Iterable[Iterable[Any]]) -> str:
 
 
 class _Stream(io.RawIOBase):
-    """What a zip file is written to; it keeps nothing that was taken."""
+    """Target of a zip file that is sent while it is written: parts that were taken are forgotten."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

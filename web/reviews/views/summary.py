@@ -1,4 +1,4 @@
-"""What all reviews together say, and the way to the next film."""
+"""Summary of all reviews, with links to the films."""
 
 from accounts import audit
 from django.core.paginator import Paginator

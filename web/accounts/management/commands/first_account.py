@@ -20,5 +20,5 @@ class Command(BaseCommand):
 
 
 def first_account_line(password: str) -> str:
-    """What is printed once, at the first start."""
+    """Line that is printed once, at the first start."""
     return f"First start: log in as {FIRST_NAME} with the one-time password {password}"
