@@ -10,6 +10,7 @@ from rich.console import Console
 
 from osteolens.console import one_line_errors
 from osteolens.errors import OsteoLensError
+from osteolens.training import options
 from osteolens.training.config import load_configuration
 from osteolens.training.cross_run import run
 
@@ -18,30 +19,19 @@ CORES = os.cpu_count() or 1
 
 @one_line_errors
 def main(
-    config: Annotated[Path, typer.Option(help="Settings, such as train/configs/efficientnet.toml.")],
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="A table (CSV, Excel, Parquet) with the columns file and label, and optionally group (patient), "
-            "t_score, age, sex, weight_kg, height_m, source and format_family; or a folder that holds one folder of "
-            "films per class."
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option(help="The run's folder. A run that was stopped there goes on; others are refused.")
-    ],
-    name: Annotated[
-        str | None, typer.Option(help="The name under which the model will be served; default: that of --out.")
-    ] = None,
+    config: options.Config,
+    data: options.Data,
+    out: options.Out,
+    name: options.Name = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds, by group and with the same mix of labels.")] = 5,
-    repeats: Annotated[int, typer.Option(min=1, max=50, help="How often all films are dealt into folds anew.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=50, help="How often all films are shuffled into folds.")] = 1,
     fold_table: Annotated[
         Path | None, typer.Option(help="A folds.csv written before: the same folds, for a fair comparison.")
     ] = None,
     by_source: Annotated[
         bool, typer.Option("--by-source", help="One fold per `source`: each place is tested by models new to it.")
     ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Delete the run in --out, and train again.")] = False,
+    restart: options.Restart = False,
     jobs: Annotated[int, typer.Option(min=1, help="Folds trained at a time; they share the cores.")] = CORES,
     engine: Annotated[
         Literal["processes", "ray"],

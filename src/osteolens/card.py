@@ -144,6 +144,15 @@ class Fusion(_Frozen):
     no_triage: str = Field("", description="why there are no operating points")
 
 
+class FittedOn(_Frozen):
+    """The films of a single split that calibration, operating points, intervals and fusions were fitted on."""
+
+    part: Literal["validation"] = "validation"
+    films: int = Field(ge=0)
+    groups: int = Field(ge=0)
+    left_out: dict[str, str] = Field({}, description="parameter to why these films are too few for it")
+
+
 class Quantisation(_Frozen):
     """How the answers of a graph of lower precision compare with the fp32 graph's, on films that the models never saw.
 
@@ -193,6 +202,12 @@ class Card(_Frozen):
     t_score_interval: TScoreInterval | None = None
     fusion: tuple[Fusion, ...] = Field(
         (), description="from few inputs to many; the last whose inputs are given counts"
+    )
+    # Left out of the JSON where it is none, so that cards from before it keep their hash.
+    fitted_on: FittedOn | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="none: the numbers above are fitted on all predictions that the evaluations are about",
     )
     quantisation: tuple[Quantisation, ...] = Field((), description="what the guard said of each lower precision")
     map_peaks: dict[str, Annotated[float, Field(gt=0)]] = Field(

@@ -51,11 +51,10 @@ def test_without_both_columns_there_is_no_baseline(values):
     assert age_and_sex([film(**values)] * 3, [film()], LABELS) is None
 
 
-def test_probabilities_are_those_of_the_films_unless_balanced():
+def test_probabilities_are_those_of_the_films():
     fitted = [film("normal", age=50.0, sex="male")] * 90 + [film("osteopenia", age=50.0, sex="male")] * 10
     labels, asked = LABELS[:2], [film(age=50.0, sex="male")]
     assert age_and_sex(fitted, asked, labels)[0] == pytest.approx(np.array([[0.9, 0.1]]), abs=1e-3)
-    assert age_and_sex(fitted, asked, labels, balanced=True)[0] == pytest.approx(np.array([[0.5, 0.5]]), abs=1e-3)
 
 
 def test_the_format_answers_by_family():

@@ -11,9 +11,12 @@ from osteolens.card import load_card
 from osteolens.datasets.folds import assign_folds
 from osteolens.errors import DataError
 from osteolens.evaluation import predictors
+from osteolens.evaluation.breakdown import interval_coverage
 from osteolens.evaluation.calibration import Rows, facts_of
 from osteolens.evaluation.evaluate import apply_to_card, evaluate
+from osteolens.evaluation.evidence import Predictor
 from osteolens.evaluation.fusion import fit_parameters
+from osteolens.evaluation.metrics import draw
 from osteolens.evaluation.predictions import Predictions
 from osteolens.inference.calibration import read_fused, read_image, softmax
 
@@ -154,7 +157,7 @@ def test_baselines_are_fitted_on_the_other_folds_of_the_repeat(monkeypatch, pred
         return np.ones((len(asked), 3)) / 3, np.zeros(len(asked))
 
     monkeypatch.setattr(predictors, "BASELINES", {"baseline: spy": ("nothing", baseline)})
-    predictors.answer_from_baselines(Rows(predictions, np.ones((2, 90), bool)))
+    predictors.answer_from_baselines(predictions)
     files = np.array([film.file for film in predictions.films])
     expected = [
         (set(files[folds != fold]), set(files[folds == fold])) for folds in predictions.fold for fold in range(3)
@@ -385,3 +388,18 @@ def test_a_held_out_set_with_one_film_of_a_label_is_refused():
     )
     with pytest.raises(DataError, match="all but one have the same label; hold out more groups of the rare labels"):
         evaluate(table, resamples=5)
+
+
+def test_intervals_that_no_resample_can_check_are_left_out():
+    """One measured T-score of 60: in the one resample of this seed, its group is not drawn."""
+    table = simulate(films=60, repeats=1, seed=3)
+    seed = next(seed for seed in range(50) if not draw(table.groups, 1, seed)[0, 0])
+    gaps = np.full((1, 60), np.nan)
+    shares, zone = np.full((1, 60, 3), 1 / 3), np.full((1, 60), "")
+    predictor = Predictor("image", "", shares, table.t_score, table.t_score - 1, table.t_score + 1, zone)
+    one = with_films(table, t_score=[table.films[0].t_score, *[np.nan] * 59])
+    assert interval_coverage(one, predictor, draw(one.groups, 1, seed)) is None
+    assert interval_coverage(one, predictor, np.ones((1, 60))).mean_width == pytest.approx(2.0)
+    without = with_films(table, t_score=[np.nan] * 60)
+    assert interval_coverage(without, predictor, draw(without.groups, 5, seed)) is None
+    assert interval_coverage(table, replace(predictor, low=gaps, high=gaps), np.ones((1, 60))) is None

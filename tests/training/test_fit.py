@@ -54,16 +54,20 @@ def test_a_run_learns_and_leaves_its_evidence(settings_file, table, tmp_path, qu
     assert figures["T-score MAE"] < 1.0
     assert load_card(out / "model") == card
     assert [entry.subject for entry in card.evaluations] == [
-        "squares (image alone)",
-        "baseline: majority class",
+        "image",
+        "baseline: majority",
         "baseline: age and sex",
     ]
     assert card.data.films == {"train": 18, "validation": 6, "test": 6} == card.data.groups
     assert {entry.films for entry in card.evaluations} == {6}
-    assert json.loads((out / "metrics.json").read_text())[0]["metrics"][0]["name"] == "accuracy"
+    stored = json.loads((out / "metrics.json").read_text())["evaluations"]
+    assert stored[0]["metrics"][0]["name"] == "accuracy"
+    assert card.fitted_on.films == 6
+    assert card.fitted_on.left_out["calibration"].startswith("6 groups of validation films are too few")
 
-    predictions, split = rows(out / "predictions.csv"), rows(out / "split.csv")
-    assert [row["file"] for row in predictions] == [row["file"] for row in split if row["part"] == "test"]
+    table, split = rows(out / "predictions.csv"), rows(out / "split.csv")
+    assert {row["file"]: row["part"] for row in table} == {row["file"]: row["part"] for row in split}
+    predictions = [row for row in table if row["part"] == "test"]
     right = [max(card.labels, key=lambda label: float(row[f"logit_{label}"])) == row["label"] for row in predictions]
     assert sum(right) / 6 == pytest.approx(figures["accuracy"])
 
@@ -78,14 +82,14 @@ def test_a_trial_leaves_the_held_out_films_unread(settings_file, table, tmp_path
     out = tmp_path / "out"
     trial = run(settings_file, table, out, quiet, trial=True)
     parts = {row["file"]: row["part"] for row in rows(out / "split.csv")}
-    assert {parts[row["file"]] for row in rows(out / "predictions.csv")} == {"validation"}
+    assert {parts[row["file"]] for row in rows(out / "predictions.csv")} == {"train", "validation"}
     assert "a trial" in trial.evaluations[0].protocol
     epochs = (out / "log.csv").read_text()
 
     final = run(settings_file, table, out, quiet)
     assert (out / "log.csv").read_text() == epochs
     assert final.weights_sha256 == trial.weights_sha256
-    assert {parts[row["file"]] for row in rows(out / "predictions.csv")} == {"test"}
+    assert {parts[row["file"]] for row in rows(out / "predictions.csv")} == {"train", "validation", "test"}
     assert "held-out groups" in final.evaluations[0].protocol
 
 

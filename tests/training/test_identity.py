@@ -54,7 +54,9 @@ def once(table, tmp_path, quiet, monkeypatch):
     learner = SimpleNamespace(model=None)
     monkeypatch.setattr(training_run, "build_learner", lambda *_: learner)
     monkeypatch.setattr(training_run, "train", lambda *what: trained.append(what[2].among("train")))
-    monkeypatch.setattr(training_run, "write_report", lambda *_: None)
+    for name in ("save_model", "write_outcome"):
+        monkeypatch.setattr(training_run, name, lambda *_: None)
+    monkeypatch.setattr(training_run, "predict_split", lambda *_: SimpleNamespace(write=lambda path: None))
     monkeypatch.setattr(training_run, "show", lambda *_: None)
 
     def start(restart=False, **sections):
@@ -70,7 +72,7 @@ def crossed(table, tmp_path, quiet, monkeypatch):
     """A cross-validation that answers each film with its brightness and counts the models it trains."""
     trained = []
     monkeypatch.setattr(member, "_train", lambda config, folder, *_: trained.append(folder.name) or folder)
-    monkeypatch.setattr(member, "answers_of", lambda folder, cohort, *_: (
+    monkeypatch.setattr(member, "predict_films", lambda folder, cohort, *_: (
         np.stack([cohort.pictures.mean(axis=(1, 2, 3))] * 3, axis=1), np.full(len(cohort.films), np.nan)
     ))  # fmt: skip
 
@@ -155,7 +157,7 @@ def test_a_restart_deletes_what_the_run_left_and_nothing_else(once, crossed, tmp
     with pytest.raises(DataError, match="kind of run was 'a cross-validation' and is 'a single split'"):
         once()
     once(restart=True)
-    assert sorted(path.name for path in out.iterdir()) == ["identity.json", "tried.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["identity.json", "split.csv", "tried.csv"]
     with pytest.raises(DataError, match="kind of run was 'a single split' and is 'a cross-validation'"):
         crossed()
 

@@ -46,6 +46,9 @@ def test_one_sex_is_no_sex_to_learn_from():
 
 
 def test_a_single_run_fits_no_fusion():
-    assert parts_of_fit(films(3, t_score=-1.0) + films(1), 1.0) == (
-        "Parts: T-score (3 of 4 films); no fusion, which train/cross_validate.py fits."
+    text = parts_of_fit(films(3, t_score=-1.0) + films(1), films(40, age=50.0), LABELS, 1.0)
+    assert text.startswith(
+        "Parts: T-score (3 of 4 films); on the validation films, fusion by age and sex (40 films); no fusion by age, "
+        "sex, weight and height (known are age of 40, sex of 40, weight of 0, height of 0 films"
     )
+    assert "no fusion by age and sex (known are age of 0" in parts_of_fit(films(4), [], LABELS, 1.0)

@@ -27,43 +27,33 @@ def majority(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[st
     return np.tile(shares, (len(scored), 1)), np.full(len(scored), mean)
 
 
-def file_format(
-    fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str], *, balanced: bool = False
-) -> Answer | None:
+def file_format(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer | None:
     """Regression on the family of the file's format; None if all films are of one family or none is known."""
     families = sorted({film.family for film in fitted})
     if len(families) < 2:
         return None
-    return _regress(fitted, scored, labels, lambda film: [film.family == family for family in families], balanced)
+    return _regress(fitted, scored, labels, lambda film: [film.family == family for family in families])
 
 
-def age_and_sex(
-    fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str], *, balanced: bool = False
-) -> Answer | None:
+def age_and_sex(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer | None:
     """Regression on age and sex; None if no film comes with age or none with sex.
 
     A missing age is taken as the median; a missing sex is a category of its own.
     """
-    return _on_facts(("age",), fitted, scored, labels, balanced)
+    return _on_facts(("age",), fitted, scored, labels)
 
 
-def age_sex_weight_and_height(
-    fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str], *, balanced: bool = False
-) -> Answer | None:
+def age_sex_weight_and_height(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer | None:
     """Regression on these four; None if one is known of no film. Missing values as for `age_and_sex`."""
-    return _on_facts(("age", "weight_kg", "height_m"), fitted, scored, labels, balanced)
+    return _on_facts(("age", "weight_kg", "height_m"), fitted, scored, labels)
 
 
-def label_model(*, balanced: bool = False) -> Pipeline:
+def label_model() -> Pipeline:
     """Multinomial logistic regression, L2-regularised on standardised inputs.
 
     Baselines and fusion share it: what lies between them is what the image adds.
-
-    Args:
-        balanced: Weigh the classes to be equal, which raises the balanced accuracy and spoils the probabilities;
-            for comparison with a model that was trained so and is not calibrated.
     """
-    classifier = LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced" if balanced else None)
+    classifier = LogisticRegression(C=1.0, max_iter=1000)
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), classifier)
 
 
@@ -73,7 +63,10 @@ def t_score_model() -> Pipeline:
 
 
 def _on_facts(
-    numbers: Sequence[str], fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str], balanced: bool
+    numbers: Sequence[str],
+    fitted: Sequence[Film],
+    scored: Sequence[Film],
+    labels: Sequence[str],
 ) -> Answer | None:
     sexes = sorted({film.sex for film in fitted})
     if sexes == [""] or any(all(np.isnan(getattr(film, name)) for film in fitted) for name in numbers):
@@ -82,7 +75,7 @@ def _on_facts(
     def inputs(film: Film) -> list[float]:
         return [*(getattr(film, name) for name in numbers), *(film.sex == sex for sex in sexes)]
 
-    return _regress(fitted, scored, labels, inputs, balanced)
+    return _regress(fitted, scored, labels, inputs)
 
 
 def _regress(
@@ -90,10 +83,9 @@ def _regress(
     scored: Sequence[Film],
     labels: Sequence[str],
     inputs: Callable[[Film], Sequence[float]],
-    balanced: bool,
 ) -> Answer:
     known, asked = (np.array([inputs(film) for film in films], float) for films in (fitted, scored))
-    classes = label_model(balanced=balanced).fit(known, [labels.index(film.label) for film in fitted])
+    classes = label_model().fit(known, [labels.index(film.label) for film in fitted])
     probabilities = np.zeros((len(scored), len(labels)))  # a class that was not there to learn from stays at 0
     probabilities[:, classes.classes_] = classes.predict_proba(asked)
     measured = np.array([film.t_score for film in fitted])

@@ -25,6 +25,7 @@ LEVEL = 0.9
 """Of the sensitivity, the specificity and the T-score interval."""
 TRIAGE_LABEL = "osteoporosis"
 PARTS_OF_A_FOLD = 5
+MIN_RESIDUAL_GROUPS = 9  # ceil(0.9 (n + 1)) <= n from here on: a finite half width is enough
 _SHARPEST, _FLATTEST = 0.05, 50.0  # bounds of the temperature; the vector's scales follow
 
 
@@ -197,7 +198,8 @@ def fit_interval(rows: Rows, t_score: Floats, served: Floats | None = None) -> T
             measured T-scores that the interval then covers is stored with it.
 
     Returns:
-        The interval, or None where fewer than 9 groups have residuals: no finite width is enough then.
+        The interval, or None where fewer than `MIN_RESIDUAL_GROUPS` groups have residuals: no finite width is enough
+        then.
     """
     residuals = np.abs(t_score - rows.measured)
     known = np.isfinite(residuals)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from osteolens.card import (
     Evaluation,
+    FittedOn,
     Fusion,
     Metric,
     OperatingPoints,
@@ -28,13 +29,14 @@ class _Frozen(BaseModel):
 
 
 class Parameters(_Frozen):
-    """All numbers of a card that are fitted on out-of-fold predictions."""
+    """All numbers of a card that are fitted on predictions of films that the model had not seen."""
 
-    calibration: Temperature | VectorScaling | None
-    operating_points: OperatingPoints | None
-    t_score_interval: TScoreInterval | None
-    fusion: tuple[Fusion, ...]
+    calibration: Temperature | VectorScaling | None = None
+    operating_points: OperatingPoints | None = None
+    t_score_interval: TScoreInterval | None = None
+    fusion: tuple[Fusion, ...] = ()
     no_triage: str = ""
+    fitted_on: FittedOn | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Difference(_Frozen):

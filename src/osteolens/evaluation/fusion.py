@@ -52,9 +52,14 @@ def usable_facts(rows: Rows) -> tuple[FactSet, ...]:
     return tuple(
         names
         for names in FACT_SETS
-        if len(np.unique(rows.film[_known(rows, names)])) >= MIN_FILMS
-        and all(_varied(part, _known(part, names)) for part in parts)
+        if len(np.unique(rows.film[known_facts(rows, names)])) >= MIN_FILMS
+        and all(_varied(part, known_facts(part, names)) for part in parts)
     )
+
+
+def known_facts(rows: Rows, names: FactSet) -> NDArray[np.bool_]:
+    """Whether all of these facts are known, for rows M: bool [M]."""
+    return np.asarray(np.all([np.isfinite(rows.facts[name]) for name in names], axis=0))
 
 
 def fit_parameters(rows: Rows, fact_sets: Sequence[FactSet]) -> tuple[Parameters, Choice]:
@@ -88,7 +93,7 @@ def fit_parameters(rows: Rows, fact_sets: Sequence[FactSet]) -> tuple[Parameters
 
 def fit_fusion(rows: Rows, names: FactSet, calibration: Calibration) -> Fusion:
     """The stacked model on the rows of which all facts are known, without thresholds."""
-    rows = rows.among(_known(rows, names))
+    rows = rows.among(known_facts(rows, names))
     inputs = fusion_inputs(rows.labels, names, has_t_score=bool(np.isfinite(rows.t_score).all()))
     values = fusion_values(rows.labels, calibrate(rows.logits, calibration), rows.t_score, rows.facts)
     table = np.stack([values[name] for name in inputs], axis=1)
@@ -188,7 +193,3 @@ def _fit_t_score(table: Floats, inputs: Sequence[str], rows: Rows) -> TScoreFusi
 
 def _varied(rows: Rows, known: NDArray[np.bool_]) -> bool:
     return len(np.unique(rows.facts["sex"][known])) == 2 and len(np.unique(rows.truth[known])) > 1
-
-
-def _known(rows: Rows, names: FactSet) -> NDArray[np.bool_]:
-    return np.asarray(np.all([np.isfinite(rows.facts[name]) for name in names], axis=0))

@@ -5,14 +5,16 @@ All figures, curves and fitted parameters are computed again from this table, an
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.datasets.films import Film
+from osteolens.datasets.folds import PARTS, Part
 from osteolens.errors import DataError
 from osteolens.files import whole
 from osteolens.inference.calibration import softmax
@@ -22,12 +24,27 @@ PREDICTIONS_FILE = "predictions.csv"
 _FACTS = ("file", "group", "source", "family", "label", "t_score", "age", "sex", "weight_kg", "height_m")
 _FACTS_OF_PATIENTS = ("t_score", "age", "sex", "weight_kg", "height_m")
 _NUMBERS = ("t_score", "age", "weight_kg", "height_m")
-_LOGIT, _RANK = "logit_", "label_rank"
+_LOGIT, _RANK, _PART = "logit_", "label_rank", "part"
+
+
+@dataclass(frozen=True)
+class Split:
+    """The other parts of a single split, beside the films that are scored.
+
+    Attributes:
+        scored: The part of the scored films: `test`, or `validation` for a trial.
+        training: The films that the model was trained on, which baselines may learn from; they are not predicted.
+        validation: Predictions of the films that chose the epoch; None where they are scored, or where there are none.
+    """
+
+    scored: Part
+    training: Sequence[Film]
+    validation: "Predictions | None" = None
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Out-of-fold predictions of one model (or one procedure that made a model per fold).
+    """Predictions of films that the model (or, in a cross-validation, the model of the film's fold) had not seen.
 
     Attributes:
         labels: The K classes, in order of severity if `ordered`.
@@ -36,6 +53,7 @@ class Predictions:
         logits: float64 [R, N, K], not calibrated.
         t_score: float64 [R, N], predicted; NaN where the model gives none.
         ordered: Whether it is known which label is worse.
+        split: The other parts, if the table says that the films are a part of a single split.
     """
 
     labels: tuple[str, ...]
@@ -44,6 +62,7 @@ class Predictions:
     logits: NDArray[np.float64]
     t_score: NDArray[np.float64]
     ordered: bool = True
+    split: Split | None = None
 
     @property
     def truth(self) -> NDArray[np.int64]:
@@ -77,31 +96,43 @@ class Predictions:
             DataError: A film is missing there, or has another label or group: then its answers are of another fold.
         """
         table = {film.file: film for film in films}
-        corrected: list[Film] = []
-        for film in self.films:
-            other = table.get(film.file)
-            if other is None or (other.label, other.group) != (film.label, film.group):
-                where = "is not in the table" if other is None else f"is {other.label} of group {other.group} there"
-                raise DataError(f"{film.file}, here {film.label} of group {film.group}, {where}: train on it again")
-            corrected.append(replace(film, **{name: getattr(other, name) for name in _FACTS_OF_PATIENTS}))
-        return replace(self, films=corrected)
+        split = self.split
+        if split:
+            training = [_with_facts(film, table) for film in split.training]
+            validation = split.validation.with_facts(films) if split.validation else None
+            split = replace(split, training=training, validation=validation)
+        return replace(self, films=[_with_facts(film, table) for film in self.films], split=split)
 
     def write(self, path: Path) -> None:
         """Write one row per repeat and film; numbers are rounded to 6 digits, NaN is an empty cell.
 
-        Where the names of the labels do not say their order, the column `label_rank` does: 0 is the mildest.
+        Where the names of the labels do not say their order, the column `label_rank` does: 0 is the mildest. The
+        table of a single split has a column `part`; its training films have no prediction.
         """
-        ranked = self.ordered and not have_order(self.labels)
         columns = ["repeat", "fold", *_FACTS, *(_LOGIT + label for label in self.labels), "t_score_predicted"]
-        columns += [_RANK] * ranked
+        columns += [_RANK] * (self.ordered and not have_order(self.labels)) + [_PART] * (self.split is not None)
         with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(columns)
-            for repeat, folds in enumerate(self.fold):
-                for index, film in enumerate(self.films):
-                    said = (*self.logits[repeat, index], self.t_score[repeat, index])
-                    rank = [self.labels.index(film.label)] * ranked
-                    writer.writerow([repeat, folds[index], *_facts(film), *map(_cell, said), *rank])
+            writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(self._rows())
+
+    def _rows(self, part: str = "") -> Iterator[dict[str, Any]]:
+        split = self.split
+        if split:
+            for film in split.training:
+                yield _row(film, 0, 0) | {_RANK: self.labels.index(film.label), _PART: "train"}
+            if split.validation:
+                yield from split.validation._rows("validation")
+        for repeat, folds in enumerate(self.fold):
+            for index, film in enumerate(self.films):
+                logits = map(_cell, self.logits[repeat, index])
+                yield {
+                    **_row(film, repeat, int(folds[index])),
+                    **dict(zip((_LOGIT + label for label in self.labels), logits, strict=True)),
+                    "t_score_predicted": _cell(self.t_score[repeat, index]),
+                    _RANK: self.labels.index(film.label),
+                    _PART: split.scored if split else part,
+                }
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -119,23 +150,39 @@ def read_predictions(path: Path) -> Predictions:
         if len(named) < 2:
             raise ValueError(f"it has {len(named)} columns named {_LOGIT}<label>")
         labels, ordered = _order(named, rows)
-        repeats = sorted({int(row["repeat"]) for row in rows})
-        parts = [[row for row in rows if int(row["repeat"]) == repeat] for repeat in repeats]
-        films = [_film(row) for row in parts[0]]
-        if any([row["file"] for row in part] != [film.file for film in films] for part in parts):
-            raise DataError(f"{path}: not every repeat has the same films in the same order")
-        return Predictions(
-            labels=labels,
-            films=films,
-            fold=np.array([[int(row["fold"]) for row in part] for part in parts], np.int64),
-            logits=np.array([[[float(row[_LOGIT + label]) for label in labels] for row in part] for part in parts]),
-            t_score=np.array([[_value(row["t_score_predicted"]) for row in part] for part in parts]),
-            ordered=ordered,
+        if _PART not in columns:
+            return _table(path, rows, labels, ordered)
+        parts = {part: [row for row in rows if row[_PART] == part] for part in PARTS}
+        if sum(map(len, parts.values())) != len(rows):
+            raise ValueError(f"a row has no part or another than {', '.join(PARTS)}")
+        scored: Part = "test" if parts["test"] else "validation"
+        validation = parts["validation"] if scored == "test" else []
+        split = Split(
+            scored,
+            training=[_film(row) for row in parts["train"]],
+            validation=_table(path, validation, labels, ordered) if validation else None,
         )
+        return replace(_table(path, parts[scored], labels, ordered), split=split)
     except (OSError, KeyError, ValueError, IndexError, csv.Error) as error:
         raise DataError(
             f"{path} is not a table of predictions such as train/cross_validate.py writes: {error}"
         ) from error
+
+
+def _table(path: Path, rows: Sequence[dict[str, str]], labels: tuple[str, ...], ordered: bool) -> Predictions:
+    repeats = sorted({int(row["repeat"]) for row in rows})
+    parts = [[row for row in rows if int(row["repeat"]) == repeat] for repeat in repeats]
+    films = [_film(row) for row in parts[0]]
+    if any([row["file"] for row in part] != [film.file for film in films] for part in parts):
+        raise DataError(f"{path}: not every repeat has the same films in the same order")
+    return Predictions(
+        labels=labels,
+        films=films,
+        fold=np.array([[int(row["fold"]) for row in part] for part in parts], np.int64),
+        logits=np.array([[[float(row[_LOGIT + label]) for label in labels] for row in part] for part in parts]),
+        t_score=np.array([[_value(row["t_score_predicted"]) for row in part] for part in parts]),
+        ordered=ordered,
+    )
 
 
 def _order(named: Sequence[str], rows: Sequence[dict[str, str]]) -> tuple[tuple[str, ...], bool]:
@@ -160,12 +207,22 @@ def average(tables: Sequence[Predictions]) -> Predictions:
         if not same or not np.array_equal(other.fold, first.fold):
             raise DataError("the tables of predictions are not about the same films, labels and folds")
     shares = np.mean([softmax(table.logits) for table in tables], axis=0)
-    return replace(first, logits=np.log(shares), t_score=np.mean([table.t_score for table in tables], axis=0))
+    t_score = np.mean([table.t_score for table in tables], axis=0)
+    return replace(first, logits=np.log(shares), t_score=t_score, split=first.split if len(tables) == 1 else None)
 
 
-def _facts(film: Film) -> list[str]:
+def _row(film: Film, repeat: int, fold: int) -> dict[str, Any]:
     values = {name: getattr(film, name) for name in _FACTS}
-    return [_cell(value) if name in _NUMBERS else value for name, value in values.items()]
+    facts = {name: _cell(value) if name in _NUMBERS else value for name, value in values.items()}
+    return {"repeat": repeat, "fold": fold, **facts}
+
+
+def _with_facts(film: Film, table: Mapping[str, Film]) -> Film:
+    other = table.get(film.file)
+    if other is None or (other.label, other.group) != (film.label, film.group):
+        where = "is not in the table" if other is None else f"is {other.label} of group {other.group} there"
+        raise DataError(f"{film.file}, here {film.label} of group {film.group}, {where}: train on it again")
+    return replace(film, **{name: getattr(other, name) for name in _FACTS_OF_PATIENTS})
 
 
 def _cell(value: float) -> str:

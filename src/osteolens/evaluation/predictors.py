@@ -1,6 +1,6 @@
 """What the image, the image with the patient's facts, and the baselines say of films that they were not fitted on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -45,17 +45,30 @@ def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet], who: str) -> tu
     repeat. A film whose facts are not known gets the answer that the reader gives it: from fewer facts, or from
     the image.
     """
-    answers = [_Answers(rows.predictions) for _ in range(1 + len(fact_sets))]
-    for fitted, asked in rows.turns():
-        parameters, _ = fit_parameters(fitted, fact_sets)
-        image = read_image(asked.labels, asked.logits, asked.t_score, parameters)
-        for answer in answers:
-            answer.put(asked, image)
-        for index, fusion in enumerate(parameters.fusion):
-            fused = read_fused(asked.labels, image.probabilities, image.t_score, asked.facts, fusion)
-            for answer in answers[index + 1 :]:
-                answer.put(asked, fused)
     how = f"{who}; calibration, thresholds and intervals from the out-of-fold predictions {_FITTED}"
+    steps = ((fit_parameters(fitted, fact_sets)[0], scored) for fitted, scored in rows.turns())
+    return _read(rows.predictions, steps, fact_sets, how)
+
+
+def answer_as_served(predictions: Predictions, parameters: Parameters, how: str) -> tuple[Predictor, ...]:
+    """The image predictor and one for each fusion of a card, as a reader with that card answers."""
+    rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
+    return _read(predictions, [(parameters, rows)], [fusion.inputs for fusion in parameters.fusion], how)
+
+
+def _read(
+    predictions: Predictions, steps: Iterable[tuple[Parameters, Rows]], fact_sets: Sequence[FactSet], how: str
+) -> tuple[Predictor, ...]:
+    """The answers that each step's parameters give for its rows; `how` opens the protocols."""
+    answers = [_Answers(predictions) for _ in range(1 + len(fact_sets))]
+    for parameters, rows in steps:
+        image = read_image(rows.labels, rows.logits, rows.t_score, parameters)
+        for answer in answers:
+            answer.put(rows, image)
+        for index, fusion in enumerate(parameters.fusion):
+            fused = read_fused(rows.labels, image.probabilities, image.t_score, rows.facts, fusion)
+            for answer in answers[index + 1 :]:
+                answer.put(rows, fused)
     protocols = [how, *(f"{how}; stacked with {FACTS[names]} on these" for names in fact_sets)]
     names = [IMAGE, *(fused_name(facts) for facts in fact_sets)]
     return tuple(
@@ -84,21 +97,32 @@ def without_withheld_zones(
     return tuple(kept)
 
 
-def answer_from_baselines(rows: Rows) -> tuple[Predictor, ...]:
-    """The baselines that the films have the facts for, each fitted on all films of the other folds."""
-    found = []
+def answer_from_baselines(predictions: Predictions) -> tuple[Predictor, ...]:
+    """The baselines that the films have the facts for.
+
+    Each is fitted on the films that the model of the scored films learned from: those of the other folds, or the
+    training films (and, for the test films, the validation films) of a single split.
+    """
+    rows, split = Rows(predictions, np.ones_like(predictions.fold, dtype=bool)), predictions.split
+    if split and split.training:
+        validation = split.validation.films if split.validation else []
+        steps = [([*split.training, *validation], rows)]
+        where = "training and validation films" if validation else "training films"
+    else:
+        steps = [([predictions.films[i] for i in fitted.film], scored) for fitted, scored in rows.turns()]
+        where = f"films {_FITTED}"
+    predictors = []
     for name, (what, baseline) in BASELINES.items():
-        answers = _Answers(rows.predictions)
-        for fitted, asked in rows.turns():
-            films = rows.predictions.films
-            answer = baseline([films[i] for i in fitted.film], [films[i] for i in asked.film], rows.labels)
+        answers = _Answers(predictions)
+        for films, scored in steps:
+            answer = baseline(films, [predictions.films[i] for i in scored.film], rows.labels)
             if answer is None:
                 break
-            none = np.full(len(asked.film), np.nan)
-            answers.put(asked, Reading(*answer, none, none, np.full(len(none), "")))
+            none = np.full(len(scored.film), np.nan)
+            answers.put(scored, Reading(*answer, none, none, np.full(len(none), "")))
         else:
-            found.append(answers.predictor(name, f"{what}, fitted on the films {_FITTED}"))
-    return tuple(found)
+            predictors.append(answers.predictor(name, f"{what}, fitted on the {where}"))
+    return tuple(predictors)
 
 
 class _Answers:

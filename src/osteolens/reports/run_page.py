@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from osteolens import __version__
-from osteolens.card import Evaluation, Metric
+from osteolens.card import Evaluation, FittedOn, Metric
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.evidence import Evidence, Subgroup
@@ -93,7 +93,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
         overlays=sheet,
         no_overlays=no_sheet,
         tried=run.tried,
-        facts=_facts(run),
+        facts=[*_facts(run), *_fitted_on(evidence.parameters.fitted_on)],
         configuration=json.dumps(run.facts["configuration"], indent=2) if "configuration" in run.facts else "",
         **_tables(evidence),
         interval=with_interval,
@@ -220,6 +220,14 @@ def _facts(run: RunFolder) -> list[tuple[str, str]]:
         "written": facts.get("written"),
     }
     return [(term, str(value)) for term, value in terms.items() if value]
+
+
+def _fitted_on(fitted_on: FittedOn | None) -> list[tuple[str, str]]:
+    """The films that the parameters of a single split rest on, and the parameters that they are too few for."""
+    if fitted_on is None:
+        return []
+    rest_on = f"{fitted_on.films} {fitted_on.part} films of {fitted_on.groups} groups"
+    return [("parameters fitted on", rest_on), *((f"no {name}", why) for name, why in fitted_on.left_out.items())]
 
 
 def _joined(parts: Iterable[object]) -> str:

@@ -1,5 +1,6 @@
 """Films with their pictures and parts, and the batches of an epoch."""
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from osteolens.datasets.films import Film, label_order, load_pictures, read_films
 from osteolens.datasets.folds import split
+from osteolens.files import whole
 from osteolens.training.augment import Augmentation, build_transform
 from osteolens.training.config import Configuration
 from osteolens.training.engine import Batch
@@ -61,6 +63,16 @@ class Cohort:
             DataError: Names every picture that cannot be read.
         """
         return replace(self, pictures=load_pictures(self.films, config.preprocess, console))
+
+    def write(self, path: Path) -> None:
+        """Write one row per film: file, group, label, part."""
+        with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(("file", "group", "label", "part"))
+            writer.writerows(
+                (film.file, film.group, film.label, part)
+                for film, part in zip(self.films, self.parts.tolist(), strict=True)
+            )
 
 
 def share_out(config: Configuration, source: Path, tell: Callable[[str], None] = lambda _: None) -> Cohort:

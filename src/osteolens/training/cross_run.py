@@ -1,7 +1,6 @@
 """A cross-validation from configuration to model folder, evidence and facts."""
 
 import csv
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -17,21 +16,18 @@ from osteolens import models
 from osteolens.card import Card, TrainingData, load_card
 from osteolens.datasets.films import teller
 from osteolens.errors import DataError
-from osteolens.evaluation.evaluate import apply_to_card, evaluate
 from osteolens.evaluation.evaluate import check as check_table
-from osteolens.evaluation.evidence import Evidence
-from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
-from osteolens.files import write_text
+from osteolens.evaluation.predictions import Predictions
+from osteolens.evaluation.run_folder import FACTS_FILE, MODEL_FOLDER
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import all_films, cross_validate, write_facts
 from osteolens.training.member import Member, train_on_all
 from osteolens.training.optimise import choose_precision
+from osteolens.training.outcome import show, write_outcome
 from osteolens.training.parts import parts_of_folds
 from osteolens.training.plan import Plan, plan
-from osteolens.training.report import MODEL_FOLDER, show
 from osteolens.training.setup import build_model
 
-FACTS_FILE, METRICS_FILE = "run.json", "metrics.json"
 VERSIONS = ("osteolens", "torch", "torchvision", "timm", "scikit-learn", "numpy")
 
 
@@ -67,17 +63,15 @@ def run(
     say(parts_of_folds(dealt.films, dealt.labels, dealt.fold, config.optimisation.t_score_weight))
     _refuse_late_failures(config, dealt)
     cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor, restart=restart)
-    predictions = read_predictions(out / PREDICTIONS_FILE)  # what is stored is what is evaluated
-    with console.status("computing figures"):
-        evidence = evaluate(predictions, ensemble=len(np.unique(dealt.fold[0])) if ensemble else 0)
-    write_text(out / METRICS_FILE, json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
+    members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(dealt.fold[0])]
     if ensemble:
-        members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(dealt.fold[0])]
         models.save_ensemble(members, out / MODEL_FOLDER, name)
     else:
         trained = train_on_all(config, all_films(config, dealt, console), out, name, console)
         shutil.copytree(trained, out / MODEL_FOLDER, dirs_exist_ok=True)
-    card = finish_card(out / MODEL_FOLDER, evidence, _data(config, dealt, kind))
+    card = load_card(out / MODEL_FOLDER).model_copy(update={"data": _data(config, dealt, kind)})
+    card.save(out / MODEL_FOLDER)
+    card = write_outcome(out, console, ensemble=len(members) if ensemble else 0)
     write_facts(
         out / FACTS_FILE,
         name=name,
@@ -92,14 +86,7 @@ def run(
         seconds=_training_seconds(dealt.members(out)),
         versions={package: version(package) for package in VERSIONS},
     )
-    show(card, "every film answered by the model that never saw it", console)
-    return card
-
-
-def finish_card(folder: Path, evidence: Evidence, data: TrainingData) -> Card:
-    """Put fitted parameters and figures into the card of a model folder."""
-    card = apply_to_card(load_card(folder), evidence).model_copy(update={"data": data})
-    card.save(folder)
+    show(card, console)
     return card
 
 

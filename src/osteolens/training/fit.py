@@ -16,6 +16,7 @@ from osteolens.datasets.films import teller
 from osteolens.datasets.folds import Part
 from osteolens.errors import DataError, TrainingError
 from osteolens.evaluation import metrics
+from osteolens.evaluation.predictions import PREDICTIONS_FILE
 from osteolens.training import checkpoint, identity
 from osteolens.training.augment import derived_seed
 from osteolens.training.checkpoint import Progress, Row
@@ -24,19 +25,21 @@ from osteolens.training.config import Configuration
 from osteolens.training.engine import Learner, predict, train_one_epoch
 from osteolens.training.identity import Identity
 from osteolens.training.logs import RunLog, draw_curves
+from osteolens.training.model_folder import predict_split, save_model
 from osteolens.training.optimise import choose_precision
+from osteolens.training.outcome import show, write_outcome
 from osteolens.training.parts import parts_of_fit
-from osteolens.training.report import PROTOCOLS, show, write_report
 from osteolens.training.setup import build_learner, make_deterministic
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CURVES_FILE = "curves.png"
+SPLIT_FILE = "split.csv"
 
 
 def fit(
     config: Configuration, source: Path, out: Path, *, name: str, restart: bool, trial: bool, console: Console
 ) -> Card:
-    """Train, or go on where `out` stopped, and write model folder, logs and figures.
+    """Train, or go on where `out` stopped, and write model folder, logs, predictions and figures.
 
     Args:
         config: All settings.
@@ -59,7 +62,8 @@ def fit(
     part: Part = "validation" if trial else "test"
     tell = teller(console)
     cohort = share_out(config, source, tell)
-    tell(parts_of_fit(cohort.among("train").films, config.optimisation.t_score_weight))
+    training, validation = cohort.among("train").films, cohort.among("validation").films
+    tell(parts_of_fit(training, validation, cohort.labels, config.optimisation.t_score_weight))
     if not cohort.among(part).films:
         raise DataError("a trial scores the validation films, and data.validation = 0 leaves none; use 0.15 or so")
     learner = build_learner(config, cohort.among("train"), precision)
@@ -70,8 +74,11 @@ def fit(
     decided = identity.with_pictures(plan, cohort.pictures)
     identity.claim(out, decided, restart=restart)
     train(config, learner, cohort, out, decided, console)
-    card = write_report(out, config, name, learner.model, cohort, part, device)
-    show(card, PROTOCOLS[part], console)
+    folder = save_model(out, config, name, learner.model, cohort)
+    cohort.write(out / SPLIT_FILE)
+    predict_split(folder, cohort, config, part, device).write(out / PREDICTIONS_FILE)
+    card = write_outcome(out, console)
+    show(card, console)
     return card
 
 

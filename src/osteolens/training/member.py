@@ -17,8 +17,8 @@ from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
 from osteolens.training.fit import train
 from osteolens.training.identity import Identity, of_training, with_pictures
+from osteolens.training.model_folder import predict_films, save_model
 from osteolens.training.optimise import choose_precision
-from osteolens.training.report import answers_of, save_model
 from osteolens.training.setup import build_learner, make_deterministic
 
 ANSWERS_FILE = "answers.json"
@@ -60,7 +60,7 @@ def train_member(config: Configuration, member: Member, cohort: Cohort, threads:
     member.folder.mkdir(parents=True, exist_ok=True)
     with (member.folder / LOG_FILE).open("a", encoding="utf-8") as log:
         folder = _train(config, member.folder, cohort, "fold", Console(file=log, width=120))
-    logits, t_scores = answers_of(folder, cohort.among("test"), config, _device())
+    logits, t_scores = predict_films(folder, cohort.among("test"), config, _device())
     _write(path, {"identity": decided, "logits": logits.tolist(), "t_scores": [_plain(x) for x in t_scores]})
 
 

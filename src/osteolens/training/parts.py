@@ -15,14 +15,21 @@ from osteolens.evaluation.predictions import Predictions
 _WORDS: dict[PatientFact, str] = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
 
 
-def parts_of_fit(training: Sequence[Film], t_score_weight: float) -> str:
-    """One sentence on a run of `fit`.
+def parts_of_fit(
+    training: Sequence[Film], validation: Sequence[Film], labels: Sequence[str], t_score_weight: float
+) -> str:
+    """One sentence on a run of `fit`, whose fusions are fitted on the validation films.
 
     Args:
         training: Its training films.
-        t_score_weight: As the configuration has it.
+        validation: Its validation films.
+        labels: K, in order.
+        t_score_weight: The weight of the T-score in the loss, from the configuration.
     """
-    return f"Parts: {_t_score(training, t_score_weight)}; no fusion, which train/cross_validate.py fits."
+    fold = np.zeros((1, len(validation)), np.int64)
+    return (
+        f"Parts: {_t_score(training, t_score_weight)}; on the validation films, {_fusions(validation, labels, fold)}."
+    )
 
 
 def parts_of_folds(films: Sequence[Film], labels: Sequence[str], fold: NDArray[np.int64], t_score_weight: float) -> str:
@@ -32,12 +39,15 @@ def parts_of_folds(films: Sequence[Film], labels: Sequence[str], fold: NDArray[n
         films: N of them.
         labels: K, in order.
         fold: int64 [R, N].
-        t_score_weight: As the configuration has it.
+        t_score_weight: The weight of the T-score in the loss, from the configuration.
     """
+    return f"Parts: {_t_score(films, t_score_weight)}; {_fusions(films, labels, fold)}."
+
+
+def _fusions(films: Sequence[Film], labels: Sequence[str], fold: NDArray[np.int64]) -> str:
     blank = Predictions(tuple(labels), films, fold, np.zeros((*fold.shape, len(labels))), np.zeros(fold.shape))
     usable = usable_facts(Rows(blank, np.ones_like(fold, dtype=bool)))
-    fusions = "; ".join(_fusion(films, names, names in usable) for names in FACT_SETS)
-    return f"Parts: {_t_score(films, t_score_weight)}; {fusions}."
+    return "; ".join(_fusion(films, names, names in usable) for names in FACT_SETS)
 
 
 def _t_score(films: Sequence[Film], weight: float) -> str:

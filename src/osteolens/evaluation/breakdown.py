@@ -1,0 +1,178 @@
+"""Figures of predictors: over all films, over subgroups, in triage zones and T-score intervals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteolens.card import Evaluation
+from osteolens.datasets.films import Film
+from osteolens.evaluation import measures
+from osteolens.evaluation.calibration import LEVEL, PARTS_OF_A_FOLD
+from osteolens.evaluation.evidence import Coverage, Difference, Predictor, Subgroup, Triage
+from osteolens.evaluation.fusion import FactSet
+from osteolens.evaluation.metrics import Bootstrap, Scored, bootstrap, sample
+from osteolens.evaluation.predictions import Predictions
+from osteolens.evaluation.predictors import FACTS, IMAGE, MAJORITY, fused_name
+from osteolens.inference.calibration import LOW_SUSPICION, REFER, UNCERTAIN, ZONES
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+MIN_SUBGROUP = 10
+AGE_BANDS = {"under 45": (-np.inf, 45), "45 to 59": (45, 60), "60 and over": (60, np.inf)}
+_RANKINGS = ("AUROC", "average precision", "T-score Pearson r")
+_CHANCE_TRIALS = 2000
+_HELD_OUT = {
+    "": f"a held-out set, dealt by group into {PARTS_OF_A_FOLD} folds",
+    "test": "held-out groups, which chose nothing",
+    "validation": "a trial: scored on the validation groups, which also chose the epoch: the figures flatter the model",
+}
+
+
+def sampled_figures(
+    predictions: Predictions, predictor: Predictor, draws: Floats, chosen: Flags | slice = slice(None)
+) -> Bootstrap:
+    """A predictor's figures on all films or on some, and on every resample."""
+    groups = np.array(predictions.groups)[chosen].tolist()
+    truth, measured = predictions.truth[chosen], predictions.measured[chosen]
+    repeats = [
+        Scored(predictions.labels, groups, truth, probabilities[chosen], measured, t_score[chosen], fold[chosen])
+        for probabilities, t_score, fold in zip(
+            predictor.probabilities, predictor.t_score, predictions.fold, strict=True
+        )
+    ]
+    found = bootstrap(repeats, draws[:, chosen])
+    if predictor.name != MAJORITY:
+        return found
+    # Constant within a fold: what ranking it has comes from small differences between folds, and means nothing.
+    return Bootstrap({name: v for name, v in found.point.items() if not name.startswith(_RANKINGS)}, found.resampled)
+
+
+def evaluation(
+    predictions: Predictions,
+    predictor: Predictor,
+    sampled: Bootstrap,
+    resamples: int,
+    chosen: Flags | slice = slice(None),
+) -> Evaluation:
+    """A predictor's figures on all films or on some, with the protocol in words."""
+    groups = np.array(predictions.groups)[chosen]
+    repeats = len(predictions.fold)
+    over = f"mean over {repeats} repeats of " if repeats > 1 else ""
+    folds = len(np.unique(predictions.fold))
+    where = (
+        f"{folds} folds of whole groups"
+        if folds > 1
+        else _HELD_OUT[predictions.split.scored if predictions.split else ""]
+    )
+    return Evaluation(
+        subject=predictor.name,
+        protocol=f"{predictor.protocol}; {over}{where}; 95 % percentile intervals from "
+        f"{resamples} bootstrap resamples of groups",
+        films=len(groups),
+        groups=len(set(groups.tolist())),
+        metrics=sampled.metrics(),
+    )
+
+
+def differences(sampled: dict[str, Bootstrap], fact_sets: Sequence[FactSet]) -> tuple[Difference, ...]:
+    """Against age and sex, and each fused predictor against the baseline of its own facts."""
+    images = [IMAGE, *(fused_name(names) for names in fact_sets)]
+    pairs = [(image, "baseline: age and sex") for image in images]
+    pairs += [(fused_name(names), f"baseline: {FACTS[names]}") for names in fact_sets]
+    return tuple(
+        Difference(predictor=image, baseline=baseline, metrics=sampled[image].minus(sampled[baseline]).metrics())
+        for image, baseline in dict.fromkeys(pairs)
+        if baseline in sampled
+    )
+
+
+def image_subgroups(predictions: Predictions, predictors: Sequence[Predictor], draws: Floats) -> tuple[Subgroup, ...]:
+    """Figures of the image alone by sex, age band and format family."""
+    image = [predictor for predictor in predictors if predictor.name == IMAGE]
+    films = predictions.films
+    kinds = {
+        "sex": [film.sex for film in films],
+        "age": [_age_band(film) for film in films],
+        "family": [film.family for film in films],
+    }
+    return tuple(part for kind, values in kinds.items() for part in subgroups(predictions, image, kind, values, draws))
+
+
+def subgroups(
+    predictions: Predictions, predictors: Sequence[Predictor], kind: str, values: Sequence[str], draws: Floats
+) -> tuple[Subgroup, ...]:
+    """Figures per value, of those with at least ten films; nothing unless there are two values."""
+    names = sorted(set(values) - {""})
+    if len(names) < 2:
+        return ()
+    return tuple(
+        Subgroup(
+            kind=kind,
+            value=name,
+            evaluation=evaluation(
+                predictions, predictor, sampled_figures(predictions, predictor, draws, chosen), len(draws), chosen
+            ),
+        )
+        for name in names
+        for chosen in [np.array(values) == name]
+        if chosen.sum() >= MIN_SUBGROUP
+        for predictor in predictors
+    )
+
+
+def _age_band(film: Film) -> str:
+    return next((name for name, (low, high) in AGE_BANDS.items() if low <= film.age < high), "")
+
+
+def triage_zones(predictions: Predictions, predictor: Predictor, label: str, draws: Floats) -> Triage:
+    """What a predictor's zones hold, and the rates that they reach; `label` and those after it count as ill."""
+    labels, truth = predictions.labels, predictions.truth
+    asked = predictor.zone != ""
+    ill = np.broadcast_to(truth >= labels.index(label), predictor.zone.shape)
+    inside = {zone: predictor.zone == zone for zone in ZONES}
+    aims = {
+        f"sensitivity of {REFER} or {UNCERTAIN}": (ill & asked, ~inside[LOW_SUSPICION]),
+        f"specificity of {REFER}": (~ill & asked, ~inside[REFER]),
+    }
+
+    def share(weights: Floats, whole: Flags, part: Flags) -> Floats:
+        """How much of the whole is in the part, all repeats together: bool [R, N] each -> [B]."""
+        return np.asarray((weights @ (whole & part).T).sum(axis=1) / (weights @ whole.T).sum(axis=1))
+
+    found = sample(lambda weights: {zone: share(weights, inside[zone], ill) for zone in ZONES}, draws)
+    reached = sample(lambda weights: {name: share(weights, *parts) for name, parts in aims.items()}, draws)
+    return Triage(
+        predictor=predictor.name,
+        label=label,
+        counts={
+            zone: {name: float((inside[zone] & (truth == k)).sum(axis=1).mean()) for k, name in enumerate(labels)}
+            for zone in ZONES
+        },
+        ill={metric.name: metric for metric in found.metrics()},
+        reached=reached.metrics(),
+    )
+
+
+def interval_coverage(predictions: Predictions, predictor: Predictor, draws: Floats) -> Coverage | None:
+    """How often the intervals hold; None where that is not defined: no interval, or no measured T-score to compare."""
+    measured = predictions.measured
+    known = np.isfinite(predictor.low) & np.isfinite(measured)
+    inside = known & (predictor.low <= measured) & (measured <= predictor.high)
+    covered = sample(
+        lambda weights: {"coverage": (weights @ inside.T).sum(axis=1) / (weights @ known.T).sum(axis=1)}, draws
+    ).metrics()
+    if not covered:
+        return None
+    return Coverage(
+        predictor=predictor.name,
+        level=LEVEL,
+        covered=covered[0],
+        mean_width=float((predictor.high - predictor.low)[known].mean()),
+    )
+
+
+def ece_by_chance(predictor: Predictor, seed: int) -> float:
+    """The ECE that the answers would stay below in 19 of 20 cases if they were perfectly calibrated."""
+    confidences = predictor.probabilities.max(axis=2)
+    return float(np.mean([measures.calibration_error_by_chance(row, _CHANCE_TRIALS, seed) for row in confidences]))
