@@ -79,7 +79,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_part_of_the_evidence_has_its_section(full: Path) -> None:
     headings = " | ".join(Page(full).headings)
     for wanted in (
-        "knee: what is known of it", "In plain words", "How well it does", "Ranking and calibration", "T-scores",
+        "knee: figures and evidence", "In plain words", "How well it does", "Ranking and calibration", "T-scores",
         "Triage", "Subgroups", "Places", "Are the heat maps worth looking at?", "What was tried", "Protocol and data",
     ):  # fmt: skip
         assert wanted in headings
@@ -154,7 +154,7 @@ def test_a_run_without_facts_is_named_after_its_folder(tmp_path: Path) -> None:
     run = tmp_path / "bare"
     run.mkdir()
     simulate(45, facts=False).write(run / "predictions.csv")
-    assert "bare: what is known of it" in write_report_page(run).read_text()
+    assert "bare: figures and evidence" in write_report_page(run).read_text()
 
 
 @pytest.mark.parametrize(

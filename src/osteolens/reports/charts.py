@@ -14,7 +14,7 @@ from osteolens.evaluation.predictors import IMAGE
 from osteolens.reports.chart_values import GRID, Curve, band, calibration_bins, precision_recall, roc
 from osteolens.reports.figures import find, slug, with_interval
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in style as well.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; styles differ too, for print in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
 LABEL_COLOURS = ("#56B4E9", "#E69F00", "#D55E00", "#CC79A7", "#0072B2", "#5f5f5f")
 LABEL_MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -23,7 +23,7 @@ _FAMILIES = ((IMAGE, BLUE, "-"), ("image + age and sex", ORANGE, "--"), ("baseli
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with what a reader needs who cannot see it."""
+    """A figure, with its text for readers who cannot see it."""
 
     name: str
     title: str
@@ -51,9 +51,9 @@ def roc_chart(evidence: Evidence, question: Question) -> Chart:
     """True against false positives: the image, what it gives with age and sex, and these alone."""
     figure, axes = panel(f"ROC: {question.name}", "1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-    said = _draw_curves(axes, evidence, question, roc, "AUROC")
+    areas = _draw_curves(axes, evidence, question, roc, "AUROC")
     axes.legend(loc="lower right", title="AUROC", fontsize=8)
-    alt = f"ROC curves for {question.name}, with 95 % bands. AUROC: {said}; chance is 0.50."
+    alt = f"ROC curves for {question.name}, with 95 % bands. AUROC: {areas}; chance is 0.50."
     return Chart(f"roc_{slug(question.name)}", f"ROC, {question.name}", alt, figure)
 
 
@@ -63,10 +63,10 @@ def precision_recall_chart(evidence: Evidence, question: Question) -> Chart:
     share = float(question.truth(evidence.predictions.truth).mean())
     axes.axhline(share, color=GREY, linewidth=0.8)
     axes.set_ylim(0, 1.03)
-    said = _draw_curves(axes, evidence, question, precision_recall, "average precision")
+    areas = _draw_curves(axes, evidence, question, precision_recall, "average precision")
     axes.legend(loc="best", title="Average precision", fontsize=8)
     alt = (
-        f"Precision-recall curves for {question.name}, with 95 % bands. Average precision: {said}; chance is the "
+        f"Precision-recall curves for {question.name}, with 95 % bands. Average precision: {areas}; chance is the "
         f"share of such films, {share:.2f}."
     )
     return Chart(f"precision_recall_{slug(question.name)}", f"Precision and recall, {question.name}", alt, figure)
@@ -76,21 +76,21 @@ def calibration_chart(evidence: Evidence, question: Question) -> Chart:
     """Predicted against observed shares."""
     figure, axes = panel(f"Calibration: {question.name}", "Predicted probability", "Observed share of films")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-    said = []
+    pairs: list[str] = []
     for (predictor, colour, style), shift in zip(_shown(evidence), (0, 0.006, -0.006), strict=False):
         bins = calibration_bins(evidence.predictions, predictor, question)
-        observed = [one.observed for one in bins]
+        observed = [each.observed for each in bins]
         middle = np.array([metric.value for metric in observed])
         ends = np.abs(np.array([[metric.low for metric in observed], [metric.high for metric in observed]]) - middle)
         axes.errorbar(
-            np.array([one.predicted for one in bins]) + shift, middle, ends, color=colour, linestyle=style,
+            np.array([each.predicted for each in bins]) + shift, middle, ends, color=colour, linestyle=style,
             marker=".", capsize=2, linewidth=1, label=predictor.name,
         )  # fmt: skip
         if predictor.name == IMAGE:
-            said = [f"{one.predicted:.2f} predicted, {one.observed.value:.2f} observed" for one in bins]
+            pairs = [f"{each.predicted:.2f} predicted, {each.observed.value:.2f} observed" for each in bins]
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(loc="upper left", fontsize=8)
-    alt = f"Calibration for {question.name}, 95 % intervals. Image, by bins of equally many films: {'; '.join(said)}."
+    alt = f"Calibration for {question.name}, 95 % intervals. Image, by bins of equally many films: {'; '.join(pairs)}."
     return Chart(f"calibration_{slug(question.name)}", f"Calibration, {question.name}", alt, figure)
 
 
@@ -118,18 +118,18 @@ def confusion_chart(evidence: Evidence, predictor: Predictor) -> Chart:
 def t_score_charts(evidence: Evidence, predictor: Predictor) -> Iterator[Chart]:
     """Measured against predicted T-scores, and their differences (Bland and Altman 1986)."""
     predictions = evidence.predictions
-    said = predictor.t_score.mean(axis=0)
-    known = np.isfinite(said) & np.isfinite(predictions.measured)
-    said, measured, truth = said[known], predictions.measured[known], predictions.truth[known]
+    predicted = predictor.t_score.mean(axis=0)
+    known = np.isfinite(predicted) & np.isfinite(predictions.measured)
+    predicted, measured, truth = predicted[known], predictions.measured[known], predictions.truth[known]
     named = {
         name: metric
         for name in ("bias", "lower limit of agreement", "upper limit of agreement", "MAE", "Pearson r")
         if (metric := find(evidence.evaluations, predictor.name, f"T-score {name}"))
     }
     figure, axes = panel(f"T-score: {predictor.name}", "Measured", "Predicted (mean over repeats)")
-    ends = min(measured.min(), said.min()) - 0.2, max(measured.max(), said.max()) + 0.2
+    ends = min(measured.min(), predicted.min()) - 0.2, max(measured.max(), predicted.max()) + 0.2
     axes.plot(ends, ends, color=GREY, linewidth=0.8)
-    _scatter(axes, measured, said, truth, predictions.labels)
+    _scatter(axes, measured, predicted, truth, predictions.labels)
     figures = ", ".join(f"{name} {with_interval(named[name])}" for name in ("MAE", "Pearson r") if name in named)
     alt = f"Predicted against measured T-scores of {known.sum()} films, {predictor.name}: {figures}."
     yield Chart(f"t_score_{slug(predictor.name)}", f"T-score, {predictor.name}", alt, figure)
@@ -139,7 +139,7 @@ def t_score_charts(evidence: Evidence, predictor: Predictor) -> Iterator[Chart]:
     for metric, style in zip(limits, ("-", "--", "--"), strict=True):
         axes.axhline(metric.value, color=GREY, linestyle=style, linewidth=1)
         axes.axhspan(metric.low, metric.high, color=GREY, alpha=0.12, linewidth=0)
-    _scatter(axes, (said + measured) / 2, said - measured, truth, predictions.labels)
+    _scatter(axes, (predicted + measured) / 2, predicted - measured, truth, predictions.labels)
     alt = (
         f"Bland-Altman plot of {predictor.name}: bias {with_interval(limits[0])}, 95 % limits of agreement "
         f"{with_interval(limits[1])} and {with_interval(limits[2])}."
@@ -150,24 +150,24 @@ def t_score_charts(evidence: Evidence, predictor: Predictor) -> Iterator[Chart]:
 def confusion(evidence: Evidence, predictor: Predictor) -> NDArray[np.float64]:
     """Films by true label (rows) and predicted label, mean over repeats: [K, K]."""
     count = len(evidence.predictions.labels)
-    said = predictor.probabilities.argmax(axis=2)
-    cells = evidence.predictions.truth * count + said
+    answers = predictor.probabilities.argmax(axis=2)
+    cells = evidence.predictions.truth * count + answers
     counts = [np.bincount(row, minlength=count**2).reshape(count, count) for row in cells]
     return np.asarray(np.mean(counts, axis=0))
 
 
 def _draw_curves(axes: Axes, evidence: Evidence, question: Question, curve: Curve, area_name: str) -> str:
     """Curves with bands of all predictors shown; returns their areas as text."""
-    said = []
+    areas: list[str] = []
     for predictor, colour, style in _shown(evidence):
         area = find(evidence.evaluations, predictor.name, f"{area_name} {question.name}")
         if area is None:  # a class without films
             continue
-        found = band(curve, evidence.predictions, predictor, question)
-        axes.fill_between(GRID, found.low, found.high, color=colour, alpha=0.13, linewidth=0)
-        axes.plot(GRID, found.value, color=colour, linestyle=style, label=f"{predictor.name}: {area.value:.2f}")
-        said.append(f"{predictor.name} {with_interval(area)}")
-    return "; ".join(said)
+        interval = band(curve, evidence.predictions, predictor, question)
+        axes.fill_between(GRID, interval.low, interval.high, color=colour, alpha=0.13, linewidth=0)
+        axes.plot(GRID, interval.value, color=colour, linestyle=style, label=f"{predictor.name}: {area.value:.2f}")
+        areas.append(f"{predictor.name} {with_interval(area)}")
+    return "; ".join(areas)
 
 
 def _shown(evidence: Evidence) -> Iterator[tuple[Predictor, str, str]]:

@@ -35,7 +35,7 @@ class Overlay:
 
 
 def map_charts(checks: MapChecks) -> Iterator[Chart]:
-    """Deletion, insertion, and what is left of the maps when weights are randomised."""
+    """Deletion, insertion, and how far the maps still correlate when weights are randomised."""
     for kind in KINDS:
         figure, axes = panel(f"{kind.capitalize()} ({_BETTER[kind]})", f"Share of pixels: {kind}", "Probability")
         curves = [curve for curve in checks.curves if curve.kind == kind]
@@ -45,9 +45,9 @@ def map_charts(checks: MapChecks) -> Iterator[Chart]:
             axes.plot(checks.shares, curve.probability, color=colour, linestyle=style, label=label)
         axes.set_ylim(bottom=0)
         axes.legend(title="Area", fontsize=8)
-        said = "; ".join(f"{curve.order} {with_interval(curve.area, 3)}" for curve in curves)
+        areas = "; ".join(f"{curve.order} {with_interval(curve.area, 3)}" for curve in curves)
         paired = "; ".join(f"{m.name} {signed(m)}" for m in checks.differences if m.name.startswith(kind))
-        alt = f"{kind.capitalize()} curves, {_BETTER[kind]}. Areas: {said}. Paired differences: {paired}."
+        alt = f"{kind.capitalize()} curves, {_BETTER[kind]}. Areas: {areas}. Paired differences: {paired}."
         yield Chart(f"maps_{kind}", f"{kind.capitalize()} curves", alt, figure)
     yield _cascade_chart(checks)
 
@@ -60,8 +60,8 @@ def _cascade_chart(checks: MapChecks) -> Chart:
     axes.errorbar(range(len(values)), values, ends, color=GREEN, marker="o", capsize=3)
     axes.set_ylim(min(-0.1, float((values - ends[0]).min()) - 0.05), 1)
     axes.set_xticks(range(len(values)), [metric.name for metric in checks.cascade], rotation=60, ha="right", fontsize=8)
-    said = "; ".join(f"after {metric.name} {with_interval(metric)}" for metric in checks.cascade)
-    alt = f"Spearman's correlation of the maps with those of randomised models, nearer to 0 is better: {said}."
+    stages = "; ".join(f"after {metric.name} {with_interval(metric)}" for metric in checks.cascade)
+    alt = f"Spearman's correlation of the maps with those of randomised models, nearer to 0 is better: {stages}."
     return Chart("maps_cascade", "Cascading randomisation", alt, figure)
 
 
@@ -75,7 +75,7 @@ def overlays(parts: Sequence[Unseen], data: Path, labels: Sequence[str], example
         examples: From `MapChecks`.
     """
     places = {film.file: (part, row) for part in parts for row, film in enumerate(part.films)}
-    found: list[Overlay] = []
+    drawn: list[Overlay] = []
     for example in examples:
         part, row = places[example.file]
         film, prepared = part.films[row], part.prepared[row]
@@ -83,13 +83,13 @@ def overlays(parts: Sequence[Unseen], data: Path, labels: Sequence[str], example
         levels, _ = overlay.map_on_film(heat, prepared.geometry)
         height, width = levels.shape
         below = Image.fromarray(read(film_path(film, data)).pixels).resize((width, height))
-        shown = Image.alpha_composite(below.convert("RGBA"), overlay.layer(levels)).convert("RGB")
+        overlaid = Image.alpha_composite(below.convert("RGBA"), overlay.layer(levels)).convert("RGB")
         alt = (
             f"{example.file}: a film labelled {example.label} under its heat map for {example.explained}. "
             f"Centre of mass of the map at {_height(heat, prepared.geometry)} of the film's height."
         )
-        found.append(Overlay(example, picture_url(np.asarray(shown)), alt))
-    return found
+        drawn.append(Overlay(example, picture_url(np.asarray(overlaid)), alt))
+    return drawn
 
 
 def _height(heat: NDArray[np.float32], geometry: Geometry) -> str:

@@ -14,7 +14,7 @@ def evaluation(model: Model) -> str:
     """All predictors side by side, and their paired differences."""
     evidence = model.evidence
     protocols = "\n".join(
-        f"- {one.subject}: {one.films} films of {one.groups} groups; {one.protocol}." for one in model.evaluations
+        f"- {each.subject}: {each.films} films of {each.groups} groups; {each.protocol}." for each in model.evaluations
     )
     parts = ["## Evaluation", _side_by_side(model.evaluations), protocols]
     if evidence is None:
@@ -53,21 +53,25 @@ def triage(model: Model) -> str:
         "## Operating points and triage\nThresholds and intervals were fitted on other folds than they are scored on."
     )
     text += "".join(f"\n\n{reason}" for reason in reasons)
-    for one in model.evidence.triage:
+    for zones in model.evidence.triage:
         labels = model.card.labels
         rows = [
-            [zone, *(f"{counts[label]:.4g}" for label in labels), percent(one.ill[zone]) if zone in one.ill else "-"]
-            for zone, counts in one.counts.items()
+            [
+                zone,
+                *(f"{counts[label]:.4g}" for label in labels),
+                percent(zones.ill[zone]) if zone in zones.ill else "-",
+            ]
+            for zone, counts in zones.counts.items()
         ]
-        reached = "; ".join(f"{metric.name}: {percent(metric)}" for metric in one.reached)
-        text += f"\n\n{one.predictor}, films per zone (mean over repeats):\n\n"
-        text += f"{table(['zone', *labels, f'share of {one.label}'], rows)}\n\nReached: {reached}."
+        reached = "; ".join(f"{metric.name}: {percent(metric)}" for metric in zones.reached)
+        text += f"\n\n{zones.predictor}, films per zone (mean over repeats):\n\n"
+        text += f"{table(['zone', *labels, f'share of {zones.label}'], rows)}\n\nReached: {reached}."
     rows = [
-        [one.predictor, f"{one.level:.0%}", percent(one.covered), f"{one.mean_width:.2f}"]
-        for one in model.evidence.coverage
+        [interval.predictor, f"{interval.level:.0%}", percent(interval.covered), f"{interval.mean_width:.2f}"]
+        for interval in model.evidence.coverage
     ]
     if rows:
-        text += f"\n\nT-score intervals:\n\n{table(['', 'promised', 'held', 'mean width'], rows)}"
+        text += f"\n\nT-score intervals:\n\n{table(['', 'meant', 'contained', 'mean width'], rows)}"
     return text
 
 
@@ -92,8 +96,8 @@ def heat_maps(model: Model) -> str:
         return ""
     areas = {metric.name: metric for metric in maps.differences}
     regions = [
-        [one.name, str(one.films), percent(one.mass, 1), percent(one.area, 1), signed(one.difference)]
-        for one in maps.regions
+        [region.name, str(region.films), percent(region.mass, 1), percent(region.area, 1), signed(region.difference)]
+        for region in maps.regions
     ]
     parts = [
         f"## Heat maps\n{maps.films} films of {maps.groups} groups. {maps.protocol['maps']} {maps.protocol['curves']}",
@@ -138,8 +142,8 @@ def _side_by_side(evaluations: Sequence[Evaluation]) -> str:
 
 def _differences(evidence: Evidence) -> str:
     named = {
-        f"{one.predictor}, less {one.baseline}": {metric.name: metric for metric in one.metrics}
-        for one in evidence.differences
+        f"{pair.predictor}, less {pair.baseline}": {metric.name: metric for metric in pair.metrics}
+        for pair in evidence.differences
     }
     names = key_figures(list(dict.fromkeys(name for metrics in named.values() for name in metrics)))
     rows = [

@@ -78,7 +78,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
     evidence = evaluate(run.predictions, ensemble=run.ensemble)
     out = out or folder / PAGE_FILE
     charts = _charts(run, evidence)
-    shown = {group: [_show(chart, out.parent / FIGURES_FOLDER) for chart in made] for group, made in charts.items()}
+    pictures = {name: [_show(chart, out.parent / FIGURES_FOLDER) for chart in group] for name, group in charts.items()}
     sheet, no_sheet = _sheet(run, data)
     page = render(
         "report.html",
@@ -87,7 +87,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
         summary=_summary(run),
         labels=run.predictions.labels,
         verdicts=verdicts(evidence, run.maps),
-        charts=shown,
+        charts=pictures,
         maps=run.maps,
         other_label=of_another_label(evidence, run.maps) if run.maps else "",
         overlays=sheet,
@@ -135,12 +135,12 @@ def _tables(evidence: Evidence) -> dict[str, Any]:
     names = all_names(evidence)
     key = key_figures(names)
     return {
-        "predictors": [_row(one.subject, one) for one in evidence.evaluations],
+        "predictors": [_row(evaluation.subject, evaluation) for evaluation in evidence.evaluations],
         "key_names": key,
         "all_names": names,
         "differences": [
-            Row(f"{one.predictor}, less {one.baseline}", {m.name: m for m in one.metrics}, paired=True)
-            for one in evidence.differences
+            Row(f"{pair.predictor}, less {pair.baseline}", {m.name: m for m in pair.metrics}, paired=True)
+            for pair in evidence.differences
         ],
         "difference_names": [name for name in key if name != "T-score Pearson r"],
         "ece_by_chance": evidence.ece_by_chance,
@@ -150,7 +150,7 @@ def _tables(evidence: Evidence) -> dict[str, Any]:
         "no_triage": reasons_for_no_triage(evidence),
         "subgroups": _by_kind(evidence.subgroups),
         "sources": _by_source(evidence.per_source),
-        "protocols": {one.subject: one.protocol for one in evidence.evaluations},
+        "protocols": {evaluation.subject: evaluation.protocol for evaluation in evidence.evaluations},
     }
 
 
@@ -160,17 +160,17 @@ def _row(title: str, evaluation: Evaluation) -> Row:
 
 def _by_kind(subgroups: Sequence[Subgroup]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
-    for one in subgroups:
-        title = f"{one.value} ({one.evaluation.films} films)"
-        rows.setdefault(_KINDS[one.kind], []).append(_row(title, one.evaluation))
+    for group in subgroups:
+        title = f"{group.value} ({group.evaluation.films} films)"
+        rows.setdefault(_KINDS[group.kind], []).append(_row(title, group.evaluation))
     return rows
 
 
 def _by_source(subgroups: Sequence[Subgroup]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
-    for one in subgroups:
-        title = f"{one.value} ({one.evaluation.films} films)"
-        rows.setdefault(title, []).append(_row(one.evaluation.subject, one.evaluation))
+    for group in subgroups:
+        title = f"{group.value} ({group.evaluation.films} films)"
+        rows.setdefault(title, []).append(_row(group.evaluation.subject, group.evaluation))
     return rows
 
 
@@ -188,8 +188,8 @@ def _sheet(run: RunFolder, data: Path | None) -> tuple[dict[str, list[Overlay]],
     missing = sorted(str(folder) for folder in folders if not folder.is_dir())
     if missing:
         return {}, f"There is no sheet of example maps: it needs the models of the folds, such as {missing[0]}."
-    made = overlays(unseen_films([run.folder], data, files), data, run.predictions.labels, run.maps.examples)
-    return {label: [one for one in made if one.example.label == label] for label in run.predictions.labels}, ""
+    drawn = overlays(unseen_films([run.folder], data, files), data, run.predictions.labels, run.maps.examples)
+    return {label: [each for each in drawn if each.example.label == label] for label in run.predictions.labels}, ""
 
 
 def _summary(run: RunFolder) -> str:
