@@ -43,6 +43,7 @@ def band(curve: Curve, predictions: Predictions, predictor: Predictor, question:
     positive = question.truth(predictions.truth)
     scores = question.score(predictor.probabilities)
     draws = draw(predictions.groups, RESAMPLES, seed=0)
+    # A resample without films of either kind has no curve.
     both = draws[:, positive].any(axis=1) & draws[:, ~positive].any(axis=1)
 
     def mean_over_repeats(weights: Floats) -> Floats:

@@ -77,6 +77,7 @@ def calibration_chart(evidence: Evidence, question: Question) -> Chart:
     figure, axes = panel(f"Calibration: {question.name}", "Predicted probability", "Observed share of films")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     pairs: list[str] = []
+    # Shifted a little sideways: the error bars of three predictors would hide each other.
     for (predictor, colour, style), shift in zip(_shown(evidence), (0, 0.006, -0.006), strict=False):
         bins = calibration_bins(evidence.predictions, predictor, question)
         observed = [each.observed for each in bins]

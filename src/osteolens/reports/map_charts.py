@@ -58,6 +58,7 @@ def _cascade_chart(checks: MapChecks) -> Chart:
     ends = np.abs(np.array([[m.low for m in checks.cascade], [m.high for m in checks.cascade]]) - values)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.errorbar(range(len(values)), values, ends, color=GREEN, marker="o", capsize=3)
+    # From a little below 0, so that a correlation near 0 (the wanted result) does not lie on the frame.
     axes.set_ylim(min(-0.1, float((values - ends[0]).min()) - 0.05), 1)
     axes.set_xticks(range(len(values)), [metric.name for metric in checks.cascade], rotation=60, ha="right", fontsize=8)
     stages = "; ".join(f"after {metric.name} {with_interval(metric)}" for metric in checks.cascade)

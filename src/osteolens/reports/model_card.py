@@ -20,6 +20,7 @@ _PREDICTORS = {
     "image with age and sex": FUSED,
     "no information": MAJORITY,
 }
+# Percentages count too: `85 %` is a rounded share, `170 films` is not.
 _ROUNDED = re.compile(r"[-+]?\d+\.\d+|\d+(?= %)")
 
 

@@ -128,6 +128,7 @@ def _failures(model: Model) -> str:
     answers, highest = probabilities.argmax(axis=1), probabilities.max(axis=1)
     films = evidence.predictions.films
     wrong = [int(row) for row in np.flatnonzero(answers != evidence.predictions.truth)]
+    # By name where probabilities are equal, so that the page is the same on every machine.
     wrong.sort(key=lambda row: (-highest[row], films[row].file))
     surest = [
         [

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+# Markdown is not escaped: `&lt;` inside its code would be shown as it stands.
 _environment = Environment(
     loader=PackageLoader("osteolens.reports"),
     autoescape=select_autoescape(disabled_extensions=("md",), default=True),
@@ -35,6 +36,7 @@ def picture_url(pixels: NDArray[np.uint8], longest: int = 320) -> str:
     scale = min(1.0, longest / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     buffer = io.BytesIO()
+    # INTER_AREA averages: other ways alias the fine texture of bone into patterns that are not in the film.
     Image.fromarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).save(buffer, "JPEG", quality=80)
     return _data_url("image/jpeg", buffer.getvalue())
 

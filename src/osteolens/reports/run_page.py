@@ -125,6 +125,7 @@ def _show(chart: Chart, folder: Path) -> Shown:
     path = folder / f"{chart.name}.png"
     with whole(path) as draft:
         chart.figure.savefig(draft, dpi=150)
+    # Inside the page as well, so that it can be sent to somebody as one file.
     content = base64.b64encode(path.read_bytes()).decode()
     width = round(CSS_PIXELS * chart.figure.get_figwidth())
     return Shown(f"data:image/png;base64,{content}", chart.alt, width)

@@ -114,6 +114,7 @@ def _knows_t_scores(evidence: Evidence) -> Verdict | None:
         f"of {with_interval(constant)}."
     )
     question = "Is its T-score better than always naming the mean?"
+    # Against the constant's value alone: both errors are of the same films, so their intervals move together.
     if error.low > constant.value:
         return Verdict(question, "No, worse", "bad", reason)
     return _verdict(question, [error.high < constant.value], reason)
@@ -129,6 +130,7 @@ def _compares(
     metrics = [metric for metric in difference.metrics if metric.name in names]
     tones = [tone_of_difference(metric) for metric in metrics]
     verdict = _verdict(question, [tone == "good" for tone in tones], "")
+    # Better in one figure and worse in another stays "In part": the tables show which.
     if "bad" in tones and "good" not in tones:
         verdict = replace(verdict, answer="No, worse")
     figures = "; ".join(f"{metric.name} {signed(metric)}" for metric in metrics)
@@ -141,6 +143,7 @@ def _is_calibrated(evidence: Evidence, useless: bool) -> Verdict | None:
     if error is None:
         return None
     by_chance = evidence.ece_by_chance[IMAGE]
+    # On few films even perfect probabilities have an ECE well above 0, so chance sets the limit there.
     good = error.value <= max(CALIBRATED_AT, by_chance)
     reason = (
         f"Its expected calibration error is {with_interval(error)}, after calibration on other films. Up to "
