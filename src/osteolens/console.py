@@ -9,8 +9,10 @@ from typing import ParamSpec
 
 from osteolens.errors import OsteoLensError
 
-ALL_ANSWERED, USAGE_STATUS, SOME_FAILED, UNREACHABLE, INTERRUPTED = 0, 2, 3, 4, 130
-"""Exit statuses of every command: all done, wrong usage, some films failed, no server, ended by Ctrl-C."""
+ALL_ANSWERED, LEAKS, USAGE_STATUS, SOME_FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""Exit statuses of every command: all done, a split leaks, wrong usage, some films failed, no server, ended by
+Ctrl-C."""
+DONE = ALL_ANSWERED
 
 WEIGHTS = Path("weights")
 """Folder of the models that come with the repository, relative to where a command is run."""

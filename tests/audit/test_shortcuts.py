@@ -3,8 +3,8 @@ import pytest
 from support.audit import collection, row, seen
 
 from osteolens.audit.pictures import Seen
+from osteolens.audit.shortcut_findings import balance_findings, describe, shortcut_findings
 from osteolens.audit.shortcuts import FILE_FACTS, Shortcut, as_column, find_shortcuts
-from osteolens.audit.telling import balance_findings, describe, shortcut_findings
 from osteolens.card import Metric
 
 ALIKE = ("file format", "picture size", "brightness", "borders", "all of these")

@@ -1,10 +1,8 @@
 """Which pictures are copies of each other, or cut from each other: a cascade from cheap and certain to dear.
 
 1. the same bytes, or the same pixels in another file;
-2. the same whole picture in one of eight poses, by thumbnails (`whole`);
+2. the same whole picture in one of eight poses, by thumbnails (`thumbnails`);
 3. parts of the same picture, by local features (`index`), confirmed pixel by pixel (`overlap`).
-
-MEASURED
 """
 
 import os
@@ -24,7 +22,7 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from osteolens.audit.index import shortlist
 from osteolens.audit.overlap import lay, similarity
 from osteolens.audit.pictures import Seen
-from osteolens.audit.whole import whole_copies
+from osteolens.audit.thumbnails import whole_copies
 
 Kind = Literal["same file", "same pixels", "copy", "cut", "overlap"]
 Outline = tuple[tuple[float, float], ...]
@@ -90,17 +88,17 @@ def find_copies(seen: Mapping[int, Seen], console: Console) -> list[Match]:
         console: Where progress goes.
     """
     files = {number: picture.facts.file_sha256 for number, picture in seen.items()}
-    found = _repeated(files, "same file")
-    rest = files.keys() - {match.second for match in found}
-    found += _repeated({number: seen[number].facts.pixel_sha256 for number in sorted(rest)}, "same pixels")
-    distinct = sorted(rest - {match.second for match in found})
+    matches = _repeated(files, "same file")
+    rest = files.keys() - {match.second for match in matches}
+    matches += _repeated({number: seen[number].facts.pixel_sha256 for number in sorted(rest)}, "same pixels")
+    distinct = sorted(rest - {match.second for match in matches})
     pairs: dict[tuple[int, int], Match] = {}
     for match in _similar([seen[number] for number in distinct], console):
         match = _renumbered(match, distinct)
         key = (min(match.first, match.second), max(match.first, match.second))
         if key not in pairs or match.similarity > pairs[key].similarity:
             pairs[key] = match
-    return found + list(pairs.values())
+    return matches + list(pairs.values())
 
 
 def origins(count: int, matches: Iterable[Match]) -> NDArray[np.int64]:
@@ -128,25 +126,25 @@ def _repeated(hashes: Mapping[int, str], kind: Kind) -> list[Match]:
 
 def _similar(seen: Sequence[Seen], console: Console) -> Iterator[Match]:
     for first, second, transform in whole_copies(seen):
-        found = similarity(seen[first].small, seen[second].small, transform)
-        if found >= SIMILAR:
-            yield _match(seen, first, second, transform, found)
+        agreement = similarity(seen[first].small, seen[second].small, transform)
+        if agreement >= SIMILAR:
+            yield _match(seen, first, second, transform, agreement)
     candidates = shortlist(seen, VOTES)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        laid = pool.map(lambda pair: lay(seen[pair.first], seen[pair.second], pair.mirrored), candidates)
-        shown = track(laid, "comparing pictures", len(candidates), console=console, disable=not console.is_terminal)
+        overlaps = pool.map(lambda pair: lay(seen[pair.first], seen[pair.second], pair.mirrored), candidates)
+        shown = track(overlaps, "comparing pictures", len(candidates), console=console, disable=not console.is_terminal)
         for pair, overlap in zip(candidates, shown, strict=True):
             if overlap and overlap.inliers >= INLIERS and overlap.similarity >= SIMILAR:
                 yield _match(seen, pair.first, pair.second, overlap.transform, overlap.similarity)
 
 
-def _match(seen: Sequence[Seen], first: int, second: int, transform: Matrix, found: float) -> Match:
+def _match(seen: Sequence[Seen], first: int, second: int, transform: Matrix, agreement: float) -> Match:
     """Name a transform [2, 3] from the first's to the second's small picture."""
     inverse = np.asarray(cv2.invertAffineTransform(transform), np.float64)
     first_inside = _share_inside(_placed(_GRID, transform, seen[first], seen[second]))
     second_inside = _share_inside(_placed(_GRID, inverse, seen[second], seen[first]))
     if first_inside >= _COVERED > second_inside:
-        return _match(seen, second, first, inverse, found)
+        return _match(seen, second, first, inverse, agreement)
     kind: Kind = "overlap" if second_inside < _COVERED else "copy" if first_inside >= _COVERED else "cut"
     mirrored = bool(np.linalg.det(transform[:, :2]) < 0)
     axes = transform[:, :2] @ np.diag([-1.0, 1.0]) if mirrored else transform[:, :2]
@@ -158,7 +156,7 @@ def _match(seen: Sequence[Seen], first: int, second: int, transform: Matrix, fou
         mirrored,
         turned=float(np.rad2deg(np.arctan2(axes[1, 0] - axes[0, 1], axes[0, 0] + axes[1, 1]))),
         scale=float(np.sqrt(abs(np.linalg.det(axes)))) * native,
-        similarity=found,
+        similarity=agreement,
         outline=tuple((float(x), float(y)) for x, y in _placed(np.array(_WHOLE), inverse, seen[second], seen[first])),
     )
 

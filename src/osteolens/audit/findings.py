@@ -1,4 +1,4 @@
-"""What an audit looks at, and how it says what it found."""
+"""The pictures of an audit, and its findings."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -82,7 +82,7 @@ class Finding:
         title: What was found, in one sentence.
         meaning: Why it matters, in plain words.
         advice: What to do about it.
-        count: Of what the title counts.
+        count: How many the title names.
         matches: Pairs of pictures to show.
         numbers: Pictures to list.
         lines: Further facts, one a line.
@@ -100,7 +100,7 @@ class Finding:
 
 
 def by_importance(findings: Iterable[Finding]) -> list[Finding]:
-    """Leaks first; otherwise in the order given."""
+    """Leaks first; the order within a severity stays."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
@@ -109,7 +109,7 @@ def verdict(findings: Iterable[Finding], split: bool) -> str:
 
     Args:
         findings: All of them.
-        split: Whether any pictures were said to be on a side of a split.
+        split: Whether any pictures are on a side of a split.
     """
     counts = Counter(finding.severity for finding in findings)
     rest = counts["fault"] + counts["warning"]
@@ -125,5 +125,5 @@ def verdict(findings: Iterable[Finding], split: bool) -> str:
 
 
 def many(count: int, what: str, plural: str = "") -> str:
-    """Such as `1 picture` or `1,200 pictures`."""
+    """A count in words, such as `1 picture` or `1,200 pictures`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {plural or what + 's'}"

@@ -1,9 +1,9 @@
 """Which pictures might share a part: a vote of local features, without comparing every picture with every other.
 
 Descriptors go into an inverted file (Jegou, Douze and Schmid 2011) whose cells are around randomly drawn
-descriptors. Each descriptor asks for its nearest ones of other pictures in its cells. Every such match says how one
-picture would have to be turned, scaled and moved to lie on the other, and matches that say the same are counted
-(the Hough transform of Lowe 2004, section 7.3). Mirrored copies are found by mirroring the descriptors.
+descriptors. For each descriptor the nearest ones of other pictures are looked up in its cells. Every such match says
+how one picture would have to be turned, scaled and moved to lie on the other, and matches that say the same are
+counted (the Hough transform of Lowe 2004, section 7.3). Mirrored copies are found by mirroring the descriptors.
 """
 
 import math
@@ -21,10 +21,10 @@ Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 DISTANCE = 0.3
-"""Of RootSIFT descriptors (0 the same, 1.41 nothing in common): farther ones do not vote."""
+"""Distance of RootSIFT descriptors (0 the same, 1.41 nothing in common) beyond which they do not vote."""
 _NEIGHBOURS = 5
 _CELLS = 2
-"""In so many cells a descriptor is listed; it asks in its nearest one."""
+"""Cells in which a descriptor is listed; the lookup is in its nearest one."""
 _ANGLE, _OCTAVES, _SHIFT = 15.0, 0.5, 0.1
 """Width of a Hough bin: degrees, octaves of scale, shares of the picture's longer side."""
 _SIZES = (round(360 / _ANGLE), 16, 128, 128)
@@ -65,11 +65,13 @@ def shortlist(seen: Sequence[Seen], least: int, seed: int = 0) -> list[Candidate
     owner = np.repeat(np.arange(len(seen)), counts)
     poses = np.concatenate([_centred(picture) for picture in seen])
     index = _Index(descriptors, owner, seed)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for mirror in (False, True):
-        asked, answer = index.matches(mirrored(descriptors) if mirror else descriptors)
-        found += _count(_mirrored_poses(poses) if mirror else poses, poses, owner, asked, answer, mirror, least)
-    return sorted(found, key=lambda pair: -pair.votes)
+        queries, neighbours = index.matches(mirrored(descriptors) if mirror else descriptors)
+        candidates += _count(
+            _mirrored_poses(poses) if mirror else poses, poses, owner, queries, neighbours, mirror, least
+        )
+    return sorted(candidates, key=lambda pair: -pair.votes)
 
 
 class _Index:
@@ -89,19 +91,19 @@ class _Index:
         order = np.argsort(cell, kind="stable")
         return np.split(order // cells, np.searchsorted(cell[order], np.arange(1, len(self.centres))))
 
-    def matches(self, asked: Floats) -> tuple[Indices, Indices]:
-        """Pairs (number in `asked`, number of a near descriptor of another picture), each once."""
-        lists = self._lists(asked, 1)
+    def matches(self, queries: Floats) -> tuple[Indices, Indices]:
+        """Pairs (number in `queries`, number of a near descriptor of another picture), each once."""
+        lists = self._lists(queries, 1)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            pairs = list(pool.map(lambda numbers, members: self._near(asked, numbers, members), lists, self.members))
+            pairs = list(pool.map(lambda numbers, members: self._near(queries, numbers, members), lists, self.members))
         both = np.concatenate(pairs)
         return both[:, 0], both[:, 1]
 
-    def _near(self, asked: Floats, numbers: Indices, members: Indices) -> Indices:
-        """The nearest members of one cell for those who ask there: int64 [M, 2]."""
+    def _near(self, queries: Floats, numbers: Indices, members: Indices) -> Indices:
+        """The nearest members of one cell for the queries of that cell: int64 [M, 2]."""
         if not len(numbers) or not len(members):
             return np.empty((0, 2), np.int64)
-        cosine = asked[numbers] @ self.descriptors[members].T
+        cosine = queries[numbers] @ self.descriptors[members].T
         cosine[self.owner[numbers][:, None] == self.owner[members][None]] = -1
         close = np.flatnonzero(cosine.max(axis=1) > 1 - DISTANCE**2 / 2)
         wanted = min(_NEIGHBOURS, len(members))
@@ -133,20 +135,26 @@ def _mirrored_poses(poses: Floats) -> Floats:
 
 
 def _count(
-    from_poses: Floats, to_poses: Floats, owner: Indices, asked: Indices, answer: Indices, mirror: bool, least: int
+    from_poses: Floats,
+    to_poses: Floats,
+    owner: Indices,
+    queries: Indices,
+    neighbours: Indices,
+    mirror: bool,
+    least: int,
 ) -> list[Candidate]:
     """The fullest Hough bin of every pair of pictures; two grids, as a bin's border may cut through a true cluster."""
-    pose, other = from_poses[asked], to_poses[answer]
+    pose, other = from_poses[queries], to_poses[neighbours]
     turn = np.deg2rad(other[:, 3] - pose[:, 3])
     scale = other[:, 2] / pose[:, 2]
     x = other[:, 0] - scale * (np.cos(turn) * pose[:, 0] - np.sin(turn) * pose[:, 1])
     y = other[:, 1] - scale * (np.sin(turn) * pose[:, 0] + np.cos(turn) * pose[:, 1])
-    said = np.column_stack([np.rad2deg(turn) % 360 / _ANGLE, np.log2(scale) / _OCTAVES, x / _SHIFT, y / _SHIFT])
+    placement = np.column_stack([np.rad2deg(turn) % 360 / _ANGLE, np.log2(scale) / _OCTAVES, x / _SHIFT, y / _SHIFT])
     pictures = int(owner.max()) + 1
-    pair = owner[asked] * pictures + owner[answer]
+    pair = owner[queries] * pictures + owner[neighbours]
     votes: dict[tuple[int, int], int] = {}
     for offset in (0.0, 0.5):
-        bins, counts = np.unique(_bin_numbers(pair, said + offset), return_counts=True)
+        bins, counts = np.unique(_bin_numbers(pair, placement + offset), return_counts=True)
         full = counts >= least
         for number, count in zip((bins[full] // _BINS).tolist(), counts[full].tolist(), strict=True):
             first, second = sorted(divmod(number, pictures))
@@ -154,11 +162,11 @@ def _count(
     return [Candidate(first, second, mirror, count) for (first, second), count in votes.items()]
 
 
-def _bin_numbers(pair: Indices, said: NDArray[np.floating]) -> Indices:
-    """One number per pair of pictures and Hough bin, int64 [M]; `said` is [M, 4] in widths of bins."""
+def _bin_numbers(pair: Indices, placement: NDArray[np.floating]) -> Indices:
+    """One number per pair of pictures and Hough bin, int64 [M]; `placement` is [M, 4] in widths of bins."""
     numbers = pair
     for column, size in enumerate(_SIZES):
-        place = np.floor(said[:, column]).astype(np.int64)
+        place = np.floor(placement[:, column]).astype(np.int64)
         place = place % size if column == 0 else np.clip(place + size // 2, 0, size - 1)
         numbers = numbers * size + place
     return numbers

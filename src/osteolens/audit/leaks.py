@@ -182,20 +182,20 @@ def _crosses(collection: Collection, match: Match) -> bool:
 
 def _contradictory(collection: Collection, numbers: Iterable[int]) -> bool:
     """Whether labels that can be compared differ."""
-    found: dict[str, set[str]] = {}
+    labels_by_set: dict[str, set[str]] = {}
     for number in numbers:
         scope = "" if collection.comparable else collection.data_set(number)
-        found.setdefault(scope, set()).update(collection.rows[number].labels)
-    return any(len(labels) > 1 for labels in found.values())
+        labels_by_set.setdefault(scope, set()).update(collection.rows[number].labels)
+    return any(len(labels) > 1 for labels in labels_by_set.values())
 
 
 def _contradiction(collection: Collection, match: Match) -> str:
     """Such as `label normal in knees.csv, osteopenia in films.csv`."""
     pair = sorted((match.first, match.second))
-    said = [" and ".join(collection.rows[number].labels) or "no label" for number in pair]
+    labels = [" and ".join(collection.rows[number].labels) or "no label" for number in pair]
     if collection.compare is None:
-        return f"label {', other picture '.join(sorted(said))}"
-    places = [f"{label} in {collection.data_set(number)}" for label, number in zip(said, pair, strict=True)]
+        return f"label {', other picture '.join(sorted(labels))}"
+    places = [f"{label} in {collection.data_set(number)}" for label, number in zip(labels, pair, strict=True)]
     return f"label {', '.join(places)}"
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from osteolens import __version__
 from osteolens.audit.copies import SIMILAR, Match
 from osteolens.audit.findings import Collection, Finding
-from osteolens.audit.report import Audit
+from osteolens.audit.result import Audit
 from osteolens.audit.shortcuts import RESAMPLES, Shortcut
 from osteolens.reports.pages import figure_url, picture_url, render
 

@@ -1,4 +1,4 @@
-"""What a table says of the patients, read cell by cell; what cannot be read is a finding, not the end of the audit."""
+"""Patients' facts in a table, read cell by cell; a cell that cannot be read is a finding, not the end of the audit."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class PatientFacts:
     Attributes:
         names: The table's own name of a column to the known one.
         others: Further columns.
-        decimal_comma: Of the table.
+        decimal_comma: Whether the table writes decimals with a comma.
         look_alikes: Which columns look like a known one that the table lacks.
         problems: Which cells could not be read: filled while rows are read.
     """

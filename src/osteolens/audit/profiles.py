@@ -68,16 +68,16 @@ def families(collection: Collection) -> dict[int, str]:
     """
     facts = {number: collection.seen[number].facts for number in collection.own if number in collection.seen}
     centres: list[tuple[str, int, int]] = []
-    for (kind, width, height), _ in Counter(_kind(one) for one in facts.values()).most_common():
+    for (kind, width, height), _ in Counter(_kind(picture) for picture in facts.values()).most_common():
         if not any(_alike((kind, width, height), centre) for centre in centres):
             centres.append((kind, width, height))
-    found = {
-        number: next("{}, about {} x {}".format(*centre) for centre in centres if _alike(_kind(one), centre))
-        for number, one in facts.items()
+    names = {
+        number: next("{}, about {} x {}".format(*centre) for centre in centres if _alike(_kind(picture), centre))
+        for number, picture in facts.items()
     }
-    sizes = Counter(found.values())
-    least = max(3, _SMALL * len(found))
-    return {number: name if sizes[name] >= least else "other sizes" for number, name in found.items()}
+    sizes = Counter(names.values())
+    least = max(3, _SMALL * len(names))
+    return {number: name if sizes[name] >= least else "other sizes" for number, name in names.items()}
 
 
 def _kind(facts: Facts) -> tuple[str, int, int]:
@@ -104,7 +104,7 @@ def _ordered(name: str, keys: Mapping[int, str]) -> list[tuple[str, list[int]]]:
 def _profile(collection: Collection, name: str, numbers: Sequence[int]) -> Profile:
     rows = [collection.rows[number] for number in numbers]
     facts = [collection.seen[number].facts for number in numbers if number in collection.seen]
-    grey = np.array([one.brightness for one in facts])
+    grey = np.array([picture.brightness for picture in facts])
     counts = Counter(label for row in rows for label in row.labels)
     return Profile(
         name,
@@ -112,7 +112,9 @@ def _profile(collection: Collection, name: str, numbers: Sequence[int]) -> Profi
         len({row.group for row in rows if row.group}),
         {label: counts[label] for label in in_order(counts)},
         (float(grey.mean()), float(grey.std())) if facts else None,
-        (_median([one.width for one in facts]), _median([one.height for one in facts])) if facts else None,
+        (_median([picture.width for picture in facts]), _median([picture.height for picture in facts]))
+        if facts
+        else None,
         _quartiles(_cells(collection, numbers, ("age",))),
         _women(_cells(collection, numbers, ("sex", "gender"))),
     )

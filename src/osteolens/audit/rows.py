@@ -1,4 +1,4 @@
-"""What a data set says about its pictures: the rows of a table, or the names of folders."""
+"""Rows of a data set: pictures with labels, groups and parts, from a table or the names of folders."""
 
 import re
 from collections import Counter
@@ -31,7 +31,7 @@ class Naming:
         group: Column of groups (patients), usually `group`; empty to go without.
         split: Column that says on which side of a split a picture is, usually `split` or `part`; empty to go without.
         group_pattern: Regular expression whose first bracket, in the file's name, is the group.
-        part: The side of a split on which all pictures are that are not told otherwise.
+        part: The side of a split for pictures whose row names none.
         options: How the command line's options for these begin, for messages.
     """
 
@@ -160,7 +160,7 @@ def _column(table: Table, named: str | None, usual: Sequence[str], option: str) 
     """The column to use as the table writes its name, or nothing.
 
     Raises:
-        DataError: A column was asked for by name and is not there.
+        DataError: A named column is not there.
     """
     if named is None:
         return next((column for name in usual if (column := column_named(table, name))), "")
@@ -244,12 +244,12 @@ def _grouped_by_name(data_set: DataSet, pattern: str) -> DataSet:
         raise DataError(f"the group pattern {pattern!r} is not a regular expression: {error}") from error
     if not expression.groups:
         raise DataError(f"the group pattern {pattern!r} has no brackets; an example is '(\\d+)[LR]'")
-    found = [expression.search(row.path.name) for row in data_set.rows]
-    if not any(found):
+    matches = [expression.search(row.path.name) for row in data_set.rows]
+    if not any(matches):
         raise DataError(f"the group pattern {pattern!r} fits no file name, such as {data_set.rows[0].path.name}")
     rows = tuple(
         replace(row, group=match.group(1) or "" if match else "")
-        for row, match in zip(data_set.rows, found, strict=True)
+        for row, match in zip(data_set.rows, matches, strict=True)
     )
     sizes = Counter(bool(row.group) for row in rows)
     note = f"Groups: from file names by {pattern}" + (f"; {sizes[False]} names do not fit." if sizes[False] else ".")

@@ -8,21 +8,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from osteolens.audit.cells import cell_findings
+from osteolens.audit.cell_findings import cell_findings
 from osteolens.audit.copies import find_copies, origins
 from osteolens.audit.findings import Collection, Severity, by_importance, verdict
 from osteolens.audit.leaks import copy_findings, label_findings, reading_findings, split_findings
 from osteolens.audit.page import audit_page
 from osteolens.audit.pictures import Seen, look_at_all
 from osteolens.audit.profiles import profiles
-from osteolens.audit.report import Audit, as_json
+from osteolens.audit.result import Audit, as_json
 from osteolens.audit.rows import DataSet, Naming, read_data_set
+from osteolens.audit.shortcut_findings import balance_findings, shortcut_findings
 from osteolens.audit.shortcuts import SOURCE, find_shortcuts
-from osteolens.audit.telling import balance_findings, shortcut_findings
+from osteolens.console import DONE, LEAKS
 from osteolens.errors import DataError
 from osteolens.files import write_text
 
-CLEAN, LEAKS = 0, 1
 PAGE_FILE, JSON_FILE = "audit.html", "audit.json"
 _FEATURES, _LEAST_FEATURES, _ALL_FEATURES = 200, 60, 800_000
 """Features per picture, and of all pictures together, which bounds time and memory."""
@@ -54,7 +54,7 @@ def audit(
         out: Folder for `audit.html` and `audit.json`.
 
     Returns:
-        `LEAKS` if a split leaks, else `CLEAN`.
+        `LEAKS` if a split leaks, else `DONE`.
 
     Raises:
         DataError: A table or folder is none, lacks columns, or has no picture that can be read.
@@ -72,7 +72,7 @@ def audit(
     write_text(out / PAGE_FILE, audit_page(result))
     summarise(result, Console())
     print(f"Written: {out / PAGE_FILE} (open it in a browser) and {out / JSON_FILE}")
-    return LEAKS if result.leaks else CLEAN
+    return LEAKS if result.leaks else DONE
 
 
 def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collection:

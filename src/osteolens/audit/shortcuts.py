@@ -1,6 +1,6 @@
 """How well facts that are not the bone predict the label: what a model could learn instead.
 
-Each predictor is a random forest on one kind of fact, fitted and asked by group-stratified cross-validation. A
+Each predictor is a random forest on one kind of fact, fitted and scored by group-stratified cross-validation. A
 group here is a patient or a film: pictures that share either are never on both sides.
 """
 
@@ -104,27 +104,27 @@ def find_shortcuts(collection: Collection, columns: Sequence[str], target: str) 
     Returns:
         The results, and in plain sentences what could not be tested and why.
     """
-    said = {
+    targets = {
         number: collection.rows[number].label if target == "label" else collection.rows[number].values.get(target, "")
         for number in collection.own
         if number in collection.seen
     }
     groups = _groups(collection)
-    rare = {label for label, count in _groups_by_label(said, groups).items() if count < FOLDS}
-    numbers = [number for number, label in said.items() if label and label not in rare]
+    rare = {label for label, count in _groups_by_label(targets, groups).items() if count < FOLDS}
+    numbers = [number for number, label in targets.items() if label and label not in rare]
     remarks = [f"Left out, as fewer than {FOLDS} groups have it: {target} {label}." for label in sorted(rare)]
-    if len({said[number] for number in numbers}) < 2:
+    if len({targets[number] for number in numbers}) < 2:
         return [], [*remarks, f"Fewer than two values of {target} have {FOLDS} groups: nothing to predict."]
-    truth = [said[number] for number in numbers]
+    truth = [targets[number] for number in numbers]
     chosen = [str(groups[number]) for number in numbers]
-    found = []
+    results = []
     for name, facts in _all_facts(collection, numbers, columns, target).items():
         usable = {key: column for key, column in facts.items() if _is_fact(column)}
         if usable:
-            found.append(_test(name, target, usable, truth, chosen))
+            results.append(_test(name, target, usable, truth, chosen))
         else:
             remarks.append(f"Not tested on {target}: {name}, which is the same (or unknown, or a name) everywhere.")
-    return found, remarks
+    return results, remarks
 
 
 def _groups(collection: Collection) -> NDArray[np.int64]:
@@ -137,8 +137,8 @@ def _groups(collection: Collection) -> NDArray[np.int64]:
     return connected(3 * count, np.array(pairs))[:count]
 
 
-def _groups_by_label(said: Mapping[int, str], groups: NDArray[np.int64]) -> Counter[str]:
-    return Counter(label for label, _ in {(label, int(groups[number])) for number, label in said.items()} if label)
+def _groups_by_label(targets: Mapping[int, str], groups: NDArray[np.int64]) -> Counter[str]:
+    return Counter(label for label, _ in {(label, int(groups[number])) for number, label in targets.items()} if label)
 
 
 def _all_facts(
@@ -146,11 +146,11 @@ def _all_facts(
 ) -> dict[str, Columns]:
     """Kinds of facts with their columns, each [len(numbers)]."""
     facts = [collection.seen[number].facts for number in numbers]
-    found: dict[str, Columns] = {
-        name: {key: [tell(one) for one in facts] for key, tell in tellers.items()}  # type: ignore[misc]
-        for name, tellers in FILE_FACTS.items()
+    kinds: dict[str, Columns] = {
+        name: {key: [read(picture) for picture in facts] for key, read in readers.items()}  # type: ignore[misc]
+        for name, readers in FILE_FACTS.items()
     }
-    found["all of these"] = {f"{name} {key}": column for name, kind in found.items() for key, column in kind.items()}
+    kinds["all of these"] = {f"{name} {key}": column for name, kind in kinds.items() for key, column in kind.items()}
     clinical = [name for name in collection.data.columns if name.lower() in CLINICAL]
     extra = [name for name in columns if name not in clinical]
     cells = {
@@ -158,10 +158,10 @@ def _all_facts(
         for name in [*clinical, *extra, SOURCE]
         if name in collection.data.columns and name != target
     }
-    found |= {name: {name: column} for name, column in cells.items()}
+    kinds |= {name: {name: column} for name, column in cells.items()}
     if len(clinical) > 1:
-        found[", ".join(clinical)] = {name: cells[name] for name in clinical}
-    return found
+        kinds[", ".join(clinical)] = {name: cells[name] for name in clinical}
+    return kinds
 
 
 def as_column(cells: Sequence[str]) -> Column:
@@ -204,12 +204,12 @@ def _out_of_fold(
     fold = assign_folds(names, groups, FOLDS, seed=0)
     probabilities = np.zeros((len(truth), int(truth.max()) + 1))
     for number in range(FOLDS):
-        asked = fold == number
+        held_out = fold == number
         forest = RandomForestClassifier(
             _TREES, min_samples_leaf=max(5, len(truth) // 100), class_weight="balanced", random_state=0
         )
-        forest.fit(table[~asked], truth[~asked])
-        probabilities[np.ix_(asked, forest.classes_)] = forest.predict_proba(table[asked])
+        forest.fit(table[~held_out], truth[~held_out])
+        probabilities[np.ix_(held_out, forest.classes_)] = forest.predict_proba(table[held_out])
     return probabilities
 
 

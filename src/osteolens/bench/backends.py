@@ -122,17 +122,17 @@ class _OpenVino:
 
 def _check_card(path: Path, graph: Any, card: Card) -> None:
     fact = ["framework", "card_sha256"]
-    found = graph.get_rt_info(fact).astype(str) if graph.has_rt_info(fact) else "unknown"
-    if found != card.sha256:
+    exported_from = graph.get_rt_info(fact).astype(str) if graph.has_rt_info(fact) else "unknown"
+    if exported_from != card.sha256:
         raise CardError(
-            f"{path} does not belong to its card: it was exported from a card with sha256 {found}, the card of "
+            f"{path} does not belong to its card: it was exported from a card with sha256 {exported_from}, the card of "
             f"{card.name} has {card.sha256}; export it again: "
             f"python export/to_onnx.py weights/{card.name} --out build/{card.name}"
         )
 
 
 class Subject:
-    """A backend with the films to ask it about.
+    """A loaded backend with the films that it predicts.
 
     Args:
         reader: Computes with the backend.
@@ -146,12 +146,12 @@ class Subject:
         self.arrays: NDArray[np.uint8] = np.stack(prepared)
 
     def calls(self, case: Case, start: int, count: int) -> list[Call]:
-        """Calls about as many batches of films, from film `start` on and round again at the end."""
+        """As many calls as `count`, a batch of films each: from film `start` on, and round again at the end."""
         indices = np.arange(start, start + count * case.batch) % len(self.films)
         return [self._call(case, batch) for batch in indices.reshape(count, case.batch)]
 
     def outputs(self, case: Case) -> Outputs:
-        """Answers about every film, asked for as in the case."""
+        """Answers for every film, computed as in the case."""
         films = len(self.films)
         answers = [call() for call in self.calls(case, 0, -(-films // case.batch))]
         rows = [row for answer in answers for row in self._rows(case, answer)][:films]
@@ -188,7 +188,7 @@ class Subject:
     def _rows(self, case: Case, answer: Any) -> list[tuple[Any, float, NDArray[Any] | None]]:
         """Probabilities, T-score and heat map of each film that a call answered."""
         if case.scope == "bytes":
-            return [_row(one) for one in cast("list[schema.Answer]", schema.parse(answer))]
+            return [_row(row) for row in cast("list[schema.Answer]", schema.parse(answer))]
         if case.heat_map == "none":
             logits, t_score = answer
             empty = np.zeros((*logits.shape, 0, 0), np.float32)

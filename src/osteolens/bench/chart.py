@@ -52,22 +52,22 @@ def _title(results: Results) -> str:
 
 
 def _draw_panel(axes: Axes, panel: str, group: Sequence[Measurement]) -> None:
-    for row, one in enumerate(group):
-        strength = _PALE if one.case.heat_map == "none" else 1.0
-        axes.barh(row, one.p50_ms, height=0.72, color=_colour(one.case.backend), alpha=strength)
-        axes.plot([one.p50_ms, one.p95_ms], [row, row], color=_DARK, linewidth=1)
-        axes.plot(one.p95_ms, row, "|", color=_DARK, markersize=8)
+    for row, measurement in enumerate(group):
+        strength = _PALE if measurement.case.heat_map == "none" else 1.0
+        axes.barh(row, measurement.p50_ms, height=0.72, color=_colour(measurement.case.backend), alpha=strength)
+        axes.plot([measurement.p50_ms, measurement.p95_ms], [row, row], color=_DARK, linewidth=1)
+        axes.plot(measurement.p95_ms, row, "|", color=_DARK, markersize=8)
         axes.annotate(
-            f"{_digits(one.p50_ms)} ({_digits(one.p95_ms)})",
-            (max(one.p50_ms, one.p95_ms), row),
+            f"{_digits(measurement.p50_ms)} ({_digits(measurement.p95_ms)})",
+            (max(measurement.p50_ms, measurement.p95_ms), row),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
             fontsize=9,
         )
-    axes.set_yticks(range(len(group)), [one.case.label for one in group])
+    axes.set_yticks(range(len(group)), [measurement.case.label for measurement in group])
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.25 * max(one.p95_ms for one in group))
+    axes.set_xlim(0, 1.25 * max(measurement.p95_ms for measurement in group))
     axes.set_title(panel, loc="left", fontsize=11, fontweight="bold")
     axes.set_xlabel("ms")
     axes.grid(axis="x", alpha=0.3)

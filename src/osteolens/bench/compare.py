@@ -23,8 +23,8 @@ def compare(old: Results, new: Results) -> Iterator[tuple[Case, Interval, Interv
     shared = {run.id for run in old.runs} & {run.id for run in new.runs}
     if shared:
         raise BenchmarkError(f"both files hold run {shared.pop()}: give the results of two benchmarks")
-    before = {one.case: list(one.medians.values()) for one in old.measurements}
-    after = {one.case: list(one.medians.values()) for one in new.measurements}
+    before = {measurement.case: list(measurement.medians.values()) for measurement in old.measurements}
+    after = {measurement.case: list(measurement.medians.values()) for measurement in new.measurements}
     common = [case for case in before if case in after]
     if not common:
         raise BenchmarkError("the files have no measurement in common: model, backend, threads and so on must agree")
@@ -35,23 +35,25 @@ def compare(old: Results, new: Results) -> Iterator[tuple[Case, Interval, Interv
 
 def cautions(old: Results, new: Results) -> list[str]:
     """What to know before believing a difference."""
-    found = [NOT_INTERLEAVED]
+    sentences = [NOT_INTERLEAVED]
     for name in type(old.machine).model_fields:
         before, after = getattr(old.machine, name), getattr(new.machine, name)
         if isinstance(before, dict) and isinstance(after, dict):
             changed = [key for key in before | after if before.get(key) != after.get(key)]
-            before, after = ({key: one.get(key, "absent") for key in changed} for one in (before, after))
+            before, after = ({key: packages.get(key, "absent") for key in changed} for packages in (before, after))
         if before != after:
-            found.append(f"The machines differ: {name.replace('_', ' ')} was {_said(before)} and is {_said(after)}.")
+            sentences.append(
+                f"The machines differ: {name.replace('_', ' ')} was {_joined(before)} and is {_joined(after)}."
+            )
     cards = {run.model: run.card_sha256 for run in old.runs}
     for run in new.runs:
         if cards.get(run.model, run.card_sha256) != run.card_sha256:
-            found.append(f"The models differ: {run.model} has another card.")
+            sentences.append(f"The models differ: {run.model} has another card.")
     if old.protocol.films != new.protocol.films:
-        found.append(f"The films differ: {old.protocol.films}; then {new.protocol.films}.")
+        sentences.append(f"The films differ: {old.protocol.films}; then {new.protocol.films}.")
     for label, results in (("old", old), ("new", new)):
-        found += [f"The {label} file says: {text}." for text in results.warnings]
-    return found
+        sentences += [f"The {label} file says: {text}." for text in results.warnings]
+    return sentences
 
 
 def show(old: Results, new: Results) -> None:
@@ -69,12 +71,12 @@ def show(old: Results, new: Results) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
 
-def _text(found: Interval, sign: str = "") -> str:
-    ends = f" ({found.low:{sign}.2f} to {found.high:{sign}.2f})" if found.is_known else ""
-    return f"{found.value:{sign}.2f}{ends}"
+def _text(interval: Interval, sign: str = "") -> str:
+    ends = f" ({interval.low:{sign}.2f} to {interval.high:{sign}.2f})" if interval.is_known else ""
+    return f"{interval.value:{sign}.2f}{ends}"
 
 
-def _said(value: object) -> str:
+def _joined(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {text}" for name, text in value.items())
     return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of the answer, or none at all when the server has ended."""
-        if self._waiting is None:  # nobody asked: a server may say 408 before it ends an idle connection
+        if self._waiting is None:  # no request is under way: a server may say 408 before it ends an idle connection
             self.abort()
             return
         try:

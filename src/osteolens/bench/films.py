@@ -1,4 +1,4 @@
-"""The films that a benchmark asks about."""
+"""The films that a benchmark predicts: a folder's, or made-up ones."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from osteolens.films.sniff import sniff
 SIDE = 1024
 MADE_UP = 16
 MAX_FILMS = 64
-"""Of a folder; more only make the benchmark's processes larger."""
+"""Films taken of a folder; more only make the benchmark's processes larger."""
 
 
 def make_films(count: int = MADE_UP) -> list[bytes]:

@@ -226,7 +226,7 @@ class _Sender:
 
 
 def _split(url: str) -> tuple[str, int, str]:
-    """Host, port and what stands in a request's first line.
+    """Host, port, and path with query.
 
     Raises:
         ClientError: It is not a full http address.

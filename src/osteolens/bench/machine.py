@@ -37,7 +37,7 @@ def machine() -> Machine:
         memory_gib=round(psutil.virtual_memory().total / 1024**3, 1),
         system=f"{platform.system()} {platform.release()} ({platform.machine()})",
         python=platform.python_version(),
-        packages={name: found for name, package in _PACKAGES.items() if (found := _version(package))},
+        packages={name: number for name, package in _PACKAGES.items() if (number := _version(package))},
     )
 
 
@@ -62,10 +62,10 @@ def _version(package: str) -> str | None:
 
 
 class Watch:
-    """Tells how busy other programs kept the machine since it was made.
+    """How busy other programs kept the machine since this was made.
 
     Args:
-        ours: Process ids that belong to the benchmark, beside this process; they must still run when asked.
+        ours: Process ids that belong to the benchmark, beside this process; they must still run at `others_percent`.
     """
 
     def __init__(self, ours: Sequence[int]) -> None:
@@ -84,5 +84,5 @@ class Watch:
         return (
             time.perf_counter(),
             sum(getattr(times, name, 0.0) for name in _BUSY_FIELDS),
-            sum(one.user + one.system for one in own),
+            sum(spent.user + spent.system for spent in own),
         )

@@ -1,4 +1,4 @@
-"""A whole benchmark: measure, say what was found, leave files; Ctrl-C leaves what there is."""
+"""A whole benchmark: measure, print the results, write files; after Ctrl-C with what there is so far."""
 
 import os
 import shlex
@@ -23,10 +23,9 @@ from osteolens.bench.results import Protocol, Results, Run, save
 from osteolens.bench.server import Loads, key_of, measure_server
 from osteolens.bench.show import left_out, machine_text, markdown, notes, protocol_text, tables, wide_console, write_csv
 from osteolens.card import load_card
+from osteolens.console import DONE, INTERRUPTED
 from osteolens.errors import BenchmarkError
 from osteolens.files import write_text
-
-DONE, STOPPED = 0, 130
 
 
 def benchmark_models(
@@ -42,7 +41,7 @@ def benchmark_models(
         out: Folder for the files.
 
     Raises:
-        BenchmarkError: Something was asked for that cannot be measured.
+        BenchmarkError: The options name something that cannot be measured.
         CardError, ExportError: A model folder or an exported file is broken.
     """
     names = [load_card(folder).name for folder in models]
@@ -134,7 +133,7 @@ def _measure_all(
     if stopped:
         measured = any(run.measurements for run in runs)
         typer.echo(f"stopped early, {'what was measured is written' if measured else 'nothing was measured'}", err=True)
-    return STOPPED if stopped else DONE
+    return INTERRUPTED if stopped else DONE
 
 
 def _report(runs: Sequence[Run], protocol: Protocol, load_before: float, out: Path) -> None:

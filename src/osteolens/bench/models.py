@@ -68,7 +68,7 @@ class Exports:
 
 @dataclass(frozen=True)
 class _Contender:
-    """A process, what it is asked about, and how its answers are."""
+    """A process, the cases it measures, and how far its answers are from eager's."""
 
     process: BackendProcess
     series: list[Series]
@@ -77,7 +77,9 @@ class _Contender:
     def measurements(self, run_id: str) -> list[Measurement]:
         costs = self.process.costs()
         return [
-            one.measurement(run_id, parity=self.parity[one.case], process=costs) for one in self.series if one.rounds
+            entry.measurement(run_id, parity=self.parity[entry.case], process=costs)
+            for entry in self.series
+            if entry.rounds
         ]
 
 
@@ -87,7 +89,7 @@ class ModelRun:
     Args:
         model: Model folder.
         exports: Folder of its exported files; default `build/<name>`.
-        settings: What is asked for.
+        settings: What to measure.
         films: Files of films.
         folder: For temporary files; it must not be there yet, and is the caller's to delete.
         progress: Shows what is being done.
@@ -120,7 +122,7 @@ class ModelRun:
         started, run_id = time.perf_counter(), secrets.token_hex(6)
         with ExitStack() as stack:
             contenders = self._start_all(stack)
-            owner = {one.case: contender for contender in contenders for one in contender.series}
+            owner = {entry.case: contender for contender in contenders for entry in contender.series}
             watch = Watch([contender.process.pid for contender in contenders])
 
             def turn(series: Series, index: int) -> None:
@@ -129,7 +131,7 @@ class ModelRun:
                 latencies = owner[series.case].process.turn(series.case, first, calls, warm_up)
                 series.add(index, latencies, 1000 * batch * calls / sum(latencies))
 
-            series = [one for contender in contenders for one in contender.series]
+            series = [entry for contender in contenders for entry in contender.series]
             complete = take_turns(series, self.settings.rounds, self.settings.seed, turn, self.progress)
             return Run(
                 id=run_id,
@@ -139,7 +141,7 @@ class ModelRun:
                 complete=complete,
                 left_out=self.left_out,
                 others_percent=round(watch.others_percent(), 1),
-                measurements=tuple(one for contender in contenders for one in contender.measurements(run_id)),
+                measurements=tuple(entry for contender in contenders for entry in contender.measurements(run_id)),
                 seconds=round(time.perf_counter() - started, 1),
             )
 
@@ -170,11 +172,11 @@ class ModelRun:
         self, backend: str, threads: int, references: dict[Scope, parity.Outputs], stack: ExitStack
     ) -> _Contender:
         process = stack.enter_context(self._process(backend, threads))
-        asked = cases(self.card.name, backend, threads, self.settings)
+        planned = cases(self.card.name, backend, threads, self.settings)
         return _Contender(
             process,
-            [Series(case) for case in asked],
-            {case: parity.compare(references[case.scope], process.outputs(case)) for case in asked},
+            [Series(case) for case in planned],
+            {case: parity.compare(references[case.scope], process.outputs(case)) for case in planned},
         )
 
     def _references(self) -> dict[Scope, parity.Outputs]:

@@ -12,12 +12,12 @@ from osteolens.bench.results import Parity
 
 @dataclass(frozen=True)
 class Outputs:
-    """Answers about the benchmark's films.
+    """A backend's answers for the benchmark's films.
 
     Attributes:
         probabilities: float64 [F, K].
         t_score: float64 [F]; NaN without a T-score.
-        maps: One heat map [h, w] per film, of its most likely label, on any scale; none at all where not asked for.
+        maps: One heat map [h, w] per film, of its most likely label, on any scale; empty where none were requested.
     """
 
     probabilities: NDArray[np.float64]
@@ -41,7 +41,7 @@ def compare(reference: Outputs, other: Outputs) -> Parity:
     """Largest differences; heat maps are compared where both are for the same label."""
     labels, other_labels = (outputs.probabilities.argmax(axis=1) for outputs in (reference, other))
     pairs = zip(reference.maps, other.maps, labels == other_labels, strict=False)
-    map_differences = [float(np.abs(_scaled(one) - _scaled(two)).max()) for one, two, alike in pairs if alike]
+    map_differences = [float(np.abs(_scaled(first) - _scaled(second)).max()) for first, second, alike in pairs if alike]
     t_score = float(np.abs(reference.t_score - other.t_score).max())
     return Parity(
         films=len(labels),

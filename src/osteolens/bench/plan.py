@@ -35,7 +35,7 @@ class Setup(BaseModel):
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for.
+    """What to measure, as chosen on the command line.
 
     Attributes:
         backends: Some of `BACKENDS`.
@@ -44,7 +44,7 @@ class Settings:
         rounds: Turns of each case.
         calls: Timed calls per turn.
         warm_up: Calls before them in each turn: other processes have used the caches meanwhile.
-        seed: Of the order within the rounds.
+        seed: Random seed for the order within the rounds.
 
     Raises:
         BenchmarkError: A value makes no sense.
@@ -78,7 +78,7 @@ class Settings:
 
     @property
     def thread_counts(self) -> tuple[int, ...]:
-        """Those asked for, else one and all cores."""
+        """The chosen ones, else one and all cores."""
         return self.threads or tuple(sorted({1, cores()}))
 
 
@@ -94,19 +94,19 @@ def at_least(option: str, least: float, *values: float) -> None:
 
 
 def cases(model: str, backend: str, threads: int, settings: Settings) -> list[Case]:
-    """What one process is asked to do.
+    """The cases that one process measures.
 
     A graph gives its heat maps whether they are wanted or not, so there is one case of it from array to outputs. The
     reader answers film by film, so batches make no difference to it.
     """
-    found = []
+    planned = []
     for scope in settings.scopes:
         for batch in settings.batches if scope == "model" else (1,):
-            found += [
+            planned += [
                 Case(model=model, backend=backend, scope=scope, heat_map=heat_map, batch=batch, threads=threads)
                 for heat_map in _heat_maps(backend, scope, settings.heat_maps)
             ]
-    return found
+    return planned
 
 
 def _heat_maps(backend: str, scope: Scope, wanted: Sequence[bool]) -> Iterator[HeatMap]:

@@ -23,7 +23,7 @@ class CannotRun(BenchmarkError):
 
 
 class BackendProcess:
-    """A loaded backend in a process of its own, which computes only while it is asked something.
+    """A loaded backend in a process of its own, which computes only while it answers a request.
 
     Args:
         setup: What it loads.
@@ -49,7 +49,7 @@ class BackendProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the parent, which still has something to ask
+                start_new_session=True,  # Ctrl-C is for the parent, which still has requests to send
             )
         self._number = 0
         try:
@@ -69,7 +69,7 @@ class BackendProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id."""
         return self._process.pid
 
     def turn(self, case: Case, start: int, calls: int, warm_up: int) -> list[float]:
@@ -104,7 +104,7 @@ class BackendProcess:
         self._send(json.dumps({"number": self._number, **request}))
         while True:
             reply = self._receive()
-            if reply.pop("number") == self._number:  # another one answers what Ctrl-C kept us from waiting for
+            if reply.pop("number") == self._number:  # any other answers a request that Ctrl-C interrupted
                 return reply
 
     def _send(self, line: str) -> None:
@@ -129,8 +129,8 @@ class BackendProcess:
 
     def _ended(self) -> BenchmarkError:
         self._process.wait()
-        said = self._log.read_text().strip().splitlines()
-        last = said[-1] if said else "it said nothing"
+        printed = self._log.read_text().strip().splitlines()
+        last = printed[-1] if printed else "it printed nothing"
         return BenchmarkError(
             f"the process of {self.setup.backend} ended with status {self._process.returncode}: {last}"
         )

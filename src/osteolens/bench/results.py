@@ -112,12 +112,12 @@ class Measurement(_Frozen):
     @property
     def calls(self) -> int:
         """Timed calls in all rounds."""
-        return sum(one.calls for one in self.rounds)
+        return sum(turn.calls for turn in self.rounds)
 
     @property
     def medians(self) -> dict[int, float]:
         """Median milliseconds of a call by index of the round."""
-        return {one.index: one.median_ms for one in self.rounds}
+        return {turn.index: turn.median_ms for turn in self.rounds}
 
 
 class Run(_Frozen):
@@ -174,7 +174,7 @@ class Results(_Frozen):
     @property
     def measurements(self) -> list[Measurement]:
         """Of all runs."""
-        return [one for run in self.runs for one in run.measurements]
+        return [measurement for run in self.runs for measurement in run.measurements]
 
     @property
     def warnings(self) -> list[str]:
@@ -189,17 +189,20 @@ def _doubts(run: Run) -> Iterator[str]:
     if (run.others_percent or 0) > BUSY_PERCENT:
         yield f"{run.model}: other programs took {run.others_percent:.0f} % of the processors meanwhile"
     idle = {
-        (one.case.backend, one.case.threads): one.process.idle_cpu_percent for one in run.measurements if one.process
+        (measurement.case.backend, measurement.case.threads): measurement.process.idle_cpu_percent
+        for measurement in run.measurements
+        if measurement.process
     }
     for (backend, threads), percent in idle.items():
         if percent > IDLE_PERCENT and len(idle) > 1:
             yield f"{run.model}: {backend}, threads: {threads}, took {percent:.0f} % of a core while others had a turn"
-    for one in run.measurements:
-        if one.traffic and (one.traffic.failures or set(one.traffic.statuses) - {200}):
+    for measurement in run.measurements:
+        if measurement.traffic and (measurement.traffic.failures or set(measurement.traffic.statuses) - {200}):
             answers = ", ".join(
-                f"{name}: {count}" for name, count in (one.traffic.statuses | one.traffic.failures).items()
+                f"{name}: {count}"
+                for name, count in (measurement.traffic.statuses | measurement.traffic.failures).items()
             )
-            yield f"{run.model}: not every request of {one.case.label} was answered ({answers})"
+            yield f"{run.model}: not every request of {measurement.case.label} was answered ({answers})"
 
 
 def ratio(one: Measurement, other: Measurement) -> Interval:

@@ -1,4 +1,4 @@
-"""A running server under real concurrency, its loads measured in turns."""
+"""A running server measured under load: callers at once, or requests a second."""
 
 import os
 import secrets
@@ -23,16 +23,16 @@ _NO_MAP = {"explain": "none"}
 
 @dataclass(frozen=True)
 class Loads:
-    """What a server is to bear.
+    """The loads to put on a server.
 
     Attributes:
         concurrencies: Callers at once, each waiting for its answer.
         rates: Requests a second, whatever the server does.
         heat_maps: With, without, or both.
         rounds: Turns of each load.
-        seconds: Of a turn.
-        warm_up: Seconds before a turn of callers that wait.
-        seed: Of the order within the rounds.
+        seconds: Length of a turn.
+        warm_up: Seconds that do not count, before each turn of callers that wait.
+        seed: Random seed for the order within the rounds.
 
     Raises:
         BenchmarkError: A value makes no sense.
@@ -91,7 +91,7 @@ def measure_server(
     Args:
         url: Address of the inference API.
         model: The name it is served under.
-        key: Of its inference API, where it has one.
+        key: Key of its inference API, where it has one.
         films: The files' bytes.
         loads: What to put on it.
         progress: Shows what is being done.
@@ -109,10 +109,10 @@ def measure_server(
     closed_loop(address, films, headers, concurrency=max(loads.concurrencies, default=1), seconds=loads.seconds)
     progress.remove_task(task)
     series = [Series(case) for case in _cases(model, loads)]
-    tallies = {one.case: _Tally() for one in series}
+    tallies = {entry.case: _Tally() for entry in series}
 
-    def turn(one: Series, index: int) -> None:
-        case = one.case
+    def turn(entry: Series, index: int) -> None:
+        case = entry.case
         options = _NO_MAP if case.heat_map == "none" else {}
         sent = headers | {header_name(name): value for name, value in options.items()}
         if case.rate is None:
@@ -125,7 +125,7 @@ def measure_server(
             raise BenchmarkError(
                 f"no film was answered in a turn of {case.label}: statuses {load.statuses}, failures {load.failures}"
             )
-        one.add(index, load.latencies_ms, load.films_per_second)
+        entry.add(index, load.latencies_ms, load.films_per_second)
 
     complete = take_turns(series, loads.rounds, loads.seed, turn, progress)
     return Run(
@@ -137,16 +137,16 @@ def measure_server(
         left_out={},
         others_percent=None,
         measurements=tuple(
-            one.measurement(run_id, traffic=tallies[one.case].traffic()) for one in series if one.rounds
+            entry.measurement(run_id, traffic=tallies[entry.case].traffic()) for entry in series if entry.rounds
         ),
         seconds=round(time.perf_counter() - started, 1),
     )
 
 
 def _cases(model: str, loads: Loads) -> list[Case]:
-    found = []
-    for wanted in loads.heat_maps:
-        about = Case(model=model, backend="server", scope="http", heat_map="heat map" if wanted else "none")
-        found += [about.model_copy(update={"concurrency": callers}) for callers in loads.concurrencies]
-        found += [about.model_copy(update={"rate": rate}) for rate in loads.rates]
-    return found
+    planned = []
+    for with_map in loads.heat_maps:
+        case = Case(model=model, backend="server", scope="http", heat_map="heat map" if with_map else "none")
+        planned += [case.model_copy(update={"concurrency": callers}) for callers in loads.concurrencies]
+        planned += [case.model_copy(update={"rate": rate}) for rate in loads.rates]
+    return planned

@@ -48,10 +48,10 @@ def wide_console() -> Console:
 
 def panels(results: Results) -> dict[str, list[Measurement]]:
     """Measurements that belong side by side, the fastest first."""
-    found: dict[str, list[Measurement]] = {}
-    for one in results.measurements:
-        found.setdefault(one.case.panel, []).append(one)
-    return {panel: sorted(group, key=lambda one: one.p50_ms) for panel, group in sorted(found.items())}
+    groups: dict[str, list[Measurement]] = {}
+    for measurement in results.measurements:
+        groups.setdefault(measurement.case.panel, []).append(measurement)
+    return {panel: sorted(group, key=lambda measurement: measurement.p50_ms) for panel, group in sorted(groups.items())}
 
 
 def tables(results: Results, width: int) -> Iterator[Table]:
@@ -122,17 +122,17 @@ def notes(results: Results) -> str:
     return SERVER_NOTES if results.protocol.calls is None else NOTES
 
 
-def baseline(one: Measurement, group: Sequence[Measurement]) -> Measurement | None:
-    """The eager measurement of a panel that gives as much: with grad-cam where `one` has a heat map."""
-    wanted = "none" if one.case.heat_map == "none" else "grad-cam"
+def baseline(measurement: Measurement, group: Sequence[Measurement]) -> Measurement | None:
+    """The eager measurement of a panel that gives as much: with grad-cam where the other has a heat map."""
+    wanted = "none" if measurement.case.heat_map == "none" else "grad-cam"
     return next((other for other in group if (other.case.backend, other.case.heat_map) == (EAGER, wanted)), None)
 
 
 def _grids(results: Results) -> Iterator[Grid]:
     for panel, group in panels(results).items():
-        yield _filled(panel, _COLUMNS, [_cells(one, group) for one in group])
+        yield _filled(panel, _COLUMNS, [_cells(measurement, group) for measurement in group])
     for run in results.runs:
-        processes = {(one.case.backend, one.case.threads): one.process for one in run.measurements if one.process}
+        processes = {(item.case.backend, item.case.threads): item.process for item in run.measurements if item.process}
         rows = [
             [f"{backend}, threads: {threads}", f"{cost.import_s:.2f}", f"{cost.load_s:.2f}", f"{cost.first_ms:.0f}",
              f"{cost.peak_rss_mib:.0f}", f"{cost.pss_mib:.0f}" if cost.pss_mib else "", f"{cost.idle_cpu_percent:.2f}"]
@@ -148,23 +148,28 @@ def _filled(title: str, header: Sequence[str], rows: list[list[str]]) -> Grid:
     return title, [header[index] for index in filled], [[row[index] for index in filled] for row in rows]
 
 
-def _cells(one: Measurement, group: Sequence[Measurement]) -> list[str]:
-    eager = baseline(one, group)
-    faster = _times(ratio(eager, one)) if eager and eager is not one else ""
-    cells = [one.case.label, f"{one.p50_ms:.2f}", f"{one.p95_ms:.2f}", f"{one.p99_ms:.2f}"]
-    cells += [f"{one.films_per_second:.1f}", faster]
-    parity, traffic = one.parity, one.traffic
+def _cells(measurement: Measurement, group: Sequence[Measurement]) -> list[str]:
+    eager = baseline(measurement, group)
+    faster = _times(ratio(eager, measurement)) if eager and eager is not measurement else ""
+    cells = [
+        measurement.case.label,
+        f"{measurement.p50_ms:.2f}",
+        f"{measurement.p95_ms:.2f}",
+        f"{measurement.p99_ms:.2f}",
+    ]
+    cells += [f"{measurement.films_per_second:.1f}", faster]
+    parity, traffic = measurement.parity, measurement.traffic
     cells += [_small(parity.probability), _small(parity.t_score), _small(parity.heat_map)] if parity else [""] * 3
     cells.append(str(parity.other_labels) if parity else "")
-    said = traffic.statuses | traffic.failures if traffic else {}
-    cells.append(", ".join(f"{name}: {count}" for name, count in said.items()))
+    responses = traffic.statuses | traffic.failures if traffic else {}
+    cells.append(", ".join(f"{name}: {count}" for name, count in responses.items()))
     cells.append(str(traffic.late) if traffic and traffic.late else "")
     return cells
 
 
-def _times(found: Interval) -> str:
-    ends = f" ({found.low:.2f} to {found.high:.2f})" if found.is_known else ""
-    return f"{found.value:.2f}{ends}"
+def _times(interval: Interval) -> str:
+    ends = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.is_known else ""
+    return f"{interval.value:.2f}{ends}"
 
 
 def _small(value: float | None) -> str:
@@ -173,7 +178,7 @@ def _small(value: float | None) -> str:
 
 def write_csv(results: Results, path: Path) -> None:
     """One row per measurement; the rounds are in the JSON file alone."""
-    rows = [_record(one) for one in results.measurements]
+    rows = [_record(measurement) for measurement in results.measurements]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with whole(path) as draft, draft.open("w", newline="") as stream:
         table = csv.DictWriter(stream, columns, restval="")
@@ -181,15 +186,15 @@ def write_csv(results: Results, path: Path) -> None:
         table.writerows(rows)
 
 
-def _record(one: Measurement) -> dict[str, object]:
-    row: dict[str, object] = {"run_id": one.run_id, **one.case.model_dump()}
-    row |= one.model_dump(include={"p50_ms", "p95_ms", "p99_ms", "films_per_second"})
-    row |= {"rounds": len(one.rounds), "calls": one.calls}
-    if one.parity:
-        row |= {f"parity_{name}": value for name, value in one.parity.model_dump().items()}
-    if one.process:
-        row |= one.process.model_dump()
-    if one.traffic:
-        row |= {f"status_{status}": count for status, count in one.traffic.statuses.items()}
-        row |= {"failures": sum(one.traffic.failures.values()), "late": one.traffic.late}
+def _record(measurement: Measurement) -> dict[str, object]:
+    row: dict[str, object] = {"run_id": measurement.run_id, **measurement.case.model_dump()}
+    row |= measurement.model_dump(include={"p50_ms", "p95_ms", "p99_ms", "films_per_second"})
+    row |= {"rounds": len(measurement.rounds), "calls": measurement.calls}
+    if measurement.parity:
+        row |= {f"parity_{name}": value for name, value in measurement.parity.model_dump().items()}
+    if measurement.process:
+        row |= measurement.process.model_dump()
+    if measurement.traffic:
+        row |= {f"status_{status}": count for status, count in measurement.traffic.statuses.items()}
+        row |= {"failures": sum(measurement.traffic.failures.values()), "late": measurement.traffic.late}
     return row

@@ -1,4 +1,4 @@
-"""Measuring in turns: what the clock says of one case, round by round."""
+"""Measuring in turns: every case once a round, in random order."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from osteolens.bench.statistics import percentiles
 
 @dataclass
 class Series:
-    """What has been measured of one case."""
+    """Measurements of one case so far."""
 
     case: Case
     rounds: list[Round] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Series:
             p50_ms=p50,
             p95_ms=p95,
             p99_ms=p99,
-            films_per_second=float(np.median([one.films_per_second for one in self.rounds])),
+            films_per_second=float(np.median([turn.films_per_second for turn in self.rounds])),
             parity=parity,
             process=process,
             traffic=traffic,
@@ -59,24 +59,24 @@ class Series:
 def take_turns(
     series: Sequence[Series], rounds: int, seed: int, turn: Callable[[Series, int], None], progress: Progress
 ) -> bool:
-    """Give every series a turn per round, in an order that chance decides anew for each.
+    """Give every series a turn per round, in another random order each round.
 
     Args:
-        series: To each of which turns are added.
+        series: What to measure; each turn is added to its own.
         rounds: Turns of each.
-        seed: Of the order.
+        seed: Random seed for the order.
         progress: Shows how far it is.
         turn: Measures and notes one turn: series, index of the round.
 
     Returns:
-        Whether all were taken; Ctrl-C ends it early.
+        Whether all turns were taken; Ctrl-C ends them early.
     """
     task = progress.add_task("", total=rounds * len(series))
     try:
-        for index, one in interleaved(series, rounds, seed):
-            label = f"{one.case.panel}: {one.case.label}"
+        for index, entry in interleaved(series, rounds, seed):
+            label = f"{entry.case.panel}: {entry.case.label}"
             progress.update(task, description=f"round {index + 1} of {rounds}, {label}")
-            turn(one, index)
+            turn(entry, index)
             progress.advance(task)
     except KeyboardInterrupt:
         return False

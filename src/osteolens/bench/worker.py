@@ -1,4 +1,4 @@
-"""The process of one backend: loads it, and measures when it is asked to.
+"""The process of one backend: loads it, and measures on request.
 
 Reads JSON from standard input line by line, first a `Setup`, then requests, and answers each with a line on standard
 output. It ends with its input, so that none is left over, however its parent came to its end.
@@ -96,7 +96,7 @@ class Worker:
         return line
 
     def answer(self, do: str, case: dict[str, Any] | None = None, **details: Any) -> Reply:
-        """Do what is asked: `turn`, `outputs` or `costs`."""
+        """Answer a request: `turn`, `outputs` or `costs`."""
         from osteolens.bench.results import Case
 
         if do == "costs":
@@ -117,7 +117,7 @@ class Worker:
         return {"latencies_ms": latencies}
 
     def _outputs(self, case: "Case", into: str) -> Reply:
-        """Write the answers about every film into a file."""
+        """Write the answers for every film into a file."""
         self.subject.outputs(case).save(Path(into))
         return {}
 
@@ -135,7 +135,7 @@ def peak_rss_mib() -> float:
 
 
 def pss_mib() -> float | None:
-    """Resident memory, pages that other processes have as well in part, in MiB; None where it is not told."""
+    """Resident memory, pages that other processes have as well in part, in MiB; None where the system does not tell."""
     kibibytes = _kibibytes(Path("/proc/self/smaps_rollup"), "Pss:")
     return None if kibibytes is None else round(kibibytes / 1024, 1)
 

@@ -1,4 +1,4 @@
-"""`osteolens bench`: what can be asked for. Nothing heavy is imported before a command runs."""
+"""`osteolens bench`: speed of models and servers. Nothing heavy is imported before a command runs."""
 
 from importlib import import_module
 from pathlib import Path
@@ -87,10 +87,10 @@ def bench(
     of_server = {"--concurrency": concurrency, "--rate": rate, "--seconds": seconds}
     if server:
         _refuse(of_models | {"--exports": exports}, "does not go with --server")
-        loads = engine.Loads(**_given(shared | of_server))
+        loads = engine.Loads(**_chosen(shared | of_server))
         raise typer.Exit(engine.benchmark_server(server, names, key_file, loads, films, out))
     _refuse(of_server | {"--key-file": key_file}, "is for a server: give its address with --server")
-    settings = engine.Settings(**_given(shared | of_models), must_run=backend is not None)
+    settings = engine.Settings(**_chosen(shared | of_models), must_run=backend is not None)
     raise typer.Exit(engine.benchmark_models(list(map(model_folder, names)), exports, settings, films, out))
 
 
@@ -114,7 +114,7 @@ def _engine() -> ModuleType:
         raise OsteoLensError(f"the benchmark needs {error.name}: pip install 'osteolens[bench]'") from error
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     """By field name, without those that were left to their defaults; what may be repeated as a tuple."""
     return {
         _FIELDS.get(name, name.removeprefix("--")): tuple(value) if isinstance(value, list) else value

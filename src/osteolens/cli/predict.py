@@ -66,7 +66,7 @@ def predict(
 
 
 def server_asker(url: str | None, key_file: Path | None, model: str) -> Ask:
-    """A function that asks a running server."""
+    """A function that sends a film to a running server."""
     key = None
     if key_file is not None:
         key = read_key(key_file)
@@ -78,7 +78,7 @@ def server_asker(url: str | None, key_file: Path | None, model: str) -> Ask:
 
 def local_asker(folder: Path) -> Ask:
     """A function that runs the model of a folder in this process."""
-    load_card(folder)  # a wrong folder is told at once, not after torch is there
+    load_card(folder)  # a wrong folder is an error at once, not after seconds of importing torch
     from osteolens.inference.reader import Reader, Request  # brings torch, which asking a server does not need
 
     reader = Reader(folder, slow_methods=True)

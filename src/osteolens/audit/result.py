@@ -15,7 +15,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Audit:
-    """All that was found.
+    """All results of an audit.
 
     Attributes:
         collection: The pictures.
@@ -60,8 +60,8 @@ def as_json(audit: Audit) -> dict[str, Any]:
 
 
 def _finding(collection: Collection, finding: Finding) -> dict[str, Any]:
-    said = {name: getattr(finding, name) for name in ("kind", "severity", "title", "meaning", "advice", "count")}
-    return said | {
+    texts = {name: getattr(finding, name) for name in ("kind", "severity", "title", "meaning", "advice", "count")}
+    return texts | {
         "lines": list(finding.lines),
         "matches": [_match(collection, match) for match in finding.matches],
         "pictures": [_name(collection, number) for number in finding.numbers],

@@ -3,7 +3,7 @@ import pytest
 from support.audit import Picture, facts, film, resized
 
 from osteolens.audit.pictures import THUMB, Seen
-from osteolens.audit.whole import POSES, pose_pixels, pose_transform, whole_copies
+from osteolens.audit.thumbnails import POSES, pose_pixels, pose_transform, whole_copies
 
 
 def picture(pixels: Picture) -> Seen:

@@ -1,4 +1,4 @@
-"""Copies of whole pictures: resized, squeezed, encoded anew, mirrored or turned by quarters.
+"""Copies of whole pictures: resized, squeezed, encoded again, mirrored or turned by quarters.
 
 Every thumbnail is compared with every other one in all eight poses by the finest detail it has. Measured on the
 thumbnails of 177 knee films: copies (224 x 224, 128 x 256, 64 x 64, JPEG quality 20, noise, gamma, CLAHE) correlate

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osteolens.audit.cells import cell_findings
+from osteolens.audit.cell_findings import cell_findings
 from osteolens.audit.findings import Collection, Finding
 from osteolens.audit.rows import Naming, read_data_set
 from osteolens.errors import DataError

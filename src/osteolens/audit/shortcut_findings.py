@@ -1,4 +1,4 @@
-"""Findings about shortcuts, sources and class balance: what the tests of `shortcuts` and the tables mean."""
+"""Findings about shortcuts, sources and class balance, from the tests of `shortcuts` and the tables."""
 
 from collections.abc import Iterator, Sequence
 
@@ -59,14 +59,14 @@ def balance_findings(labels: Sequence[Profile]) -> Iterator[Finding]:
 
 
 def _finding(kind: str, shortcuts: Sequence[Shortcut], meaning: str, advice: str) -> Iterator[Finding]:
-    told = sorted(
+    tests = sorted(
         (shortcut for shortcut in shortcuts if shortcut.strength != "none"),
         key=lambda shortcut: -shortcut.metric("mean AUROC").value,
     )
-    if told:
-        severity: Severity = "note" if told[0].strength == "weak" else "warning"
-        lines = tuple(describe(shortcut) for shortcut in told)
-        yield Finding(kind, severity, f"{lines[0]}.", meaning, advice, len(told), lines=lines[1:])
+    if tests:
+        severity: Severity = "note" if tests[0].strength == "weak" else "warning"
+        lines = tuple(describe(shortcut) for shortcut in tests)
+        yield Finding(kind, severity, f"{lines[0]}.", meaning, advice, len(tests), lines=lines[1:])
 
 
 def describe(shortcut: Shortcut) -> str:
