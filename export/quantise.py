@@ -32,21 +32,23 @@ def main(
     """
     console = Console()
     if maps_only:
-        found = judge_maps_again(run, model, data, console)
+        result = judge_maps_again(run, model, data, console)
     else:
-        found = quantise_model(run, model, data, members, console)
-    for name, value in found.auroc.items():
-        console.print(f"{name}: {found.auroc_fp32[name]:.4f} in fp32, {value:.4f} in int8", highlight=False)
+        result = quantise_model(run, model, data, members, console)
+    for name, value in result.auroc.items():
+        console.print(f"{name}: {result.auroc_fp32[name]:.4f} in fp32, {value:.4f} in int8", highlight=False)
     console.print(
-        f"labels that differ: {found.label_disagreement:.1%}, before calibration "
-        f"{found.uncalibrated_label_disagreement:.1%}; largest change of a probability {found.largest_difference:.4f}, "
-        f"before calibration {found.largest_uncalibrated_difference:.4f}; cosine of heat maps {found.map_cosine:.4f}",
+        f"labels that differ: {result.label_disagreement:.1%}, "
+        f"before calibration {result.uncalibrated_label_disagreement:.1%}; "
+        f"largest change of a probability {result.largest_difference:.4f}, "
+        f"before calibration {result.largest_uncalibrated_difference:.4f}; "
+        f"cosine of heat maps {result.map_cosine:.4f}",
         highlight=False,
         soft_wrap=True,
     )
-    if found.maps_held is not None:
-        console.print(f"heat maps that hold: {found.maps_held:.1%} of {found.maps}", highlight=False)
-    verdict = f"accepted: {model / RANGES_FILE}" if found.accepted else f"refused: {'; '.join(found.reasons)}"
+    if result.maps_held is not None:
+        console.print(f"heat maps that hold: {result.maps_held:.1%} of {result.maps}", highlight=False)
+    verdict = f"accepted: {model / RANGES_FILE}" if result.accepted else f"refused: {'; '.join(result.reasons)}"
     console.print(verdict, highlight=False, soft_wrap=True)
 
 

@@ -28,9 +28,9 @@ def main(
     if card.accepts("int8"):
         typer.echo(f"wrote {quantise(out / ONNX_FILE, load_ranges(model), card, out / INT8_FILE)}")
     else:
-        (out / INT8_FILE).unlink(missing_ok=True)  # of an earlier card
-        for found in card.quantisation:
-            typer.echo(f"no {found.precision} graph, as the card refuses it: {'; '.join(found.reasons)}")
+        (out / INT8_FILE).unlink(missing_ok=True)  # an earlier card may have accepted it
+        for result in card.quantisation:
+            typer.echo(f"no {result.precision} graph, as the card refuses it: {'; '.join(result.reasons)}")
 
 
 if __name__ == "__main__":

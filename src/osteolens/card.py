@@ -79,7 +79,7 @@ class Temperature(_Frozen):
 class VectorScaling(_Frozen):
     """Vector scaling, per label (Guo et al. 2017): log-probability x scale + bias is the new logit.
 
-    Of the log-probability, not of the logit: an ensemble's logits have another offset than those of its members.
+    It takes log-probabilities, not logits: an ensemble's logits have another offset than those of its members.
     """
 
     method: Literal["vector"] = "vector"
@@ -105,7 +105,7 @@ class OperatingPoints(_Frozen):
 
     @model_validator(mode="after")
     def _zones_are_reached(self) -> Self:
-        """A zone that no stored answer is in: the thresholds are those of another calibration than the card's."""
+        """Refuse a zone without any stored answer: its thresholds were set on another calibration than the card's."""
         crossed = self.high_specificity.threshold <= self.high_sensitivity.threshold
         empty = [zone for zone, share in self.zones.items() if not share and not (crossed and zone == "uncertain")]
         _expect(not empty, f"operating points: no stored answer is in the zone {', '.join(empty)}")
@@ -250,8 +250,8 @@ class Card(_Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def accepts(self, precision: str) -> bool:
-        """Whether the guard found that answers of this precision are the model's."""
-        return any(found.precision == precision and found.accepted for found in self.quantisation)
+        """Whether the graph of this precision may answer for the model."""
+        return any(result.precision == precision and result.accepted for result in self.quantisation)
 
     def save(self, folder: Path) -> Path:
         """Write `card.json` into a folder and return its path."""
@@ -261,7 +261,7 @@ class Card(_Frozen):
 
 
 def fusion_inputs(labels: Sequence[str], facts: Sequence[PatientFact], *, has_t_score: bool) -> tuple[str, ...]:
-    """The names of the numbers that a `Fusion` may weigh, in order."""
+    """Names of the inputs that a `Fusion` may use, in order."""
     image = (*(f"log_probability_{label}" for label in labels), *(("t_score",) if has_t_score else ()))
     return (*image, *("female" if fact == "sex" else fact for fact in facts))
 
@@ -300,9 +300,9 @@ def load_card(folder: Path, *, check_weights: bool = True) -> Card:
         weights = folder / WEIGHTS_FILE
         if not weights.is_file():
             raise CardError(f"no {WEIGHTS_FILE} in {folder}")
-        found = file_sha256(weights)
-        if found != card.weights_sha256:
+        actual = file_sha256(weights)
+        if actual != card.weights_sha256:
             raise CardError(
-                f"{weights} does not belong to its card: its sha256 is {found}, the card says {card.weights_sha256}"
+                f"{weights} does not belong to its card: its sha256 is {actual}, the card says {card.weights_sha256}"
             )
     return card

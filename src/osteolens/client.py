@@ -1,10 +1,10 @@
-"""Sends films to a running server and gives typed answers back: `Client`, and `AsyncClient` for asyncio.
+"""Sends films to a running server and returns typed answers: `Client`, and `AsyncClient` for asyncio.
 
 ClientError (osteolens.errors)
-├── DamagedAnswer              what came is not a whole answer: cut off, changed on its way, or not from OsteoLens
+├── DamagedAnswer              the response is no whole answer: cut off, changed on its way, or not from OsteoLens
 └── RequestRefused
     ├── KeyRefused             the key is missing, wrong or expired
-    └── ServerBusy             429 or 503; carries what the server says of when to come back
+    └── ServerBusy             429 or 503; carries the server's Retry-After
 """
 
 import json
@@ -57,14 +57,14 @@ class ServerBusy(RequestRefused):
     """The server has no room at the moment.
 
     Attributes:
-        retry_after: Seconds after which the server asks to come back; None where it does not say.
+        retry_after: Seconds that the server asks to wait; None where it does not say.
     """
 
     retry_after: float | None = None
 
 
 class _Access:
-    """Where a server is, and the key that it wants to see."""
+    """A server's address and key."""
 
     def __init__(self, url: str | None, key: str | None, key_file: Path | None) -> None:
         self.url = server_address(url)
@@ -77,7 +77,7 @@ class _Access:
             if key is None and key_file:
                 raise ClientError(f"there is no key file {key_file}: TorchServe writes key_file.json where it starts")
         self._key = key
-        self._addresses: dict[str, httpx.URL] = {}  # httpx takes a tenth of a millisecond to understand one
+        self._addresses: dict[str, httpx.URL] = {}  # httpx takes a tenth of a millisecond to parse an address
 
     def post(self, film: bytes, model: str, options: Mapping[str, str]) -> dict[str, Any]:
         """The arguments of httpx for one request."""
@@ -96,7 +96,7 @@ class _Access:
         try:
             key = read_key(self._key_file)
         except ClientError:
-            return False  # half written by a server that is starting: what was refused stays refused
+            return False  # half written by a server that is starting: the refusal stands
         changed, self._key = key not in (None, self._key), key or self._key
         return changed
 
@@ -151,7 +151,7 @@ class Client:
         self._http.close()
 
     def predict(self, film: bytes, *, model: str = DEFAULT_MODEL, options: Mapping[str, str] | None = None) -> Answer:
-        """Ask about one film, up to four times where another try may help.
+        """Predict a film, with up to four tries where another may help.
 
         Args:
             film: The file's bytes.
@@ -161,14 +161,14 @@ class Client:
         Raises:
             RequestRefused: The server answered with an error: a film or an option that it cannot use, a
                 missing key, an unknown model, or still no room after several tries.
-            DamagedAnswer: What came is not an answer, whole and consistent.
+            DamagedAnswer: The response is not a whole and consistent answer.
             ServerUnreachable: Nobody answers at this address.
         """
         answer: Answer = Retrying(**_retry_rules())(self.ask, film, model=model, options=options)
         return answer
 
     def ask(self, film: bytes, *, model: str = DEFAULT_MODEL, options: Mapping[str, str] | None = None) -> Answer:
-        """Ask about one film, once; arguments and errors as in `predict`."""
+        """Predict a film, with a single try; arguments and errors as in `predict`."""
         response = self._post(film, model, options or {})
         if _refuses_key(response) and self._access.renew_key():
             response = self._post(film, model, options or {})
@@ -235,7 +235,7 @@ class AsyncClient:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine; no proxy is given what is sent there."""
+    """Whether an address is on this machine: a proxy is never used for it."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -247,7 +247,7 @@ def is_loopback(url: str) -> bool:
 
 @contextmanager
 def _proxies_make_sense() -> Iterator[None]:
-    """What httpx says in its own ways of http_proxy and its like, when a client is made, in one."""
+    """Turn each error that httpx raises for http_proxy and its like into a single kind."""
     try:
         yield
     except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -269,7 +269,7 @@ def _header_value(option: str, value: str) -> bytes:
 
 
 def server_address(url: str | None = None) -> str:
-    """An address that was named, else that of OSTEOLENS_URL, else this machine's.
+    """The address in the argument, else in OSTEOLENS_URL, else this machine's.
 
     Raises:
         ClientError: It is no address of a server, or has a query, which a server would ignore.

@@ -1,7 +1,7 @@
 """Everything that can go wrong, in one tree.
 
 OsteoLensError
-├── InputError                 what somebody sent; becomes an error answer with an HTTP status
+├── InputError                 a request cannot be answered; becomes an error answer with an HTTP status
 │   ├── EmptyInput             400 empty_body
 │   ├── UnreadableImage        400 unreadable_image
 │   ├── InvalidOption          400 invalid_option
@@ -17,11 +17,11 @@ OsteoLensError
 │   ├── FolderInUse            another batch writes to this output folder
 │   ├── OtherBatch             the output folder holds a batch of other models or options
 │   ├── ModelChanged           the server answers with another model than before
-│   └── ServerRefuses          the server lets nobody in, or does not have the model
-├── BenchmarkError             something was asked for that cannot be measured
+│   └── ServerRefuses          the server refuses the key, or does not have the model
+├── BenchmarkError             a benchmark cannot measure what its options name
 ├── ServerError                TorchServe cannot be started, or its archives do not fit their checksums
 └── ClientError                talking to a server failed
-    ├── ServerUnreachable      nobody answers at this address
+    ├── ServerUnreachable      no answer from this address
     └── RequestRefused         the server answered with an error; carries status, code and hint
 """
 
@@ -33,10 +33,10 @@ class OsteoLensError(Exception):
 
 
 class InputError(OsteoLensError):
-    """Something that was sent cannot be answered.
+    """A request cannot be answered.
 
     Args:
-        message: What was found, in one sentence.
+        message: The fault, in one sentence.
         hint: What to send instead, with an example of a valid value.
     """
 
@@ -135,7 +135,7 @@ class ServerRefuses(BatchError):
 
 
 class BenchmarkError(OsteoLensError):
-    """A benchmark cannot be run, or its figures cannot be compared as asked."""
+    """A benchmark cannot be run, or its figures cannot be compared."""
 
 
 class ServerError(OsteoLensError):
@@ -156,8 +156,8 @@ class RequestRefused(ClientError):
     Args:
         status: HTTP status.
         code: The `error.code` of the answer, or `http_<status>` where the server gave no error object.
-        message: What the server said was wrong.
-        hint: What the server said to do about it.
+        message: The server's message.
+        hint: The server's hint.
     """
 
     def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:

@@ -19,7 +19,7 @@ Method = Literal[
     "none", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "gradcamelementwise",
     "finercam", "eigencam", "eigengradcam", "kpcacam", "fem", "ablationcam", "scorecam",
 ]  # fmt: skip
-"""Explanations that can be asked for; all but `none` are methods of the grad-cam package."""
+"""Explanations that a request may choose; all but `none` are methods of the grad-cam package."""
 
 PERTURBING: frozenset[Method] = frozenset({"scorecam"})
 """Methods that change the film itself and so run the whole model, once per channel: a minute, not a moment."""
@@ -34,7 +34,7 @@ def _lower(value: Any) -> Any:
 
 
 class Options(BaseModel):
-    """What a request may ask for beside its film."""
+    """The options of a request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +65,7 @@ def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options
 
     Args:
         values: Option name to text, as sent; empty texts count as not sent.
-        labels: The labels that a map can be asked for.
+        labels: The model's labels, which `target` may name.
 
     Raises:
         InvalidOption: Names the option, what was found, and a valid value.
@@ -94,7 +94,7 @@ def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options
 def _target(text: str, targets: tuple[str, ...]) -> str | None:
     """The target that a text names, whatever its case.
 
-    Headers hold ASCII alone, so it may come percent-encoded; what was sent as UTF-8 comes as Latin-1.
+    Headers hold only ASCII, so it may be percent-encoded; UTF-8 in a header arrives decoded as Latin-1.
     """
     names = {_plain(target): target for target in targets} | {target: target for target in targets}
     spellings = [text, _plain(text), _plain(unquote(text))]
@@ -223,7 +223,7 @@ class ErrorDetail(_Message):
 
 
 class ErrorAnswer(_Message):
-    """Stands in an answer's place when there is none."""
+    """The response in place of an answer."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
     error: ErrorDetail

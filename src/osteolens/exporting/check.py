@@ -26,7 +26,7 @@ MAX_MAP_DIFFERENCE = 1e-3
 
 
 class ExportedModel(nn.Module):
-    """All that a model answers; in TorchScript, `features` and `head` are methods of their own as well."""
+    """A model with all its outputs; in TorchScript, `features` and `head` can be called as methods too."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -49,10 +49,10 @@ class ExportedModel(nn.Module):
 
 def write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, card: Card) -> Path:
     """Write beside the final name, compare with eager, and only then give the file its name."""
-    other = exported_name(path)
-    if other not in (None, card.name):
+    owner = exported_name(path)
+    if owner not in (None, card.name):
         raise ExportError(
-            f"{path} is that of {other}, and {card.name} would overwrite it: give each model a folder of its own, "
+            f"{path} is that of {owner}, and {card.name} would overwrite it: give each model a folder of its own, "
             f"for example --out build/{card.name}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +81,11 @@ def _compare(exported: Runtime, model: Model, card: Card, name: str) -> None:
         with torch.no_grad():
             outputs = model.outputs(model.features(torch.from_numpy(films)))
         eager, answered = Prediction(*(output.numpy() for output in outputs)), exported.predict(films)
-        found = {
+        differences = {
             "": (max_difference(eager, answered), MAX_DIFFERENCE),
             " in its heat maps": (max_map_difference(eager, answered), MAX_MAP_DIFFERENCE),
         }
-        for where, (difference, allowed) in found.items():
+        for where, (difference, allowed) in differences.items():
             if not difference < allowed:
                 raise ExportError(
                     f"{name} differs from the eager model by {difference:.2g}{where} at batch {batch} "
@@ -93,26 +93,26 @@ def _compare(exported: Runtime, model: Model, card: Card, name: str) -> None:
                 )
 
 
-def max_difference(one: Prediction, other: Prediction) -> float:
-    """Largest difference of a probability or a T-score; NaN where only one of them has T-scores or members."""
+def max_difference(expected: Prediction, actual: Prediction) -> float:
+    """Largest difference of a probability or a T-score; NaN where only one prediction has T-scores or members."""
     differences = (
-        _difference(one.probabilities, other.probabilities),
-        _difference(one.t_score, other.t_score),
-        _difference(one.member_probabilities, other.member_probabilities),
-        _difference(one.member_t_score, other.member_t_score),
+        _difference(expected.probabilities, actual.probabilities),
+        _difference(expected.t_score, actual.t_score),
+        _difference(expected.member_probabilities, actual.member_probabilities),
+        _difference(expected.member_t_score, actual.member_t_score),
     )
     return float(np.max(differences))
 
 
-def max_map_difference(one: Prediction, other: Prediction) -> float:
-    """Largest difference of a heat map, as a share of the largest value among the film's maps of `one`."""
-    peaks = one.maps.max(axis=(1, 2, 3), keepdims=True)
-    return float((np.abs(one.maps - other.maps) / np.maximum(peaks, np.finfo(np.float32).tiny)).max())
+def max_map_difference(expected: Prediction, actual: Prediction) -> float:
+    """Largest difference of a heat map, as a share of the largest value among the expected maps of the film."""
+    peaks = expected.maps.max(axis=(1, 2, 3), keepdims=True)
+    return float((np.abs(expected.maps - actual.maps) / np.maximum(peaks, np.finfo(np.float32).tiny)).max())
 
 
-def _difference(one: NDArray[np.floating] | None, other: NDArray[np.floating] | None) -> float:
+def _difference(expected: NDArray[np.floating] | None, actual: NDArray[np.floating] | None) -> float:
     """Largest difference of two arrays; 0 where both are absent or NaN throughout, NaN where only one of them is."""
-    one, other = (np.full(1, np.nan) if values is None else values for values in (one, other))
-    if np.isnan(one).all() and np.isnan(other).all():
+    expected, actual = (np.full(1, np.nan) if values is None else values for values in (expected, actual))
+    if np.isnan(expected).all() and np.isnan(actual).all():
         return 0.0
-    return float(np.abs(one - other).max())
+    return float(np.abs(expected - actual).max())

@@ -34,7 +34,7 @@ Range = tuple[float, float]
 
 
 class ActivationRanges(BaseModel):
-    """What `quantise` has to know beside the fp32 graph."""
+    """What `quantise` needs beside the fp32 graph: the measured range of each activation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -137,7 +137,7 @@ def tensors_beside(model: ModelProto, names: Collection[str]) -> list[str]:
 
 
 def _chosen(graph: Path, model: ModelProto, ranges: ActivationRanges, card: Card) -> list[str]:
-    """The nodes to quantise, after graph, ranges and card were found to belong together."""
+    """The nodes to quantise, once it is certain that graph, ranges and card belong together."""
     again = f"export and measure again: export/to_onnx.py and export/quantise.py with weights/{card.name}"
     exported_from = {entry.key: entry.value for entry in model.metadata_props}.get("card_sha256")
     if exported_from != card.sha256:
@@ -161,18 +161,18 @@ def _chosen(graph: Path, model: ModelProto, ranges: ActivationRanges, card: Card
 
 def _ancestors(model: ModelProto, tensors: Iterable[str]) -> list[NodeProto]:
     """The nodes that some tensors are computed by, in the graph's order."""
-    wanted, found = set(tensors), []
+    wanted, nodes = set(tensors), []
     for node in reversed(model.graph.node):
         if wanted & set(node.output):
             wanted |= set(node.input)
-            found.append(node)
-    return found[::-1]
+            nodes.append(node)
+    return nodes[::-1]
 
 
 def _rounded_weights(
     model: ModelProto, chosen: Sequence[str], ranges: ActivationRanges
 ) -> dict[str, list[dict[str, Any]]]:
-    """Put the convolutions' weights onto their int8 grids, and say which these are, as ONNX Runtime wants it said."""
+    """Round the convolutions' weights to their int8 grids, and return the grids as ONNX Runtime's overrides."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     grids: dict[str, list[dict[str, Any]]] = {}
     for node in model.graph.node:

@@ -1,4 +1,4 @@
-"""THE preprocessing: a grey film and the card's parameters -> the bytes that every model takes.
+"""The only preprocessing: a grey film and the card's parameters -> the bytes that every model takes.
 
 Training, evaluation, export, the handler and calibration all call `prepare`. What comes after it (cast,
 scaling, mean and standard deviation, grey to three channels) lives inside the model as buffers.
@@ -19,14 +19,14 @@ EMPTY_TOLERANCE = 10
 EMPTY_SHARE = 0.96
 """A line is empty when this share of it is at the border's level: a marker does not make it a picture."""
 STRIP = 64
-"""Lines that are looked at together."""
+"""Lines in a strip, which are examined together."""
 MIN_KEPT = 0.25
 """No side is cropped to less than this share of the film."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the film went: film -> crop box -> scaled -> placed in the input. All in pixels.
+    """Placement of a film in the model's input: film -> crop box -> scaled -> placed in the input. All in pixels.
 
     Attributes:
         film: (height, width) of the film.
@@ -68,7 +68,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a model takes.
+    """The input of a model.
 
     Attributes:
         array: uint8 [1, H, W].
@@ -149,7 +149,7 @@ def _empty_lines(pixels: NDArray[np.uint8], axis: int) -> tuple[int, int]:
 
 
 def _run(pixels: NDArray[np.uint8], level: int, axis: int, *, from_end: bool = False) -> int:
-    """How many lines are empty at this level before the first that is not; no line behind its strip is looked at."""
+    """How many lines are empty at this level before the first that is not; lines behind its strip are not examined."""
     lines: int = pixels.shape[axis]
     for start in range(0, lines, STRIP):
         stop = min(start + STRIP, lines)

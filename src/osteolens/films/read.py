@@ -72,10 +72,10 @@ def read(source: Source) -> Picture:
     data = _bytes_of(source)
     if not data:
         raise EmptyInput("the body is empty", _HINT)
-    found = sniff(data)
-    kind = _PHONE_FORMATS.get(found, found)
+    sniffed = sniff(data)
+    kind = _PHONE_FORMATS.get(sniffed, sniffed)
     if kind not in SUPPORTED and kind not in _PHONE_FORMATS.values():
-        raise UnsupportedType(f"found {found}, which is not a supported picture", _HINT)
+        raise UnsupportedType(f"found {sniffed}, which is not a supported picture", _HINT)
     try:
         return _decode(data, kind)
     except Image.DecompressionBombError as error:
@@ -85,7 +85,7 @@ def read(source: Source) -> Picture:
 
 
 def _reason(error: Exception) -> str:
-    """What a decoder says, without the addresses of its objects."""
+    """A decoder's message, without the addresses of its objects."""
     if isinstance(error, UnidentifiedImageError):
         return "its header is damaged"
     return _OBJECT.sub("the file", str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Whether a film shows bone darker than its surroundings, which a classifier would read without a word.
+"""Whether a film shows bone darker than its surroundings, which a classifier would answer without a warning.
 
 On an antero-posterior knee film what lies at the left and right edge is air or the edge of the soft tissue, and bone
 lies further in, for one knee in the middle as for two beside each other. So the outermost columns are compared with

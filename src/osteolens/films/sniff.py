@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes: names for error messages, never a decision on trust."""
+"""Names a file's type by its first bytes, for error messages; no decision trusts it."""
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),

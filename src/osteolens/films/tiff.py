@@ -43,7 +43,7 @@ _SUB_PAGES = 330
 
 @dataclass(frozen=True)
 class Page:
-    """The one page of a TIFF that is read, every number checked.
+    """The page of a TIFF that is read, with every number checked.
 
     Attributes:
         width, height: Pixels as stored, before orientation.
@@ -212,7 +212,7 @@ def _checked(page: _Directory, warnings: tuple[str, ...]) -> Page:
 
 
 def _meaning(page: _Directory, samples: int) -> tuple[int, int | None]:
-    """What the samples show, and what the extra one is."""
+    """What the samples show, and what the extra sample is."""
     photometric = page.number(262, GREY)
     if photometric not in _PHOTOMETRICS:
         raise UnsupportedType(f"found a TIFF of colour kind {photometric} (tag 262)", _HINT)

@@ -1,4 +1,4 @@
-"""The one rule by which deep grey values (10, 12, 16, 32 bits, floats) become 8 bits.
+"""The only rule by which deep grey values (10, 12, 16, 32 bits, floats) become 8 bits.
 
 A film's range is what its pixels use, without what is no film: letters and markers at the top of the scale, padding at
 either end, collimated borders. Such pixels are few, or all of one value, and a gap in the grey values sets them apart.

@@ -1,6 +1,6 @@
-"""Applies the fitted numbers of a card to what a model says: calibration, T-score interval, triage, fusion.
+"""Applies a card's fitted parameters to a model's outputs: calibration, T-score interval, triage, fusion.
 
-The reader answers with it and evaluation scores with it, so that a figure is about the very answers that are given.
+The reader and the evaluation share it, so that figures describe the answers that users get.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,17 +16,17 @@ from osteolens.schema import Zone
 Floats = NDArray[np.float64]
 AnyFloats = NDArray[np.floating[Any]]
 Facts = Mapping[PatientFact, Floats]
-"""What is known of each patient, [N] each: `age` in years, `sex` as `SEXES` has it, `weight_kg`, `height_m`;
+"""Facts about each patient, [N] each: `age` in years, `sex` as `SEXES` has it, `weight_kg`, `height_m`;
 NaN where unknown."""
 
 ZONES: tuple[Zone, ...] = get_args(Zone)
 REFER, UNCERTAIN, LOW_SUSPICION = ZONES
 SEXES = {"female": 1.0, "male": 0.0}
-_TINY = 1e-9  # of a probability, before its logarithm is taken
+_TINY = 1e-9  # lowest probability that a logarithm is taken of
 
 
 class Fitted(Protocol):
-    """The fitted numbers of a card, or of a part of the folds."""
+    """Fitted parameters, from a card or from some of the folds."""
 
     @property
     def calibration(self) -> Temperature | VectorScaling | None: ...  # noqa: D102
@@ -40,7 +40,7 @@ class Fitted(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """What is said about N films.
+    """The calibrated results of N films.
 
     Attributes:
         probabilities: float64 [N, K], calibrated.
@@ -64,7 +64,7 @@ def read_image(labels: Sequence[str], logits: AnyFloats, t_score: AnyFloats, fit
         labels: The K classes.
         logits: float [N, K].
         t_score: float [N]; NaN where the model gives none.
-        fitted: A card, or numbers fitted on other films.
+        fitted: A card, or parameters fitted on other films.
     """
     probabilities = calibrate(logits, fitted.calibration)
     estimate = t_score.astype(np.float64)
@@ -77,9 +77,9 @@ def read_fused(labels: Sequence[str], probabilities: Floats, t_score: Floats, fa
 
     Args:
         labels: The K classes.
-        probabilities: float64 [N, K], of the image's answer.
-        t_score: float64 [N], of the image's answer.
-        facts: Of the patients.
+        probabilities: float64 [N, K], from the image alone.
+        t_score: float64 [N], from the image alone.
+        facts: Each patient's.
         fusion: The stacked model.
     """
     inputs = fusion_values(labels, probabilities, t_score, facts)
@@ -95,7 +95,7 @@ def read_fused(labels: Sequence[str], probabilities: Floats, t_score: Floats, fa
 
 
 def choose_fusion(fusions: Sequence[Fusion], known: Set[PatientFact]) -> Fusion | None:
-    """The last one whose facts are all known; None if there is none."""
+    """The last fusion whose facts are all known; None without one."""
     return next((fusion for fusion in reversed(fusions) if known >= set(fusion.inputs)), None)
 
 
@@ -116,13 +116,13 @@ def softmax(logits: AnyFloats) -> Floats:
 
 
 def log_softmax(logits: AnyFloats) -> Floats:
-    """Logarithms of the probabilities, [N, K] -> [N, K]: what is left of logits without their arbitrary offset."""
+    """Logarithms of the probabilities, float64 [..., K]: the logits without their arbitrary offset."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def describe_parameters(card: Card) -> Iterator[tuple[str, str]]:
-    """What a card's fitted numbers mean, in plain words: name and meaning of each that it has."""
+    """Name and meaning, in plain words, of each fitted parameter in a card."""
     if isinstance(card.calibration, Temperature):
         yield "calibration", f"temperature scaling: logits are divided by {card.calibration.temperature:.3g}"
     elif isinstance(card.calibration, VectorScaling):
@@ -152,7 +152,7 @@ def _describe_points(card: Card, points: OperatingPoints) -> str:
 
 
 def score(labels: Sequence[str], probabilities: Floats, label: str) -> Floats:
-    """Probability of a label and of those after it, [N, K] -> [N]."""
+    """Summed probability of a label and of the labels after it, [N, K] -> [N]."""
     return np.asarray(probabilities[:, list(labels).index(label) :].sum(axis=1))
 
 

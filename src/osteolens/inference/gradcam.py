@@ -2,7 +2,7 @@
 
 Behind the last feature map a model is only average pooling and linear layers. So the methods run on that
 head alone, with a feature map that was computed once: the maps are the same as on the whole model, and a
-map of every class costs little more than one.
+map of every class costs little more than a single map.
 """
 
 from collections.abc import Iterator, Sequence
@@ -79,7 +79,7 @@ def explain(
     x = films.float() if from_film else features.detach().requires_grad_()
     with torch.enable_grad(), _hooked(_CLASSES[method], explained) as (run, base):
         raw = _recorded(base)
-        if method == "finercam":  # takes one class for a whole batch
+        if method == "finercam":  # takes a single class for a whole batch
             for row, target in enumerate(targets):
                 run(x[row : row + 1], target_idx=target)
         else:
@@ -89,9 +89,9 @@ def explain(
 
 @contextmanager
 def _hooked(cam_class: Any, explained: _Explained) -> Iterator[tuple[Any, Any]]:
-    """A method and the BaseCAM behind it; its hooks are gone afterwards, whatever happens.
+    """A method and the BaseCAM behind it; its hooks are removed afterwards, whatever happens.
 
-    (The package's own context manager swallows an IndexError.)
+    (The package's own context manager swallows IndexError.)
     """
     cam = cam_class(explained, [explained.tap])
     base = getattr(cam, "base_cam", cam)
@@ -102,7 +102,7 @@ def _hooked(cam_class: Any, explained: _Explained) -> Iterator[tuple[Any, Any]]:
 
 
 def _recorded(cam: Any) -> list[NDArray[np.float32]]:
-    """Let a method note its maps before the package scales them; a map's peak is known only there."""
+    """Record a method's maps before the package scales them, as only then their peaks are known."""
     maps: list[NDArray[np.float32]] = []
     compute = cam.get_cam_image
 

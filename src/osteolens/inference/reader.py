@@ -1,4 +1,4 @@
-"""Films in, answers out: decode, classify, explain. The handler and `osteolens predict --local` share it."""
+"""Reads a film: decodes, classifies and explains it. The handler and `osteolens predict --local` share it."""
 
 import math
 import time
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """One film and what is asked about it.
+    """A film with its options.
 
     Attributes:
         data: The file's bytes.
         options: Raw texts by option name, see `osteolens.schema.Options`.
-        id: Comes back in the answer.
+        id: Repeated in the answer.
     """
 
     data: bytes
@@ -62,10 +62,10 @@ class Reader:
 
     Args:
         folder: A model folder: `card.json` and `weights.safetensors`.
-        runtime: What answers and draws the default heat map; default: the eager model. Without it the eager model is
-            loaded when another explanation is first asked for, and PyTorch not before.
+        runtime: Computes answers and the default heat map; default: the eager model. With another runtime the eager
+            model, and PyTorch with it, is loaded when a request first wants another explanation.
         slow_methods: Allow explanations that take a minute a film (`osteolens.schema.PERTURBING`). A server
-            does not: one such request would hold up everybody else's.
+            does not: a single such request would hold up all others.
     """
 
     def __init__(self, folder: Path, runtime: Runtime | None = None, *, slow_methods: bool = False) -> None:
@@ -115,7 +115,7 @@ class Reader:
         height, width = picture.pixels.shape
         return Answer(
             id=request.id,
-            **_said(self.card.labels, reading),
+            **_answer_fields(self.card.labels, reading),
             fold_spread=_spread(prediction, reading, self.card),
             fused=self._fuse(options, reading),
             quality=Quality(warnings=picture.warnings),
@@ -161,19 +161,18 @@ class Reader:
         return [self.card.labels.index(options.target)]
 
     def _fuse(self, options: Options, reading: Reading) -> Fused | None:
-        """The answer with the patient's facts, from as many as are given; None where they are too few."""
-        given = {name: getattr(options, name) for name in PATIENT_FACTS}
-        known = {name for name, value in given.items() if value is not None}
-        fusion = calibration.choose_fusion(self.card.fusion, known)
+        """The answer with the patient's facts, from as many as are known; None where they are too few."""
+        known = {name: fact for name in PATIENT_FACTS if (fact := getattr(options, name)) is not None}
+        fusion = calibration.choose_fusion(self.card.fusion, known.keys())
         if fusion is None:
             return None
-        facts = {name: np.array([_as_number(given[name])]) for name in fusion.inputs}
+        facts = {name: np.array([_as_number(known[name])]) for name in fusion.inputs}
         fused = calibration.read_fused(self.card.labels, reading.probabilities, reading.t_score, facts, fusion)
-        return Fused(inputs=fusion.inputs, **_said(self.card.labels, fused))
+        return Fused(inputs=fusion.inputs, **_answer_fields(self.card.labels, fused))
 
 
-def _said(labels: tuple[str, ...], reading: Reading) -> dict[str, Any]:
-    """What a reading says of its one film, by the names that `Answer` and `Fused` share."""
+def _answer_fields(labels: tuple[str, ...], reading: Reading) -> dict[str, Any]:
+    """The fields that `Answer` and `Fused` share, from a reading of a single film."""
     probabilities, estimate, low = reading.probabilities[0], float(reading.t_score[0]), float(reading.low[0])
     interval = None if math.isnan(low) else (low, float(reading.high[0]))
     return {
@@ -189,7 +188,7 @@ def _as_number(fact: float | str) -> float:
 
 
 def _spread(prediction: Prediction, reading: Reading, card: Card) -> Spread | None:
-    """How far an ensemble's members agree about the one film; None for a single model."""
+    """How far an ensemble's members agree about a single film; None for a single model."""
     if prediction.member_logits is None:
         return None
     labels, members = card.labels, calibration.calibrate(prediction.member_logits[0], card.calibration)

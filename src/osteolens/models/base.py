@@ -1,4 +1,4 @@
-"""The one shape of every model: bytes in, feature map, linear heads."""
+"""The structure that every model shares: film in, feature map, linear heads."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ class KneeModel(nn.Module):
 
     def normalise(self, x: Tensor) -> Tensor:
         """What the backbone takes, float32 [N, 3, H, W] ([N, 1, H, W] once it reads grey); `x` as in `features`."""
-        # Written so that all but one product and one difference are constants of an exported graph.
+        # In this form an exported graph folds all but one product and one difference into constants.
         return x.to(torch.float32) * (1.0 / (255.0 * self.std)) - self.mean / self.std
 
     def features(self, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class KneeModel(nn.Module):
         return F.relu(F.conv2d(features, weights[:, :, None, None]))
 
     def outputs(self, features: Tensor) -> list[Tensor]:
-        """All answers, in the order of `inference.runtimes.Prediction`: logits, T-scores, maps and pooled features."""
+        """All outputs, in the order of `inference.runtimes.Prediction`: logits, T-scores, maps and pooled features."""
         pooled = features.mean(dim=(2, 3))
         logits, t_score = self.answers(pooled)
         return [logits, t_score, self.maps(features), pooled]

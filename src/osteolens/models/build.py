@@ -45,9 +45,9 @@ def for_inference(model: _AnyModule) -> _AnyModule:
 
 
 def _fold_grey(model: KneeModel) -> None:
-    """Let the first convolution read the one grey channel instead of three that differ by a factor at most.
+    """Let the first convolution read a single grey channel instead of three that differ by a factor at most.
 
-    Only where the channels have one mean: then the zeros it pads with stand for the same grey level in each.
+    Only where the channels share a mean: then the zeros that pad the film are the same grey level in each.
     """
     stem = next((module for module in model.backbone.modules() if isinstance(module, nn.Conv2d)), None)
     if stem is None or stem.in_channels != 3 or stem.groups != 1 or bool((model.mean != model.mean[:, :1]).any()):

@@ -1,4 +1,4 @@
-"""Several models (of folds, of architectures) as one: mean probability, and what each member says."""
+"""Several models (of folds, of architectures) as one model: the mean probability, and each member's own outputs."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from osteolens.models.base import KneeModel
 
 
 class Ensemble(nn.Module):
-    """All that `KneeModel` offers for answering, from M trained members.
+    """M trained members with the methods of `KneeModel` that answering needs.
 
     Args:
         members: They share labels, input size and the grid of the feature map, and all give T-scores or none does.
@@ -46,7 +46,7 @@ class Ensemble(nn.Module):
         return list(torch.split(features, self.channels, dim=1))
 
     def outputs(self, features: Tensor) -> list[Tensor]:
-        """All answers, in the order of `osteolens.inference.runtimes.Prediction`.
+        """All outputs, in the order of `osteolens.inference.runtimes.Prediction`.
 
         Returns:
             Logits [N, K], which are the logarithm of the mean probability: their softmax is the mean probability;
@@ -81,5 +81,5 @@ class Ensemble(nn.Module):
 
 def _first_alike(members: Sequence[KneeModel], member: KneeModel) -> int:
     """Index of the first member with the same normalisation."""
-    alike = (torch.equal(one.mean, member.mean) and torch.equal(one.std, member.std) for one in members)
+    alike = (torch.equal(other.mean, member.mean) and torch.equal(other.std, member.std) for other in members)
     return list(alike).index(True)

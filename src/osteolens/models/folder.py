@@ -15,7 +15,7 @@ from osteolens.models.build import build, for_inference
 from osteolens.models.ensemble import Ensemble
 
 ENSEMBLE = "ensemble"
-"""The architecture in the card of an ensemble; `members` there names those of its members."""
+"""The architecture in the card of an ensemble; `members` in the card names the members' own."""
 
 Model = KneeModel | Ensemble
 """What a model folder holds."""

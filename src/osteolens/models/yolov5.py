@@ -23,10 +23,10 @@ from osteolens.errors import DataError
 from osteolens.models.base import KneeModel
 
 SCALES = {"yolov5n": (0.33, 0.25), "yolov5s": (0.33, 0.50), "yolov5m": (0.67, 0.75)}
-"""Architectures, and by how much each one's depth and width are multiplied."""
+"""Architectures, and the factors of each one's depth and width."""
 
 CHANNELS = 1280
-"""Of the feature map, whatever the scale: the 1x1 convolution of ultralytics' `Classify` head gives as many."""
+"""Channels of the feature map at any scale: the 1x1 convolution of ultralytics' `Classify` head gives as many."""
 
 START = {"yolov5n": Path(__file__).parent / "start" / "yolov5n_backbone.safetensors"}
 """Weights to start from (COCO): layers 0 to 8. `start/README.md` names their source and licence."""
@@ -66,7 +66,7 @@ def _layers(depth: float, width: float) -> Any:
         "nc": 1,  # the linear layer of `Classify` is not used
         "depth_multiple": depth,
         "width_multiple": width,
-        "activation": "nn.SiLU()",  # one per model; else all models of the process share one
+        "activation": "nn.SiLU()",  # an instance for each model; else all models of the process share it
         "backbone": [  # from, repeats, module, arguments: channels, kernel, stride, padding
             [-1, 1, "Conv", [64, 6, 2, 2]],
             [-1, 1, "Conv", [128, 3, 2]],

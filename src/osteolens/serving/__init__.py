@@ -1,1 +1,1 @@
-"""Starts, watches and stops TorchServe; its quirks stay here and in handlers/."""
+"""Everything that knows TorchServe: starting and stopping it, and what its workers do with requests."""

@@ -1,4 +1,4 @@
-"""Runs TorchServe, and the web app beside it, until told to stop."""
+"""Runs TorchServe, and the web app beside it, until Ctrl-C or a signal."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def run(server: Server, web: str | None = None) -> None:
 
 @contextmanager
 def web_app(server: Server, address: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The web app as a child that asks a running server.
+    """The web app as a child process that uses a running server.
 
     Raises:
         ServerError: It is not here, or not installed.
@@ -55,7 +55,7 @@ def web_app(server: Server, address: str) -> Iterator[subprocess.Popen[bytes]]:
     if find_spec("django") is None:
         raise ServerError("the web app needs Django: pip install 'osteolens[web]'")
     environment = {"OSTEOLENS_MODELS": ",".join(sorted(server.models, key=_main_first)), **os.environ}
-    environment.pop("OSTEOLENS_KEY", None)  # the key of another server
+    environment.pop("OSTEOLENS_KEY", None)  # that would be another server's key
     environment |= {"OSTEOLENS_URL": server.url, "DJANGO_SETTINGS_MODULE": "project.settings"}
     if server.key_file:
         environment["OSTEOLENS_KEY_FILE"] = str(server.key_file)

@@ -1,7 +1,7 @@
-"""What a server takes from the machine that it runs on: a private folder, a lock, an environment.
+"""What a server needs of its machine: a private folder, a lock, an environment.
 
-Whoever holds the lock of a folder uses it. A lock belongs to an open file, which a supervisor inherits: it is let go of
-when the last process of a server has ended, whatever ended it.
+The holder of a folder's lock uses the folder. A lock belongs to an open file, which a supervisor inherits: it is
+released when the last process of a server has ended, for whatever reason.
 """
 
 import fcntl
@@ -35,8 +35,8 @@ _NEEDED = re.compile(
 
 def clean_environment() -> dict[str, str]:
     """The variables that TorchServe and its workers need, with file names in UTF-8 for Java and Python."""
-    kept = {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
-    return kept | {"LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8", "PYTHONUTF8": "1"}
+    needed = {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
+    return needed | {"LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8", "PYTHONUTF8": "1"}
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def private_folder() -> Iterator[tuple[Path, IO[str]]]:
             draft.rename(folder / LOCK)
             yield folder, lock
     finally:
-        with suppress(FileNotFoundError):  # the supervisor has done it
+        with suppress(FileNotFoundError):  # the supervisor has deleted it
             shutil.rmtree(folder)
 
 

@@ -1,9 +1,8 @@
 """Starts TorchServe as a child process, and stops all of it again.
 
-What is odd about TorchServe stays in this file: it needs a Java, it writes its keys into its current folder,
-its Python and Java halves keep process ids and worker sockets in temporary folders, its health check is
-content before the workers have loaded, and its Java half outlives the Python one: a supervisor ends all of it when
-this process lets go or dies.
+TorchServe's quirks stay in this file: it needs a Java, writes its keys into its current folder, leaves process ids and
+worker sockets in temporary folders, reports itself healthy before its workers have loaded, and its Java half outlives
+the Python one. So a supervisor ends all of it when this process stops it or dies.
 """
 
 import json
@@ -49,7 +48,7 @@ class Server:
         config: The configuration file; relative paths in it start at its folder.
         port: Port of the inference API: None for all ports as configured, 0 for free ones throughout, a number for
             this one and free ones for the other APIs.
-        model_store: Instead of the configured one.
+        model_store: Replaces the configured one.
         folder: TorchServe's current folder, which gets `key_file.json` and `logs/`; default: a temporary one.
         timeout: Seconds until every worker must be ready.
 
@@ -207,7 +206,7 @@ class Server:
         except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError):
             return False  # nothing listens yet
         except (FileNotFoundError, ValueError):
-            return False  # no key file yet, or half of one
+            return False  # no key file yet, or only half of it
         return True
 
     def _failure(self, what: str) -> ServerError:
@@ -244,7 +243,7 @@ def _ports(settings: dict[str, str], port: int | None) -> dict[str, str]:
 
 
 def _cause(log: str) -> str:
-    """What a worker's traceback says, with a colon before it: our own error where there is one, else the first."""
+    """The last line of a worker's traceback after a colon: that of our own error, else of the first."""
     errors = _ERROR.findall(log)
     ours = [error.removeprefix("osteolens.errors.") for error in errors if error.startswith("osteolens.errors.")]
     return f": {ours[-1] if ours else errors[0]}" if errors else ""

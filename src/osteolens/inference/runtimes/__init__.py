@@ -1,4 +1,4 @@
-"""One way to ask a model, three backends behind it."""
+"""Run a model: one interface, three backends."""
 
 from osteolens.inference.runtimes.base import Prediction, Runtime
 from osteolens.inference.runtimes.loading import BACKENDS, Backend, load_runtime

@@ -1,4 +1,4 @@
-"""What every backend offers."""
+"""The interface of every backend."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ class Prediction:
         t_score: float32 [N]; NaN where the model has no T-score head.
         maps: float32 [N, K, h, w], the Grad-CAM map of every class over the model's input, 0 and above, not scaled.
         pooled: float32 [N, C], the mean of each channel of the feature map.
-        member_logits: float32 [N, M, K], what each of an ensemble's M members says; None for a single model.
+        member_logits: float32 [N, M, K], the logits of each of an ensemble's M members; None for a single model.
         member_t_score: float32 [N, M], likewise.
     """
 

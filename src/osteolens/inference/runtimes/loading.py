@@ -28,8 +28,8 @@ def load_runtime(folder: Path, card: Card, backend: Backend, threads: int = 1) -
 
     Args:
         folder: Holds the exported file (for `eager` the card and the weights).
-        card: Of the model.
-        backend: What runs it.
+        card: The model's.
+        backend: Runs the model.
         threads: Computing threads of an ONNX session; PyTorch's are the process's own.
 
     Raises:

@@ -14,7 +14,7 @@ from osteolens.inference.runtimes.base import Prediction
 OPSET = 20
 INPUT = "films"
 OUTPUTS = tuple(output.name for output in fields(Prediction))
-"""Names of a graph's outputs: all but those of members for a single model, all for an ensemble."""
+"""Names of an ensemble graph's outputs; a single model's graph lacks those of members."""
 _LOAD_ERRORS = (
     ort.capi.onnxruntime_pybind11_state.Fail,
     ort.capi.onnxruntime_pybind11_state.InvalidArgument,
@@ -30,7 +30,7 @@ class OnnxRuntime:
 
     Args:
         path: The `.onnx` file.
-        card: Of the model that the file must have been exported from.
+        card: The card that the file must have been exported from.
         threads: Threads for one operator.
 
     Raises:
@@ -39,7 +39,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, card: Card, threads: int = 1) -> None:
-        ort.disable_telemetry_events()  # which models a hospital runs is nobody else's business
+        ort.disable_telemetry_events()  # which models a hospital runs is private
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         # Waiting threads sleep: on a machine that also has a server to run, spinning takes the cores from it.
@@ -62,9 +62,9 @@ def output_names(card: Card) -> list[str]:
 
 def _check(path: Path, session: ort.InferenceSession, card: Card) -> None:
     """Refuse a graph that is another model's, or that an older version exported."""
-    found, expected = [output.name for output in session.get_outputs()], output_names(card)
-    if found != expected:
-        raise ExportError(f"{path} gives {', '.join(found)} and not {', '.join(expected)}; {_again(card)}")
+    outputs, expected = [output.name for output in session.get_outputs()], output_names(card)
+    if outputs != expected:
+        raise ExportError(f"{path} gives {', '.join(outputs)} and not {', '.join(expected)}; {_again(card)}")
     facts = session.get_modelmeta().custom_metadata_map
     if facts.get("opset") != str(OPSET):
         raise ExportError(f"{path} has opset {facts.get('opset', 'unknown')} and not {OPSET}; {_again(card)}")

@@ -30,13 +30,13 @@ class SharedRuntime:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Counts this worker as busy; what is predicted in a turn uses as many threads as there are cores free."""
+        """Count this worker as busy; predictions in the block use as many threads as cores are free."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._current = self.alone
         except BlockingIOError:
             self._current = self.among_others
-        fcntl.flock(self._lock, fcntl.LOCK_SH)  # all that are busy hold it together, and nobody gets it alone
+        fcntl.flock(self._lock, fcntl.LOCK_SH)  # all busy workers share it, so that no other gets it exclusively
         try:
             yield
         finally:

@@ -16,7 +16,7 @@ class TorchScriptRuntime:
 
     Args:
         path: The file.
-        card: Of the model that the file must have been exported from.
+        card: The card that the file must have been exported from.
 
     Raises:
         ExportError: No such file, or not TorchScript.
