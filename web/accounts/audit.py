@@ -64,6 +64,7 @@ def record_once(
 
 def address(request: HttpRequest) -> str:
     """Address that a request came from; behind a proxy with TLS, the last address that the proxy wrote down."""
+    # Addresses before the last come from the client, who may invent them.
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_TLS else ""
     return (forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))[:45]
 
@@ -90,5 +91,6 @@ def _login_failed(credentials: dict[str, Any], request: HttpRequest | None = Non
 
 
 def _record_name(request: HttpRequest, action: str, name: str, user: Any) -> None:
+    # A failed log-in may carry any characters, also those that databases refuse.
     plain = name.replace("\0", "").encode("utf-8", "replace").decode()[:150]
     AuditEntry.objects.create(user=user, user_name=plain, action=action, address=address(request))

@@ -22,6 +22,7 @@ def first_account() -> str | None:
     Returns:
         Its one-time password; None where there are accounts already, or OSTEOLENS_ADMIN_PASSWORD gave one.
     """
+    # Several processes may start on an empty database at once.
     with transaction.atomic():
         if User.objects.exists():
             return None

@@ -46,6 +46,7 @@ class Token(models.Model):
     @classmethod
     def create(cls, user: User) -> str:
         """A new token; the text is shown this once."""
+        # 256 random bits cannot be guessed, so the digest needs no salt and no slow hash.
         text = secrets.token_urlsafe(32)
         cls.objects.create(user=user, digest=_digest(text))
         return text

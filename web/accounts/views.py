@@ -49,6 +49,7 @@ def password(request: Request) -> HttpResponse:
         user = form.save(commit=False)
         user.must_change_password = False
         user.save()
+        # Without it this session would end with all the others.
         update_session_auth_hash(request, user)
         audit.record(request, "change of password")
         messages.success(request, "Your password is changed.")

@@ -24,6 +24,7 @@ from films.asking import READ_SECONDS, Outcome, ask
 from films.models import FACTS, Film, Reading
 from films.readings import FilmReadings, readings_of
 
+# Longer than a request may take: no second process sends it while the first still waits.
 LEASE = timedelta(seconds=READ_SECONDS + 30)
 PATIENCE_SECONDS = 3.0
 """Time that an upload waits for its answers; later ones are stored when they come."""
@@ -114,6 +115,7 @@ def take(reading: Reading) -> bool:
     """Lease a reading; False if somebody else was faster."""
     now, lease = timezone.now(), uuid.uuid4()
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
+    # The condition is part of the UPDATE: of two processes at once, one changes the row and the other none.
     taken = Reading.objects.filter(free, pk=reading.pk, state=Reading.State.QUEUED).update(
         lease=lease, leased_until=now + LEASE, attempts=F("attempts") + 1
     )
@@ -131,6 +133,7 @@ def store(reading: Reading, outcome: Outcome) -> bool:
     if outcome.answer is None:
         return _release(reading, **_failure(reading, outcome))
     maps = uuid.uuid4()
+    # Files first: a row never names maps that are not there.
     for index, content in enumerate(outcome.maps):
         storage.write(storage.map_file(reading.film_id, maps, index), content)
     answer = outcome.answer
@@ -188,6 +191,7 @@ def summarise(film: Film) -> None:
         film.probability = row["probabilities"].get(main.label)
         film.t_score = row["t_score"]["estimate"] if row["t_score"] else None
         film.warnings = row["quality"]["warnings"]
+    # These columns alone: label, note and facts may be edited at the same time.
     film.save(
         update_fields=(
             "state", "error_message", "model", "model_version", "label", "triage", "probability", "t_score", "warnings",

@@ -84,6 +84,7 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
 
 
 def _checked_map(map_png: str) -> bytes:
+    # Checked before it is stored: a map that cannot be decoded makes the whole answer a damaged one.
     decode_map(map_png)
     return base64.b64decode(map_png)
 

@@ -62,6 +62,7 @@ def check_rate(user: User, limit: Limit, per_minute: int) -> None:
         stream.seek(0)
         content, now = stream.read(), time.time()
         free, then = _BUCKET.unpack(content) if len(content) == _BUCKET.size else (float(per_minute), now)
+        # The clock may have been set back meanwhile.
         free = min(float(per_minute), free + max(0.0, now - then) * per_minute / 60)
         if free < 1:
             wait = math.ceil((1 - free) * 60 / per_minute)
@@ -116,4 +117,5 @@ def _locked(stream: BinaryIO) -> bool:
 def _opened(name: str) -> BinaryIO:
     folder: Path = settings.DATA_FOLDER / "limits"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Not truncated: the content is read under the lock. The lock ends with the descriptor, also of a killed process.
     return os.fdopen(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600), "r+b")

@@ -20,6 +20,7 @@ _THUMB_QUALITY = 82
 
 def display_png(pixels: Grey) -> bytes:
     """The film itself, uint8 [H, W], as a PNG without metadata."""
+    # The fastest level that compresses at all: somebody waits for the upload.
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     return cv2.imencode(".png", pixels, settings)[1].tobytes()
 

@@ -75,6 +75,7 @@ def reading_view(film: Film, reading: Reading) -> ReadingView:
 
 def problem(reading: Reading) -> str:
     """Why there is no answer, or not yet, without the server's inner addresses; empty where there is one."""
+    # The stored message holds the server's address, which is nobody's business on a page.
     if reading.error_code == AWAY:
         return wording.WAITING
     return reading.error_message or (wording.WAITING_SHORT if reading.state == Reading.State.QUEUED else "")

@@ -42,6 +42,7 @@ def readings_of(film: Film) -> FilmReadings:
     last: dict[str, Reading] = {}
     older: list[Reading] = []
     waiting: list[Reading] = []
+    # Ids grow as readings are created, so the last answered row of a model is its current answer.
     for reading in film.readings.order_by("pk"):
         last[reading.model] = reading
         if reading.state == Reading.State.QUEUED:

@@ -39,6 +39,7 @@ def delete_films(owner_id: int | None, film_ids: Iterable[UUID]) -> list[UUID]:
         with transaction.atomic():
             if films.select_for_update().first() is None:
                 continue
+            # The row goes first: what is cut off here leaves a folder without a row, which `sweep` removes.
             films.delete()
         storage.remove(film_id)
         deleted.append(film_id)

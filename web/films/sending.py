@@ -54,6 +54,7 @@ def _picture(request: Request, path: Path, content_type: str) -> HttpResponseBas
     except OSError:
         raise Http404("no such picture") from None
     facts = os.fstat(stream.fileno())
+    # Inode, time and size instead of a hash: for a 304 the file need not be read.
     etag = quote_etag(f"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}")
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
@@ -61,6 +62,7 @@ def _picture(request: Request, path: Path, content_type: str) -> HttpResponseBas
     else:
         stream.close()
     response["ETag"] = etag
+    # Asked for each time: after a log-out or a deletion the browser must not show it from its cache.
     response["Cache-Control"] = "private, no-cache"
     return response
 

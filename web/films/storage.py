@@ -52,6 +52,7 @@ def write(path: Path, content: bytes, *, durable: bool = False) -> None:
         durable: Wait until it would survive a power cut: for what cannot be made again.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The mode is set as the file is created: a chmod afterwards leaves a moment in which others can read it.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(content)
         if durable:

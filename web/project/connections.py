@@ -154,6 +154,7 @@ class Channel(HTTPChannel):
         """Read; who stops sending in the middle of a request still reads that it is not whole."""
         if self.request is not None:
             try:
+                # A look that takes nothing: waitress reads the bytes itself.
                 ended = self.socket.recv(1, socket.MSG_PEEK) == b""
             except BlockingIOError:
                 return

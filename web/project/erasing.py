@@ -16,6 +16,7 @@ def empty_log() -> None:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout")
         (usual,) = cursor.fetchone()
+        # With the usual ten seconds a page would wait for another one's long read.
         cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
         try:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

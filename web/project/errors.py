@@ -14,6 +14,7 @@ from osteolens.schema import ErrorAnswer, ErrorDetail, dump
 
 _JSON_PATHS = ("/api/", "/upload", "/session")
 RETRY_SECONDS = 30
+# No disk, quota or descriptors left: that passes, so the client is asked to try again.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 _CSRF_HINT = "reload the page and send it again; cookies must be allowed"
 

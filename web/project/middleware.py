@@ -22,6 +22,7 @@ def limit_body(get_response: Respond) -> Respond:
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"
+        # `isdigit` alone accepts characters such as ², on which int() fails.
         size = int(length) if length.isascii() and length.isdigit() else 0
         if size <= settings.MAX_UPLOAD_BYTES + settings.FORM_BYTES:
             return get_response(request)
@@ -36,6 +37,7 @@ def keep_private(get_response: Respond) -> Respond:
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
+        # Films and facts of patients: no proxy and no shared browser may keep them.
         response.setdefault("Cache-Control", "private, no-store")
         return response
 

@@ -16,6 +16,7 @@ def end_with_parent() -> None:
     parent = int(os.environ.get(PARENT, os.getppid()))
 
     def watch() -> None:
+        # A process whose parent has ended gets another one: the only sign that SIGKILL leaves, too.
         while os.getppid() == parent:
             time.sleep(_LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)

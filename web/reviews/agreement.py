@@ -79,6 +79,7 @@ def draw(films: int) -> Floats:
     if not films:
         return np.zeros((RESAMPLES, 0))
     shares = np.full(films, 1 / films)
+    # A fixed seed: the same reviews show the same interval on every visit.
     return np.random.default_rng(0).multinomial(films, shares, size=RESAMPLES).astype(np.float64)
 
 
@@ -102,6 +103,7 @@ def figure(measure: Callable[[Floats], Floats], weights: Floats) -> Figure:
     if len(known) < _DEFINED * len(values):
         return Figure(value, None, None, films)
     low, high = np.percentile(known, (2.5, 97.5)).tolist()
+    # Resamples of few films can be so skewed that their percentiles leave out the value itself.
     return Figure(value, min(low, value), max(high, value), films)
 
 

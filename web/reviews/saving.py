@@ -25,6 +25,7 @@ def save(request: Request, film: Film, form: ReviewForm) -> Review:
     """
     fields = form.cleaned_data
     with transaction.atomic():
+        # Locked until the end: a film that is deleted meanwhile would leave the region's file behind.
         if not Film.objects.select_for_update().filter(pk=film.id).exists():
             raise Http404("deleted meanwhile")
         review = Review.objects.filter(film=film, reviewer=request.user).first()

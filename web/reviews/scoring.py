@@ -45,6 +45,7 @@ def scores_of(reviews: QuerySet[Review], readings: Iterable[Reading]) -> list[Ma
 def _keep(scores: list[MapScore]) -> None:
     try:
         with transaction.atomic():
+            # Two people may open the summary at the same time.
             MapScore.objects.bulk_create(scores, ignore_conflicts=True)
     except IntegrityError:
         return  # a film was deleted at this moment: these are computed again when they are next needed

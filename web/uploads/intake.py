@@ -97,6 +97,7 @@ def receive(
             answering.save_changes(film, changed)
             film.refresh_from_db()
         return Received(film, created=False, changed=changed)
+    # The size is known after decoding only, and decoding is what takes the memory.
     with limits.under_way(owner, limits.READ, pixels=None):
         picture = read(data)
     height, width = picture.pixels.shape
@@ -106,6 +107,7 @@ def receive(
         picture_warnings=list(picture.warnings), **facts,
     )  # fmt: skip
     try:
+        # The original alone must survive a power cut: the pictures can be made from it again.
         storage.write(storage.original(film.id), data, durable=True)
         storage.write(storage.folder(film.id) / storage.DISPLAY, pictures.display_png(picture.pixels))
         storage.write(storage.folder(film.id) / storage.THUMB, pictures.thumb_jpeg(picture.pixels))

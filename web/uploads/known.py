@@ -84,6 +84,7 @@ def take_over(film: Film, facts: Mapping[str, Any]) -> list[str]:
 
 
 def _differences(film: Film, facts: Mapping[str, Any]) -> dict[str, Any]:
+    # An empty field is no statement: it neither differs nor erases what is there.
     return {name: value for name, value in facts.items() if value not in (None, "") and value != getattr(film, name)}
 
 

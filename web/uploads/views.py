@@ -92,6 +92,7 @@ def _receive(request: Request) -> intake.Received:
     file = request.FILES.get("file")
     if file is None:
         raise NoFile("the request holds no file", "send one film as the form part `file`")
+    # Django takes the last of several values and drops the others without a word.
     repeated = [name for name, values in request.POST.lists() if len(values) > 1]
     if repeated:
         raise InvalidOption(f"{repeated[0]} comes {len(request.POST.getlist(repeated[0]))} times", "send it once")

@@ -75,6 +75,7 @@ def annotation(number: int, image: int, mask: Mask) -> dict[str, Any]:
 
 def run_lengths(mask: Mask) -> list[int]:
     """Lengths of the runs of pixels outside and inside by turns, column by column; the first run is outside."""
+    # COCO counts down the columns.
     pixels = mask.ravel(order="F")
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     runs: list[int] = np.diff(np.concatenate([[0], changes, [pixels.size]])).tolist()

@@ -68,6 +68,7 @@ def archive(films: Iterable[tuple[Film, Truth]], *, group_by_label: bool) -> Ite
     keys: list[tuple[str, str]] = []
     rows: list[list[Any]] = []
     left_out: list[list[Any]] = [["film", "reason"]]
+    # Stored: PNG files are compressed already.
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as packed:
         for film, truth in films:
             try:
