@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from osteolens.card import CARD_FILE
 from osteolens.console import one_line_errors
 from osteolens.datasets.films import read_films
-from osteolens.evaluation.predictions import PREDICTIONS_FILE, read_predictions
+from osteolens.evaluation.predictions import PREDICTIONS_FILE
+from osteolens.evaluation.run_folder import MODEL_FOLDER, read_run
+from osteolens.training.outcome import write_outcome
 
 
 @one_line_errors
@@ -15,17 +19,26 @@ def main(
     run: Annotated[Path, typer.Argument(help="A run's folder, such as evidence/knee: its predictions.csv is written.")],
     data: Annotated[Path, typer.Option(help="The corrected table of the run's films.")],
     skip: Annotated[str, typer.Option(help="Leave out rows where this column is 1, as the run did.")] = "",
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The model whose card is written again, such as weights/knee; default: RUN/model."),
+    ] = None,
 ) -> None:
     """Take age, sex, weight, height and T-score of every film from the table; answers, labels and groups stay.
 
-    What a model was trained on does not change by that: it is what the films are scored by, and fused with.
+    What a model was trained on does not change by that: it is what the films are scored by, and fused with. Figures
+    and fitted parameters are computed again, into metrics.json and the model's card.
     """
+    stored = read_run(run)
+    before, after = stored.predictions, stored.predictions.with_facts(read_films(data, skip))
     path = run / PREDICTIONS_FILE
-    before = read_predictions(path)
-    after = before.with_facts(read_films(data, skip))
     after.write(path)
-    changed = sum(str(one) != str(other) for one, other in zip(before.films, after.films, strict=True))
-    typer.echo(f"{path}: the facts of {changed} of {len(after.films)} films changed")
+    changed = sum(str(old) != str(new) for old, new in zip(before.all_films, after.all_films, strict=True))
+    typer.echo(f"{path}: the facts of {changed} of {len(after.all_films)} films changed")
+    folder = model or run / MODEL_FOLDER
+    if model or (folder / CARD_FILE).exists():
+        write_outcome(run, Console(), ensemble=stored.ensemble, folder=folder)
+        typer.echo(f"{folder / CARD_FILE}: written again")
 
 
 if __name__ == "__main__":

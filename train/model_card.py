@@ -17,22 +17,12 @@ def main(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail where pages, cards and stored predictions disagree.")
     ] = False,
-    cards: Annotated[
-        bool,
-        typer.Option(
-            "--cards",
-            help="First put figures, calibration and thresholds from the stored predictions into weights/*/card.json "
-            "where they disagree, as for a model of train/fit.py, whose card holds those of its own split.",
-        ),
-    ] = False,
     root: Annotated[Path, typer.Option(help="The checkout: holds weights/ and evidence/.")] = ROOT,
 ) -> None:
     """Write MODEL_CARD.md, weights/*/README.md and evidence/README.md, or check them."""
     if check:
         model_card.check(root)
     else:
-        for name in shipped.update_cards(root) if cards else ():
-            typer.echo(f"written weights/{name}/card.json")
         for path, text in model_card.documents(root, shipped.gather(root)).items():
             (root / path).parent.mkdir(exist_ok=True)
             write_text(root / path, text)

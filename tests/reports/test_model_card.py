@@ -16,7 +16,7 @@ from osteolens.evaluation.evaluate import apply_to_card, evaluate
 from osteolens.evaluation.predictions import Predictions, read_predictions
 from osteolens.reports import model_card
 from osteolens.reports.figures import find
-from osteolens.reports.shipped import gather, update_cards
+from osteolens.reports.shipped import gather
 from osteolens.training.config import load_configuration
 
 POSTER = {
@@ -192,17 +192,6 @@ def test_a_card_with_other_numbers_is_noticed(checkout: Path, place: str) -> Non
         assert model_card.page(gather(checkout)) == (checkout / "MODEL_CARD.md").read_text()
     with pytest.raises(CardError, match=rf"weights/knee/card\.json disagrees with evidence/knee: {place}"):
         model_card.check(checkout)
-
-
-def test_cards_are_corrected_from_the_stored_predictions(checkout: Path) -> None:
-    path = checkout / "weights" / "knee" / "card.json"
-    before = path.read_bytes()
-    card = json.loads(before)
-    path.write_text(json.dumps(card | {"calibration": None, "evaluations": []}))
-    assert update_cards(checkout) == ["knee"]
-    assert path.read_bytes() == before
-    assert update_cards(checkout) == []
-    model_card.check(checkout)
 
 
 @pytest.mark.parametrize("name", ["MODEL_CARD.md", "weights/knee/README.md"])

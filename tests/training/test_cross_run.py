@@ -47,7 +47,7 @@ def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, ta
     assert len(ensemble.members) == 3
     members, _ = models.load(out / "model")
     assert isinstance(members, models.Ensemble)
-    assert [row.metrics for row in ensemble.evaluations] == [row.metrics for row in card.evaluations]
+    assert [row.subject for row in ensemble.evaluations] == [row.subject for row in card.evaluations]
     assert "not the ensemble of 3 that is shipped" in ensemble.evaluations[0].protocol
     assert np.isclose(ensemble.evaluations[0].metrics[0].value, card.evaluations[0].metrics[0].value)
 

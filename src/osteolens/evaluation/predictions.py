@@ -79,6 +79,13 @@ class Predictions:
         """Each film's group, [N]."""
         return [film.group for film in self.films]
 
+    @property
+    def all_films(self) -> list[Film]:
+        """The films of all parts: of a single split, training and validation films too."""
+        split = self.split
+        validation = split.validation.films if split and split.validation else []
+        return [*(split.training if split else []), *validation, *self.films]
+
     def together(self) -> "Predictions":
         """The mean answer about each film over the repeats, in the folds of the first.
 

@@ -61,20 +61,6 @@ def gather(root: Path) -> list[Model]:
     return sorted(models, key=lambda model: (model.is_control, model.card.name))
 
 
-def update_cards(root: Path) -> list[str]:
-    """Put the figures and fitted numbers that the stored predictions give into the cards that disagree.
-
-    Returns:
-        The names of the models whose cards were written.
-    """
-    changed: list[str] = []
-    for model in gather(root):
-        if model.evidence is not None and disagreements([model]):
-            apply_to_card(model.card, model.evidence).save(root / WEIGHTS / model.card.name)
-            changed.append(model.card.name)
-    return changed
-
-
 def disagreements(models: Sequence[Model]) -> list[str]:
     """Cards whose figures or fitted numbers are not those of the stored predictions, a sentence each."""
     sentences: list[str] = []

@@ -18,23 +18,27 @@ _NAME_WIDTH, _FIGURE_WIDTH = 28, 25
 """Characters of the columns of the printed tables, borders counted: `-0.123 [-0.123, -0.123]` and its frame."""
 
 
-def write_outcome(out: Path, console: Console, *, ensemble: int = 0) -> Card:
-    """Turn `predictions.csv` of a run into `metrics.json` and the figures and fitted parameters of `model/card.json`.
+def write_outcome(out: Path, console: Console, *, ensemble: int = 0, folder: Path | None = None) -> Card:
+    """Turn a run's `predictions.csv` into `metrics.json` and the figures and fitted parameters of its model's card.
 
     Args:
         out: The run's folder.
         console: Shows that the figures are being computed, which takes a while.
         ensemble: How many members its model has; 0 for a single model.
+        folder: The model folder; default `model` in `out`. For another one, `metrics.json` is not written.
 
     Raises:
         DataError: The table is damaged, or cannot be evaluated.
         CardError: The model folder is damaged.
     """
+    folder = folder or out / MODEL_FOLDER
+    card = load_card(folder)
     with console.status("computing figures"):
         evidence = evaluate(read_predictions(out / PREDICTIONS_FILE), ensemble=ensemble)
-    write_text(out / METRICS_FILE, json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
-    card = apply_to_card(load_card(out / MODEL_FOLDER), evidence)
-    card.save(out / MODEL_FOLDER)
+    if folder == out / MODEL_FOLDER:
+        write_text(out / METRICS_FILE, json.dumps(evidence.dump(), indent=2, ensure_ascii=False) + "\n")
+    card = apply_to_card(card, evidence)
+    card.save(folder)
     return card
 
 
