@@ -1,6 +1,7 @@
 import pytest
 
-from osteolens.bench.plan import BACKENDS, Settings, cases, interleaved
+from osteolens.bench.plan import BACKENDS, Settings, cases
+from osteolens.bench.turns import interleaved
 from osteolens.errors import BenchmarkError
 
 

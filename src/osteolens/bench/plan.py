@@ -1,10 +1,9 @@
-"""What a benchmark measures, and in which order."""
+"""What a benchmark measures: backends, threads, scopes and batches, as cases."""
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import get_args
 
 from pydantic import BaseModel, Field
 
@@ -19,8 +18,6 @@ OPENVINO = {"openvino": "f32", "openvino-bf16": "bf16"}
 """The precision of OpenVINO's arithmetic, by backend."""
 BACKENDS = (*EAGERS, "torchscript", "torch-compile", "onnx-fp32", "onnx-int8", *OPENVINO)
 SCOPES: tuple[Scope, ...] = tuple(scope for scope in get_args(Scope) if scope != "http")
-
-T = TypeVar("T")
 
 
 class Setup(BaseModel):
@@ -120,10 +117,3 @@ def _heat_maps(backend: str, scope: Scope, wanted: Sequence[bool]) -> Iterator[H
             yield "grad-cam"
         if scope == "model" or backend not in EAGERS:
             yield "closed form"
-
-
-def interleaved(items: Sequence[T], rounds: int, seed: int) -> Iterator[tuple[int, T]]:
-    """Every item once per round, each round in another random order: (index of the round, item)."""
-    order = random.Random(seed)  # noqa: S311 - not cryptography
-    for index in range(rounds):
-        yield from ((index, item) for item in order.sample(items, len(items)))

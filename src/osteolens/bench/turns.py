@@ -1,14 +1,17 @@
 """Measuring in turns: every case once a round, in random order."""
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from rich.progress import Progress
 
-from osteolens.bench.plan import interleaved
 from osteolens.bench.results import Case, Measurement, Parity, Process, Round, Traffic
 from osteolens.bench.statistics import percentiles
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -83,3 +86,10 @@ def take_turns(
     finally:
         progress.remove_task(task)
     return True
+
+
+def interleaved(items: Sequence[T], rounds: int, seed: int) -> Iterator[tuple[int, T]]:
+    """Every item once per round, each round in another random order: (index of the round, item)."""
+    order = random.Random(seed)  # noqa: S311 - not cryptography
+    for index in range(rounds):
+        yield from ((index, item) for item in order.sample(items, len(items)))
