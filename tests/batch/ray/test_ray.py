@@ -65,8 +65,8 @@ DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from osteolens.scaling import planning, spread
-from scaling.helpers import call
+from osteolens.batch.answerers.ray import planning, spread
+from support.ray import call
 planning.PARTITION_FILMS, spread.BATCH_FILMS = 10, 5
 call([Path({films!r})], Path({out!r}), Path({models!r}))
 """
