@@ -1,4 +1,4 @@
-"""What a model has to beat: always the same answer, the file's format, and the patient's facts."""
+"""Baselines that a model has to beat: the majority, the file's format, and the patient's facts."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""What the image, the image with the patient's facts, and the baselines say of films that they were not fitted on."""
+"""Predictions by the image, the image with the patient's facts, and the baselines, on films they were not fitted on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a run's folder, or the committed evidence of one, holds for a reader."""
+"""The files of a run's folder, or of its committed evidence, as a report needs them."""
 
 import csv
 import json

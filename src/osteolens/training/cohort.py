@@ -81,7 +81,7 @@ def share_out(config: Configuration, source: Path, tell: Callable[[str], None] =
     Args:
         config: Its `data` section says which rows are used and how they are shared out.
         source: The data set, see `osteolens.datasets.films.read_films`.
-        tell: Is told in a sentence what of the data set is not used.
+        tell: Called with a sentence on the rows and columns that are not used.
 
     Raises:
         DataError: Rows or labels are wrong, or there are too few groups to split.

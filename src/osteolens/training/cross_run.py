@@ -58,18 +58,18 @@ def run(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
     kind = "source" if by_source else "a table" if table else "group, stratified by label"
-    dealt = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source, console=console)
+    fold_plan = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source, console=console)
     say = teller(console)
-    say(parts_of_folds(dealt.films, dealt.labels, dealt.fold, config.optimisation.t_score_weight))
-    _refuse_late_failures(config, dealt)
-    cross_validate(config, dealt, out, jobs=jobs, console=console, executor=executor, restart=restart)
-    members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(dealt.fold[0])]
+    say(parts_of_folds(fold_plan.films, fold_plan.labels, fold_plan.fold, config.optimisation.t_score_weight))
+    _refuse_late_failures(config, fold_plan)
+    cross_validate(config, fold_plan, out, jobs=jobs, console=console, executor=executor, restart=restart)
+    members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(fold_plan.fold[0])]
     if ensemble:
         models.save_ensemble(members, out / MODEL_FOLDER, name)
     else:
-        trained = train_on_all(config, all_films(config, dealt, console), out, name, console)
+        trained = train_on_all(config, all_films(config, fold_plan, console), out, name, console)
         shutil.copytree(trained, out / MODEL_FOLDER, dirs_exist_ok=True)
-    card = load_card(out / MODEL_FOLDER).model_copy(update={"data": _data(config, dealt, kind)})
+    card = load_card(out / MODEL_FOLDER).model_copy(update={"data": _data(config, fold_plan, kind)})
     card.save(out / MODEL_FOLDER)
     card = write_outcome(out, console, ensemble=len(members) if ensemble else 0)
     write_facts(
@@ -78,29 +78,29 @@ def run(
         dataset=config.dataset.model_dump(),
         configuration=config.model_dump(mode="json"),
         architecture=card.architecture,
-        films=len(dealt.films),
-        groups=len({film.group for film in dealt.films}),
-        folds=len(np.unique(dealt.fold[0])),
-        repeats=len(dealt.fold),
+        films=len(fold_plan.films),
+        groups=len({film.group for film in fold_plan.films}),
+        folds=len(np.unique(fold_plan.fold[0])),
+        repeats=len(fold_plan.fold),
         ensemble=ensemble,
-        seconds=_training_seconds(dealt.members(out)),
+        seconds=_training_seconds(fold_plan.members(out)),
         versions={package: version(package) for package in VERSIONS},
     )
     show(card, console)
     return card
 
 
-def _refuse_late_failures(config: Configuration, dealt: Plan) -> None:
+def _refuse_late_failures(config: Configuration, fold_plan: Plan) -> None:
     """What would end the run only after all folds were trained, or in each of their processes.
 
     Raises:
         DataError: The films cannot be evaluated on these folds, or the model cannot be built.
     """
-    repeats, count = dealt.fold.shape
-    unanswered = np.zeros((repeats, count, len(dealt.labels))), np.full((repeats, count), np.nan)
-    check_table(Predictions(dealt.labels, dealt.films, dealt.fold, *unanswered))
+    repeats, count = fold_plan.fold.shape
+    unanswered = np.zeros((repeats, count, len(fold_plan.labels))), np.full((repeats, count), np.nan)
+    check_table(Predictions(fold_plan.labels, fold_plan.films, fold_plan.fold, *unanswered))
     choose_precision(config.run.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    build_model(config, dealt.films, len(dealt.labels))
+    build_model(config, fold_plan.films, len(fold_plan.labels))
 
 
 def _training_seconds(members: Sequence[Member]) -> int:
@@ -109,13 +109,13 @@ def _training_seconds(members: Sequence[Member]) -> int:
     return round(sum(float(row["seconds"]) for log in logs for row in log))
 
 
-def _data(config: Configuration, dealt: Plan, kind: str) -> TrainingData:
-    repeats, folds = len(dealt.fold), len(np.unique(dealt.fold[0]))
+def _data(config: Configuration, fold_plan: Plan, kind: str) -> TrainingData:
+    repeats, folds = len(fold_plan.fold), len(np.unique(fold_plan.fold[0]))
     return TrainingData(
         name=config.dataset.name,
         source=config.dataset.source,
         licence=config.dataset.licence,
         split=f"{folds} folds by {kind}, {repeats} times; every film answered out of fold",
-        films={"cross-validated": len(dealt.films)},
-        groups={"cross-validated": len({film.group for film in dealt.films})},
+        films={"cross-validated": len(fold_plan.films)},
+        groups={"cross-validated": len({film.group for film in fold_plan.films})},
     )

@@ -1,7 +1,7 @@
-"""Cross-validation by group: a model per fold, and for every film the answer of the model that never saw it.
+"""Cross-validation by group: a model per fold, and for every film the prediction of the model that never saw it.
 
 Each fold is a run of its own in `r<repeat>f<fold>/`, in a process of its own, and can be killed and go on. A
-finished fold leaves `answers.json` and is not done again.
+finished fold leaves `answers.json` and is not trained again.
 """
 
 import json
@@ -141,7 +141,7 @@ def _end_with_parent() -> None:
 
 
 def _epochs_done(member: Member, epochs: int) -> int:
-    """For the progress bar: a finished fold counts in full, even if it stopped early."""
+    """Epochs for the progress bar; a finished fold counts in full, even if it stopped early."""
     if (member.folder / ANSWERS_FILE).exists():
         return epochs
     log = member.folder / "log.csv"

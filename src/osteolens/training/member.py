@@ -1,4 +1,4 @@
-"""One model of a cross-validation: trained in a process of its own, asked about the films that it never saw."""
+"""One model of a cross-validation: trained in a process of its own, it predicts the films that it never saw."""
 
 import json
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def train_member(config: Configuration, member: Member, cohort: Cohort, threads:
 
 
 def train_on_all(config: Configuration, cohort: Cohort, out: Path, name: str, console: Console) -> Path:
-    """The model that is shipped: trained on every film, with the settings that were cross-validated.
+    """Train the model to ship on every film, with the settings that were cross-validated.
 
     Args:
         config: Where it has validation films, they choose the epoch here too.
@@ -118,5 +118,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    """Whole or not at all: a file that is there belongs to a finished member."""
+    """Write whole or not at all: a file that exists belongs to a finished member."""
     write_text(path, json.dumps(values))

@@ -22,7 +22,7 @@ FOLDS_FILE = "folds.csv"
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is tested when.
+    """The fold of each film in each repeat.
 
     Attributes:
         films: N of them.
@@ -35,7 +35,7 @@ class Plan:
     fold: NDArray[np.int64]
 
     def members(self, out: Path) -> list[Member]:
-        """One for each fold of each repeat."""
+        """The model to train for each fold of each repeat."""
         return [
             Member(out / f"r{repeat}f{fold}", repeat, int(fold))
             for repeat, row in enumerate(self.fold)
@@ -83,16 +83,16 @@ def plan(
     by_source: bool,
     console: Console | None = None,
 ) -> Plan:
-    """Decide the folds.
+    """Assign films to folds.
 
     Args:
         config: Its `data` section says which rows are used; `data.split_seed` seeds the first repeat.
         source: The data set, see `osteolens.datasets.films.read_films`.
         folds: How many, each with the same mix of labels.
-        repeats: How many times all films are dealt anew.
-        table: A fold table written before; it takes the place of `folds` and `repeats`.
+        repeats: How many times all films are shuffled into folds.
+        table: A fold table of another run, used in place of `folds` and `repeats`.
         by_source: One fold per source: each place is tested by models that never saw it.
-        console: Where it is said what of the data set is not used.
+        console: Shows which parts of the data set are not used.
 
     Raises:
         DataError: The data set is wrong, a label has fewer groups than folds, the fold table does not fit it, or a

@@ -1,4 +1,4 @@
-"""What a run starts with: a seeded process, a model, and all that moves it."""
+"""The start of a run: a seeded process, a model, its loss, optimiser and schedule."""
 
 import math
 import os
@@ -27,7 +27,7 @@ def make_deterministic(seed: int) -> None:
 
 
 def build_learner(config: Configuration, training: Cohort, precision: Precision) -> Learner:
-    """The model as training starts, and all that moves it."""
+    """Build the model as training starts, with its loss, optimiser and schedule."""
     settings = config.optimisation
     model = build_model(config, training.films, len(training.labels))
     model.to(precision.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -47,7 +47,7 @@ def build_learner(config: Configuration, training: Cohort, precision: Precision)
 
 
 def build_model(config: Configuration, training: Sequence[Film], classes: int) -> KneeModel:
-    """The model; its T-score head, if the training films have T-scores, begins at their mean."""
+    """Build the model; its T-score head, if the training films have T-scores, starts at their mean."""
     measured = [film.t_score for film in training if math.isfinite(film.t_score)]
     has_t_score = bool(measured) and config.optimisation.t_score_weight > 0
     model = models.build(
