@@ -1,11 +1,12 @@
 """A file is there whole, or as it was before."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from osteolens.files import as_text, harmless, whole, write_bytes, write_text
+from osteolens.files import as_text, harmless, whole, whole_folder, write_bytes, write_text
 
 
 def test_a_new_file_appears_whole(tmp_path: Path) -> None:
@@ -28,6 +29,43 @@ def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no space left"), whole(path) as draft:
         fail(draft)
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_threads_may_write_the_same_file(tmp_path: Path) -> None:
+    path, contents = tmp_path / "overlay.jpg", [bytes([number]) * 10_000 for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda content: write_bytes(path, content), contents))
+    assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "folder"])
+def test_a_folder_takes_the_place_of_what_was_there(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "results"
+    if before == "folder":
+        path.mkdir()
+        (path / "old").touch()
+    elif before == "file":
+        path.touch()
+    with whole_folder(path) as draft:
+        (draft / "new").write_text("new")
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_folder_and_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "results"
+    path.mkdir()
+    (path / "old").touch()
+
+    def fail(draft: Path) -> None:
+        (draft / "new").touch()
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left"), whole_folder(path) as draft:
+        fail(draft)
+    assert [file.name for file in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
 
 

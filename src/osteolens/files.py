@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -19,7 +20,8 @@ def whole(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part: the draft reaches the disk before it is renamed, so this
     holds after a power cut too. It has the suffix of `path`, by which libraries choose a format.
     """
-    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
+    # The thread's number too: two threads may write the same overlay at the same time.
+    draft = path.with_name(f".draft-{os.getpid()}-{get_ident()}-{path.name}")
     try:
         yield draft
         with draft.open("rb+") as stream:
@@ -33,21 +35,24 @@ def whole(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A draft folder beside `path` that takes its place when the block ends, and is deleted when the block fails.
 
-    Folders cannot be exchanged in one step: a kill between the two renames leaves nothing at `path`, never a mixture.
+    One writer at a time. Folders cannot be exchanged in one step: a kill between the two renames leaves nothing at
+    `path`, never a mixture, and the next call deletes what it left.
     """
-    draft, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("draft", "old"))
+    draft, old = (path.with_name(f".{kind}-{path.name}") for kind in ("draft", "old"))
+    delete(draft)
     try:
         draft.mkdir()
         yield draft
         for file in draft.iterdir():
             with file.open("rb+") as stream:
                 os.fsync(stream.fileno())
+        delete(old)
         if path.exists():
             path.rename(old)
         draft.rename(path)
+        delete(old)
     finally:
-        for left in (draft, old):
-            delete(left)
+        delete(draft)
 
 
 def delete(path: Path) -> None:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "batch.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-# Those on a cluster need no server: tests/scaling.
+# Those on a cluster need no server: tests/batch/ray.
 COMMANDS = re.findall(r"(?m)^\.venv/bin/osteolens batch (?!.*--engine ray).*$", PAGE)
 OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
 FILMS, UNREADABLE = 300, 40

@@ -4,7 +4,8 @@
 results, `job` holds it together.
 """
 
-from osteolens.batch.job import Summary, run
+from osteolens.batch.answerers.http import run
+from osteolens.batch.job import Summary
 from osteolens.batch.outputs.run_json import Totals
 from osteolens.errors import BatchError
 

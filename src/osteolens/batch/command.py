@@ -10,16 +10,15 @@ from osteolens.console import INTERRUPTED, UNREACHABLE
 from osteolens.errors import ServerUnreachable
 
 
-def run_command(run: Callable[[], Summary], out: Path, page: str) -> int:
+def run_command(run: Callable[[], Summary], out: Path) -> int:
     """Run a batch, say on standard error what came of it, and give the exit status.
 
     Args:
         run: Runs the batch.
         out: Its output folder.
-        page: The file in there to look at.
 
     Raises:
-        OsteoLensError: What must be mended before the batch can go on.
+        OsteoLensError: What must be fixed before the batch can go on.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped stops as on Ctrl-C
     try:
@@ -34,7 +33,7 @@ def run_command(run: Callable[[], Summary], out: Path, page: str) -> int:
     failed = totals.refused + totals.failed
     print(
         f"{totals.answered:,} answered, {failed:,} failed; {summary.answers:,} answers in {summary.seconds:.1f} s; "
-        f"see {out}/{page}",
+        f"see {out}/report.html",
         file=sys.stderr,
     )
     return summary.status

@@ -102,7 +102,7 @@ class Sources:
         if not self.names:
             raise BatchError("there is nothing to ask about; give files, folders, a table or -, for example films/")
         for name in self.names:
-            if name != STANDARD_INPUT and not os.path.lexists(name) and not _finds(name):
+            if not self._is_there(name):
                 raise BatchError(
                     f"{name!r} is neither a file, a folder nor a glob that finds any, for example 'films/*.png'"
                 )
@@ -123,6 +123,9 @@ class Sources:
         self.passed_over.clear()
         for name in self.names:
             yield from map(looked_at, self._films_of(name))
+
+    def _is_there(self, name: str) -> bool:
+        return name == STANDARD_INPUT or os.path.lexists(name) or _finds(name)
 
     def _films_of(self, name: str) -> Iterator[Film]:
         if name == STANDARD_INPUT:

@@ -1,20 +1,15 @@
-"""A whole batch: from the inputs to the tables, the page and the account of the run."""
+"""A whole batch, whoever answers: from the inputs to the tables, the page and the account of its calls."""
 
-import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import httpx
-
-from osteolens.batch.answerers.http import feeding
-from osteolens.batch.answerers.http.asking import Asking
-from osteolens.batch.answerers.http.send import Patience, Sender, Transport
-from osteolens.batch.films import STANDARD_INPUT, Film, Sources
+from osteolens.batch import earlier
+from osteolens.batch.films import Sources
 from osteolens.batch.journal import Journal
 from osteolens.batch.outputs import overlays as overlay_files
 from osteolens.batch.outputs import page, run_json, tables
@@ -22,14 +17,27 @@ from osteolens.batch.outputs.overlays import Look
 from osteolens.batch.outputs.run_json import Totals
 from osteolens.batch.progress import Reporter, Style
 from osteolens.batch.storage import DATABASE
-from osteolens.client import DEFAULT_MODEL, AsyncClient, server_address
+from osteolens.batch.work import Work
 from osteolens.datasets.folders import describe
 from osteolens.errors import BatchError, OsteoLensError
 from osteolens.files import delete
-from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
-MAX_IN_FLIGHT = 32
-FOUND_AT_A_TIME = 256
+
+class Answerer(Protocol):
+    """Who answers the films of a batch.
+
+    Attributes:
+        server: Address that answers, for the rows; `ray` for a cluster.
+        options: What belongs to this answerer alone, for run.json.
+        packages: The packages whose versions run.json names.
+    """
+
+    server: str
+    options: dict[str, Any]
+    packages: tuple[str, ...]
+
+    def answer(self, work: Work, sources: Sources) -> None:
+        """Answer all films that have no final row yet, and those whose answers have become outdated."""
 
 
 @dataclass(frozen=True)
@@ -51,92 +59,58 @@ class Summary:
     out: Path
 
 
-def run(
-    inputs: Sequence[str | Path],
-    out: str | Path,
+def run_batch(
+    sources: Sources,
+    answerer: Answerer,
     *,
-    models: Sequence[str] = (DEFAULT_MODEL,),
-    server: str | None = None,
-    key_file: Path | None = None,
-    overlays: bool = False,
-    opacity: float = 0.6,
-    colour_map: str = DEFAULT_COLOUR_MAP,
-    explain: str | None = None,
-    max_in_flight: int = MAX_IN_FLIGHT,
-    connect_timeout: float = 5.0,
-    read_timeout: float = 60.0,
-    total_timeout: float = 120.0,
-    wait: float = 60.0,
-    null: bool = False,
-    fresh: bool = False,
-    accept_new_model: bool = False,
-    progress: Style = "bar",
+    models: Sequence[str],
+    explain: str | None,
+    overlays: bool,
+    look: Look,
+    fresh: bool,
+    accept_new_model: bool,
+    progress: Style,
 ) -> Summary:
-    """Ask a server about films, and write the results into a folder. The same call again goes on where it stopped.
-
-    In a running event loop (a notebook): `await asyncio.to_thread(run, ...)`.
+    """Answer films, and write the results into the folder `sources.out`; see the two `run` of the answerers.
 
     Args:
-        inputs: Files, folders, globs, tables with a column `file`, or `-` for standard input.
-        out: Folder for the results.
-        models: Names of served models; each is asked about each film.
-        server: Address; default: the variable OSTEOLENS_URL, else http://127.0.0.1:8080.
-        key_file: TorchServe's key file; default: the variable OSTEOLENS_KEY, else key_file.json here.
-        overlays: Write each film under its heat map.
-        opacity: Of the overlays, 0 to 1.
-        colour_map: Of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
+        sources: The films, and the output folder.
+        answerer: Who answers.
+        models: Their names; each answers each film.
         explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
-        max_in_flight: Most requests under way per model.
-        connect_timeout: Seconds to wait for a connection.
-        read_timeout: Seconds to wait for the next bytes of an answer.
-        total_timeout: Seconds to wait for a whole answer.
-        wait: Seconds to wait for a server that does not answer.
-        null: Paths on standard input end in a zero byte.
+        overlays: Write each film under its heat map.
+        look: Of the overlays.
         fresh: Forget what an earlier batch did in this folder.
-        accept_new_model: Go on although the server has another version of a model, and ask about the films again
-            that the earlier one answered.
+        accept_new_model: Go on with another version of a model.
         progress: `bar`, `quiet` or `json`.
-
-    Raises:
-        ServerUnreachable: The server has not answered for `wait` seconds. As after the errors below, all answers so
-            far are safe and in the tables.
-        BatchError: The call makes no sense, the folder is another batch's, the model has changed, the server refuses
-            everybody, or the results cannot be written; the message says how to go on.
-        ClientError: The address or the key file makes no sense.
     """
-    _check(models, max_in_flight)
-    look = Look(opacity, colour_map)
-    patience = Patience(connect_timeout, read_timeout, total_timeout, wait)
-    out = Path(out)
-    sources = Sources([str(name) for name in inputs], out, null)
+    _check(models)
+    out, started = sources.out, time.monotonic()
     explain = explain or ("gradcam" if overlays else "none")
     identity = {"models": sorted(models), "explain": explain, "overlays": str(look) if overlays else "none"}
-    timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
-    # Made before anything else: an address or a key that makes no sense is told before there is an output folder.
-    client = AsyncClient(server, key_file=key_file, timeout=timeout, transport=Transport(server_address(server)))
-    started = time.monotonic()
-    forgotten = fresh and (out / DATABASE).is_file()
+    forgotten = fresh and ((out / DATABASE).is_file() or earlier.is_earlier(out))
+    if not fresh:
+        earlier.adopt(out)
     with Journal(out, identity, fresh=fresh) as journal, Reporter(progress) as reporter:
         if forgotten:
             _clear(out)
         call = {
-            "inputs": sources.names, "out": str(out), "models": list(models), "server": client.url, "explain": explain,
-            "overlays": overlays, **asdict(look), "max_in_flight": max_in_flight, **asdict(patience),
+            "inputs": sources.names, "out": str(out), "models": list(models), "server": answerer.server,
+            "explain": explain, "overlays": overlays, **asdict(look), **answerer.options,
             "accept_new_model": accept_new_model,
         }  # fmt: skip
         reporter.event("start", **call)
         stopped: BaseException | None = None
         try:
-            sender = Sender(client, models, ceiling=max_in_flight, patience=patience, tell=reporter.tell)
             drawn = look if overlays else None
-            asking = Asking(journal, sender, tuple(models), client.url, explain, drawn, accept_new_model, reporter)
+            work = Work(journal, tuple(models), answerer.server, explain, drawn, accept_new_model, reporter)
             _count(sources, reporter, len(models))
-            asyncio.run(_ask(asking, sources, client, max_in_flight))
+            answerer.answer(work, sources)
             if sources.passed_over:
                 reporter.tell(describe(sources.passed_over))
         except (OsteoLensError, KeyboardInterrupt) as error:
             stopped = error
-        totals = _finish(journal, sources, call, stopped)
+        totals = _finish(journal, sources, run_json.call_facts(call, answerer.packages), stopped)
         status = totals.status(stopped)
         reporter.event("end", status=status, **asdict(totals))
         if stopped:
@@ -146,29 +120,8 @@ def run(
 
 def _clear(out: Path) -> None:
     """Delete what an earlier batch left beside its journal."""
-    for name in (overlay_files.FOLDER, tables.PARQUET, tables.CSV, page.FILE, run_json.FILE):
+    for name in (overlay_files.FOLDER, tables.PARQUET, tables.CSV, page.FILE, run_json.FILE, earlier.MANIFEST):
         delete(out / name)
-
-
-async def _ask(asking: Asking, sources: Sources, client: AsyncClient, at_once: int) -> None:
-    """Ask about all films, and then about those whose answers have become outdated on the way."""
-    size = 1 if STANDARD_INPUT in sources.names else FOUND_AT_A_TIME  # paths on standard input may come slowly
-    async with client:
-        try:
-            await asking.ask_about(feeding.parts(sources, size), at_once=at_once)
-            await asking.ask_about(_outdated(asking.journal), at_once=at_once)
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
-
-
-async def _outdated(journal: Journal) -> AsyncIterator[list[Film]]:
-    for films in journal.pending():
-        yield films
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _count(sources: Sources, reporter: Reporter, models: int) -> None:
@@ -182,10 +135,10 @@ def _count(sources: Sources, reporter: Reporter, models: int) -> None:
     threading.Thread(target=count, daemon=True).start()
 
 
-def _finish(journal: Journal, sources: Sources, call: Mapping[str, Any], stopped: BaseException | None) -> Totals:
+def _finish(journal: Journal, sources: Sources, facts: dict[str, Any], stopped: BaseException | None) -> Totals:
     """Write what is known now: also after a stop, so that nothing that was answered has to wait."""
     totals = Totals.of(journal)
-    facts = run_json.call_facts(call) | {"stopped": str(stopped) or type(stopped).__name__ if stopped else None}
+    facts |= {"stopped": str(stopped) or type(stopped).__name__ if stopped else None}
     journal.end(totals.status(stopped), facts)
     tables.write_tables(journal)
     page.write_page(journal)
@@ -193,10 +146,6 @@ def _finish(journal: Journal, sources: Sources, call: Mapping[str, Any], stopped
     return totals
 
 
-def _check(models: Sequence[str], max_in_flight: int) -> None:
+def _check(models: Sequence[str]) -> None:
     if not models or len(set(models)) < len(models) or any(not model or "/" in model for model in models):
-        raise BatchError(
-            f"models are {list(models)}; give the name of each served model once, for example efficientnet"
-        )
-    if max_in_flight < 1:
-        raise BatchError(f"at most {max_in_flight} requests under way make no sense; for example {MAX_IN_FLIGHT}")
+        raise BatchError(f"models are {list(models)}; give the name of each model once, for example efficientnet")

@@ -8,6 +8,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -98,6 +99,12 @@ class Journal:
                 "UPDATE calls SET ended = ?, status = ?, facts = ? WHERE number = ?",
                 [now(), status, json.dumps(facts), self.call],
             )
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the rows of the block one transaction: all of them are safe at its end, or none."""
+        with storing(self.folder), transaction(self._database):
+            yield
 
     def known(self, film: Film, model: str) -> Known | None:
         """What has been noted of a film and model; None for a new one."""

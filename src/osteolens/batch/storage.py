@@ -12,8 +12,6 @@ from osteolens.batch.rows import COLUMNS
 from osteolens.errors import BatchError, FolderInUse, OtherBatch
 
 DATABASE, LOCK = "progress.sqlite", "progress.lock"
-RAY_BATCH = "ray.json"
-"""Stands in the folder of a batch on Ray, which keeps what is known elsewhere."""
 FORMAT = 1
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
@@ -75,11 +73,9 @@ def connect(folder: Path, identity: Mapping[str, Any]) -> sqlite3.Connection:
         identity: What all its rows have in common.
 
     Raises:
-        OtherBatch: Its rows have something else in common, or the folder holds a batch on Ray.
+        OtherBatch: Its rows have something else in common.
         BatchError: It cannot be written, or is none.
     """
-    if (folder / RAY_BATCH).exists():
-        raise OtherBatch(f"{folder} holds a batch on Ray; give another --out, or go on with it by --engine ray")
     with storing(folder):
         # Isolation None: a statement is a transaction by itself, unless this package begins one.
         database = sqlite3.connect(folder / DATABASE, isolation_level=None)

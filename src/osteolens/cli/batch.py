@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG001 - what belongs to one engine is taken from the context by its name
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,11 +12,10 @@ from osteolens.client import DEFAULT_MODEL
 from osteolens.console import one_line_errors
 from osteolens.errors import OsteoLensError
 
-_SERVER, _OVERLAYS, _RAY = "Server and patience (http)", "Overlays (http)", "Cluster (ray)"
+_SERVER, _OVERLAYS, _RAY = "Server and patience (http)", "Overlays", "Cluster (ray)"
 _OF_ENGINE = {
     "http": (
-        "server", "key_file", "max_in_flight", "connect_timeout", "read_timeout", "total_timeout", "wait", "overlays",
-        "opacity", "colour_map",
+        "server", "key_file", "max_in_flight", "connect_timeout", "read_timeout", "total_timeout", "wait",
     ),
     "ray": ("store",),
 }  # fmt: skip
@@ -102,11 +102,11 @@ def batch(
 ) -> None:
     """Answer any number of films; write tables, a page and overlays.
 
-    Writes results.parquet and results.csv (a row per film and model), run.json and, from a server's answers,
-    report.html and overlays/. Nothing is lost: after a stop, a failure or a kill the same command goes on where it was,
+    Writes results.parquet/ and results.csv (a row per film and model), run.json, report.html and, with --overlays,
+    overlays/. Nothing is lost: after a stop, a failure or a kill the same command goes on where it was,
     and asks again only about films that failed or changed.
 
-    Exit status: 0 all answered, 2 wrong usage or something that must be mended first, 3 some films failed, 4 no server
+    Exit status: 0 all answered, 2 wrong usage or something to fix first, 3 some films failed, 4 no server
     at the address, 130 stopped.
     """
     other = "ray" if engine == "http" else "http"
@@ -116,20 +116,15 @@ def batch(
             raise OsteoLensError(f"{_flag(context, name)} is for --engine {other}, but the engine is {engine}")
     options: dict[str, Any] = {
         "models": model or [DEFAULT_MODEL], "null": null, "fresh": fresh, "accept_new_model": accept_new_model,
+        "explain": explain, "overlays": overlays, "opacity": opacity, "colour_map": colour_map,
         "progress": "json" if log == "json" else "quiet" if quiet else "bar",
         **{name: context.params[name] for name in _OF_ENGINE[engine]},
     }  # fmt: skip
     try:
         from osteolens.batch.command import run_command
 
-        if engine == "ray":
-            from osteolens.batch.answerers.ray import run as run_on_ray
-
-            ray_run = partial(run_on_ray, inputs, out, **options, explain=explain or "none")
-            raise typer.Exit(run_command(ray_run, out, "results.csv"))
-        from osteolens.batch import run
-
-        raise typer.Exit(run_command(partial(run, inputs, out, **options, explain=explain), out, "report.html"))
+        run = import_module(f"osteolens.batch.answerers.{engine}").run
+        raise typer.Exit(run_command(partial(run, inputs, out, **options), out))
     except ModuleNotFoundError as error:
         extra = "scale" if engine == "ray" else "batch"
         raise OsteoLensError(f"a batch needs {error.name}: pip install 'osteolens[{extra}]'") from error

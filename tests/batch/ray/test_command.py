@@ -19,7 +19,7 @@ def options(models):
 
 
 def call(folder, options):
-    return run_command(lambda: engine.run([folder / "films"], folder / "out", **options), folder / "out", "results.csv")
+    return run_command(lambda: engine.run([folder / "films"], folder / "out", **options), folder / "out")
 
 
 @pytest.mark.usefixtures("no_ray")

@@ -1,4 +1,4 @@
-"""A batch from inputs to partitions, with actors in this process in Ray's place."""
+"""A batch from inputs to results, with actors in this process in Ray's place."""
 
 import csv
 import json
@@ -12,9 +12,10 @@ import pytest
 from pyarrow import parquet
 from support.ray import LABELS, MODEL, call, check_answers, make_films, results
 
-from osteolens.batch.answerers.ray import actor, engine, planning
+from osteolens.batch.answerers.ray import actor, engine
+from osteolens.batch.outputs import tables
 from osteolens.batch.rows import AGREEMENT, COLUMNS
-from osteolens.batch.storage import DATABASE, lock
+from osteolens.batch.storage import lock
 from osteolens.card import Card, file_sha256, load_card
 from osteolens.errors import BatchError, CardError, FolderInUse, ModelChanged, OtherBatch, ServerError
 
@@ -62,7 +63,7 @@ def test_every_film_has_the_readers_own_answer_in_the_columns_of_a_batch_over_ht
     assert [(row["path"], row["label"]) for row in sheet] == [(row["path"], row["label"]) for row in rows]
     account = json.loads((tmp_path / "out" / "run.json").read_text())
     assert account["totals"] == {"answered": 5, "refused": 0, "failed": 0, "pending": 0}
-    assert account["models"][MODEL][1] == load_card(models / "weights" / MODEL).sha256
+    assert account["models"][MODEL]["card_sha256"] == load_card(models / "weights" / MODEL).sha256
 
 
 def test_films_that_cannot_be_answered_have_their_error_and_are_status_3(tmp_path, models, asked):
@@ -102,12 +103,9 @@ def test_a_fault_in_the_model_stays_with_its_film(tmp_path, models, monkeypatch)
     assert call([tmp_path / "films"], tmp_path / "out", models).totals.answered == 3
 
 
-def test_the_same_call_again_does_only_what_is_new_or_changed(tmp_path, models, asked, monkeypatch):
-    monkeypatch.setattr(planning, "PARTITION_FILMS", 2)
+def test_the_same_call_again_does_only_what_is_new_or_changed(tmp_path, models, asked):
     films, out = make_films(tmp_path / "films", 5), tmp_path / "out"
     call([tmp_path / "films"], out, models)
-    parts = {path.name: path.stat().st_mtime_ns for path in (out / "results.parquet").iterdir()}
-    assert sorted(parts) == [f"part-00000{number}.parquet" for number in range(3)]
     asked.clear()
     assert call([tmp_path / "films"], out, models).answers == 0
     films[3].write_bytes(films[0].read_bytes())
@@ -115,20 +113,15 @@ def test_the_same_call_again_does_only_what_is_new_or_changed(tmp_path, models, 
     assert call([tmp_path / "films"], out, models).totals.answered == 6
     assert sorted(asked) == ["003.png", "009.png"]
     check_answers(results(out), films, models)
-    after = {path.name: path.stat().st_mtime_ns for path in (out / "results.parquet").iterdir()}
-    assert [name for name in sorted(after) if after[name] != parts.get(name)] == [
-        "part-000001.parquet", "part-000003.parquet"
-    ]  # fmt: skip
 
 
-def test_a_stopped_batch_keeps_its_finished_partitions_and_goes_on(tmp_path, models, asked, monkeypatch):
-    monkeypatch.setattr(planning, "PARTITION_FILMS", 2)
+def test_a_stopped_batch_keeps_what_was_answered_and_goes_on(tmp_path, models, asked, monkeypatch):
     films, out = make_films(tmp_path / "films", 6), tmp_path / "out"
     answered = engine.answered
 
     def stopping(todo, job):
         for number, rows in enumerate(answered(todo, job)):
-            if number == 2:
+            if number == 1:
                 raise KeyboardInterrupt
             yield rows
 
@@ -136,17 +129,18 @@ def test_a_stopped_batch_keeps_its_finished_partitions_and_goes_on(tmp_path, mod
         patch.setattr(engine, "answered", stopping)
         with pytest.raises(KeyboardInterrupt):
             call([tmp_path / "films"], out, models)
-    assert len(results(out)) == 4
+    before = {Path(row["path"]).name for row in results(out)}
+    assert len(before) == 4
     asked.clear()
     call([tmp_path / "films"], out, models)
-    assert sorted(asked) == ["004.png", "005.png"]
+    assert sorted(asked) == sorted({film.name for film in films} - before)
     check_answers(results(out), films, models)
     stops = [entry["stopped"] for entry in json.loads((out / "run.json").read_text())["calls"]]
     assert stops == ["KeyboardInterrupt", None]
 
 
 def test_columns_that_come_later_are_in_every_partition(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(planning, "PARTITION_FILMS", 1)
+    monkeypatch.setattr(tables, "ROWS_AT_A_TIME", 1)
     make_films(tmp_path / "films", 2)
     call([tmp_path / "films" / "000.png"], tmp_path / "out", models)
     (tmp_path / "films.csv").write_text("file,label\nfilms/001.png,mine\n")
@@ -166,7 +160,8 @@ def test_answers_of_two_versions_of_a_model_are_never_mixed(tmp_path, models):
         call([tmp_path / "films"], out, newer)
     assert {row["card_sha256"] for row in results(out)} == before
     call([tmp_path / "films" / "000.png"], out, newer, accept_new_model=True)
-    assert [row["card_sha256"] for row in results(out)] == [card.sha256]
+    # The film that this call did not name is answered again, too.
+    assert [row["card_sha256"] for row in results(out)] == [card.sha256] * 2
 
 
 def test_a_folder_is_kept_from_other_batches(tmp_path, models):
@@ -179,10 +174,6 @@ def test_a_folder_is_kept_from_other_batches(tmp_path, models):
         call([tmp_path / "films"], out, models)
     call([tmp_path / "films"], out, models, explain="gradcam", fresh=True)
     assert results(out)[0]["explanation"] == "gradcam"
-    (tmp_path / "http").mkdir()
-    (tmp_path / "http" / DATABASE).touch()
-    with pytest.raises(OtherBatch, match="holds a batch over HTTP"):
-        call([tmp_path / "films"], tmp_path / "http", models)
 
 
 @pytest.mark.parametrize(
@@ -233,29 +224,6 @@ def test_a_graph_of_another_card_is_told_before_there_is_a_folder(tmp_path, mode
     with pytest.raises(CardError, match="does not belong to its card"):
         call([tmp_path / "films"], tmp_path / "out", other)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "remedy"),
-    [
-        ("ray.json", b"\xff{", "--fresh"),
-        ("ray.json", b"[]", "--fresh"),
-        ("run.json", b"{", "move"),
-        ("run.json", b"{}", "move"),
-        ("results.parquet/part-000000.parquet", b"PAR1 torn", "delete"),
-    ],
-)
-def test_a_damaged_file_of_a_batch_names_the_way_out_that_works(tmp_path, models, name, content, remedy):
-    films = make_films(tmp_path / "films", 2)
-    out = tmp_path / "out"
-    call([tmp_path / "films"], out, models)
-    (out / name).write_bytes(content)
-    with pytest.raises(BatchError, match=f"{Path(name).name}.* is damaged.*{remedy}"):
-        call([tmp_path / "films"], out, models)
-    if remedy != "--fresh":
-        (out / name).unlink()
-    call([tmp_path / "films"], out, models, fresh=remedy == "--fresh")
-    check_answers(results(out), films, models)
 
 
 def test_a_spreadsheet_runs_nothing(tmp_path, models):

@@ -1,4 +1,4 @@
-"""Films of all kinds of sources as one table."""
+"""Films of all kinds of sources as one table, and how it is cut."""
 
 import os
 import threading
@@ -9,11 +9,14 @@ from typing import ClassVar
 from urllib.parse import parse_qs
 
 import fsspec
+import pyarrow as pa
 import pytest
 
 from osteolens.batch.answerers.ray import actor, films
 from osteolens.batch.answerers.ray.films import film_of
+from osteolens.batch.answerers.ray.spread import cut
 from osteolens.batch.films import Problem
+from osteolens.batch.work import Task
 from osteolens.errors import BatchError
 
 
@@ -25,41 +28,8 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
 
 
 def gathered(*names: str | Path) -> list[dict[str, object]]:
-    return films.gather(films.find([str(name) for name in names], Path("out"))).to_pylist()
-
-
-def test_films_come_once_and_in_the_order_of_their_paths_whatever_the_order_of_the_sources(tmp_path):
-    for name in ("b.png", "a.png", "sub/c.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(name.encode())
-    found = gathered(tmp_path, tmp_path / "b.png")
-    assert [film_of(row).path for row in found] == [str(tmp_path / name) for name in ("a.png", "b.png", "sub/c.png")]
-    assert [row["name"] for row in gathered(tmp_path / "sub", tmp_path / "a.png", tmp_path / "b.png")] == [
-        row["name"] for row in found
-    ]
-    assert [row["size"] for row in found] == [5, 5, 9]
-
-
-def test_the_state_changes_with_the_file_its_facts_and_its_columns_and_the_name_does_not(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"film")
-    seen = []
-    for age, ward in ((60, "x"), (61, "x"), (61, "y")):
-        (tmp_path / "films.csv").write_text(f"file,age,ward\na.png,{age},{ward}\n")
-        seen += gathered(tmp_path / "films.csv")
-    os.utime(tmp_path / "a.png", ns=(1, 1))
-    seen += gathered(tmp_path / "films.csv")
-    assert len({row["name"] for row in seen}) == 1
-    assert len({row["state"] for row in seen}) == 4
-    assert seen[3] == gathered(tmp_path / "films.csv")[0]
-
-
-def test_a_film_with_two_sets_of_facts_is_refused_unless_an_id_tells_them_apart(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"film")
-    (tmp_path / "films.csv").write_text("file,age\na.png,60\na.png,61\n")
-    with pytest.raises(BatchError, match=r"'a\.png' is named twice with different facts"):
-        gathered(tmp_path / "films.csv")
-    (tmp_path / "films.csv").write_text("file,age,id\na.png,60,left\na.png,61,right\n")
-    assert [film_of(row).id for row in gathered(tmp_path / "films.csv")] == ["left", "right"]
+    sources = films.AnySources([str(name) for name in names], Path("out"))
+    return films.gather(Task(film, {}) for film in sources).to_pylist()
 
 
 def test_a_name_that_is_not_text_survives_the_table(tmp_path):
@@ -97,12 +67,12 @@ def test_a_table_at_an_address_names_films_beside_it(memory):
     assert actor.read(found["missing.png"]).film.problem == Problem("file_not_found", "there is no such file")
 
 
-def test_a_changed_object_has_another_state(memory):
+def test_a_changed_object_has_another_version(memory):
     memory.pipe("/knees/a.png", b"film")
     before = gathered("memory://knees")
     assert gathered("memory://knees") == before
     memory.pipe("/knees/a.png", b"FILM")
-    assert gathered("memory://knees")[0]["state"] != before[0]["state"]
+    assert gathered("memory://knees")[0]["mtime_ns"] != before[0]["mtime_ns"]
 
 
 @pytest.mark.parametrize("name", ["memory://nothing/*.png", "memory://nothing", "unheard-of://knees"])
@@ -170,3 +140,10 @@ def test_films_of_a_bucket_need_no_further_package(monkeypatch):
         ]
         assert [actor.read(film).data for film in found] == [b"film a", b"film b!"]
         server.shutdown()
+
+
+def test_films_are_cut_into_batches_and_none_is_lost():
+    table = pa.table({"number": list(range(520))})
+    batches = list(cut(table, 200))
+    assert [len(batch) for batch in batches] == [200, 200, 120]
+    assert pa.concat_tables(batches).equals(table)

@@ -1,5 +1,6 @@
 """Overlays of a batch: each film under its heat map, as a JPEG."""
 
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from osteolens.client import DamagedAnswer
 from osteolens.errors import BatchError, InputError
+from osteolens.files import write_bytes
 from osteolens.films import overlay
 from osteolens.films.read import read
 from osteolens.schema import Answer
@@ -52,42 +54,47 @@ def overlay_name(file: str, sha256: str, model: str) -> str:
     return f"{FOLDER}/{sha256[:2]}/{name}-{sha256[:12]}.{model}.jpg"
 
 
-def draw(data: bytes, answer: Answer, target: Path, look: Look) -> bool:
-    """Write the overlay of an answer's first explanation.
+def drawn(data: bytes, answer: Answer, look: Look) -> bytes | None:
+    """The overlay of an answer's first explanation.
 
     Args:
         data: The film's bytes.
         answer: With an explanation.
-        target: Where to; written under another name first, so that it is whole when it is there.
         look: Opacity and colours.
 
     Returns:
-        Whether there is an overlay: False where this program cannot decode what the server could.
+        A JPEG; None where this program cannot decode what the server could.
 
     Raises:
         DamagedAnswer: The map is no picture.
-        BatchError: The overlay cannot be written.
     """
     explanation = answer.explanations[0]
     try:
         film = read(data).pixels
     except InputError:
-        return False
+        return None
     try:
         levels = overlay.decode_map(explanation.map_png)
     except (OSError, ValueError) as error:
         raise DamagedAnswer(f"the heat map cannot be decoded: {error}") from error
     title = overlay.describe(explanation, answer.label)
+    buffer = io.BytesIO()
     picture = overlay.blend(film, levels, title, look.opacity, look.colour_map, explanation.strength)
-    draft = target.with_name(f".{target.name}.draft")
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def write_overlay(target: Path, jpeg: bytes) -> None:
+    """Write an overlay, whole or not at all.
+
+    Raises:
+        BatchError: It cannot be written (disk full).
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(draft, "JPEG", quality=QUALITY)
-        draft.replace(target)
+        write_bytes(target, jpeg)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise BatchError(
-            f"{target} cannot be written: {error.strerror or error}; when that is mended (is the disk full?), the same "
+            f"{target} cannot be written: {error.strerror or error}; when that is fixed (is the disk full?), the same "
             "command goes on"
         ) from error
-    return True

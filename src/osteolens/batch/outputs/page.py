@@ -64,7 +64,9 @@ def write_page(journal: Journal) -> Path:
 
 
 def film_link(row: Record, folder: Path) -> str:
-    """The address of a film's file, relative to the page."""
+    """The address of a film's file, relative to the page, or that of an object as it is."""
+    if b"://" in row["key"]:
+        return quote(row["key"], safe="/:")
     return quote(os.path.relpath(row["key"], os.path.realpath(os.fsencode(folder))))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,6 @@ from osteolens.errors import BatchError, ServerUnreachable
 from osteolens.files import write_text
 
 FILE = "run.json"
-_PACKAGES = ("httpx", "httpx-aiohttp", "aiohttp", "pyarrow", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ class Totals:
         return SOME_FAILED if self.refused or self.failed else ALL_ANSWERED
 
 
-def call_facts(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A call with the versions that it ran with."""
+def call_facts(call: Mapping[str, Any], packages: Iterable[str]) -> dict[str, Any]:
+    """A call with the versions of the packages that it ran with."""
     versions = {"osteolens": __version__, "python": platform.python_version()}
-    versions |= {package: version(package) for package in _PACKAGES}
+    versions |= {package: version(package) for package in packages}
     return {"call": dict(call), "versions": versions, "machine": platform.platform()}
 
 

@@ -2,11 +2,12 @@
 
 # mypy: disable-error-code="import-untyped"
 import hashlib
+import json
 import logging
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,46 +17,37 @@ import pyarrow as pa
 from osteolens.batch import reading
 from osteolens.batch.answerers.ray import remote
 from osteolens.batch.answerers.ray.archive import Model
-from osteolens.batch.answerers.ray.films import film_of
-from osteolens.batch.answerers.ray.partitions import NAME, STATE
-from osteolens.batch.answerers.ray.planning import PARTITION
-from osteolens.batch.films import Film, Problem, problem_of
-from osteolens.batch.outputs.tables import Layout
+from osteolens.batch.answerers.ray.films import ANSWERED, film_columns, film_of
+from osteolens.batch.films import Film, Problem, problem_of, problem_of_facts
+from osteolens.batch.outputs import overlays
+from osteolens.batch.outputs.overlays import Look
 from osteolens.batch.reading import Content
-from osteolens.batch.rows import (
-    AGREEMENT,
-    FUSED_SHARES,
-    SHARES,
-    Row,
-    answer_columns,
-    failure_columns,
-    probability_columns,
-)
+from osteolens.batch.rows import Row, answer_columns, failure_columns
 from osteolens.errors import InputError
-from osteolens.files import as_text
 from osteolens.films.read import MAX_BYTES
 from osteolens.inference.reader import Reader, Request
 from osteolens.schema import Answer
 
 SERVER = "ray"
 _READERS, _AHEAD = 4, 8
-_OWN = pa.schema({NAME: pa.binary(), STATE: pa.binary(), PARTITION: pa.int64()})
 logger = logging.getLogger(__name__)
+
+_Columns = tuple[Row, Mapping[str, float], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all actors are told.
+    """What all actors have in common.
 
     Attributes:
         models: Each answers each film.
         explain: `gradcam` or `none`.
-        layout: Of the rows.
+        look: Of the overlays; None for none.
     """
 
     models: Sequence[Model]
     explain: str
-    layout: Layout
+    look: Look | None
 
 
 class FilmReader:
@@ -69,52 +61,53 @@ class FilmReader:
         import cv2
 
         cv2.setNumThreads(1)
-        self.explain, self.layout = job.explain, job.layout
-        self.schema = pa.unify_schemas([job.layout.schema, _OWN])
+        self.explain, self.look = job.explain, job.look
         self.readers: dict[str, Reader] = {}
         for model in job.models:
             with tempfile.TemporaryDirectory(prefix="osteolens-") as folder:  # nothing is read later
                 self.readers[model.name] = model.load(Path(folder))
 
     def __call__(self, films: pa.Table) -> pa.Table:
-        """The rows of some films: one per film and model, each with the film's hashes and partition.
+        """The answers about some films.
 
         Args:
-            films: Columns as in `osteolens.batch.answerers.ray.films.SCHEMA`, and `partition`.
+            films: Columns as in `osteolens.batch.answerers.ray.films.SCHEMA`.
+
+        Returns:
+            A row for each film, with columns as in `osteolens.batch.answerers.ray.films.ANSWERED`.
         """
-        given = films.to_pylist()
-        rows: list[dict[str, object]] = []
-        for film, content in zip(given, contents(map(film_of, given)), strict=True):
-            own = {NAME: film["name"], STATE: film["state"], PARTITION: film[PARTITION]}
-            rows += [row | own for row in self._rows(content)]
-        return pa.Table.from_pylist(rows, self.schema)
+        rows = films.to_pylist()
+        answered = [
+            row | film_columns(content.film) | {"sha256": content.sha256} | self._answers(content, row["standing"])
+            for row, content in zip(rows, contents(map(film_of, rows)), strict=True)
+        ]
+        return pa.Table.from_pylist(answered, ANSWERED)
 
-    def _rows(self, content: Content) -> list[Row]:
-        film = content.film
-        common: Row = {
-            "file": as_text(film.file), "path": as_text(film.path), "id": film.id or None, "bytes": film.size,
-            "sha256": content.sha256, "server": SERVER, **film.facts,
-        }  # fmt: skip
-        common |= {self.layout.carried[name]: text for name, text in film.carried.items()}
-        rows = [common | {"model": name} | self._row(reader, content) for name, reader in self.readers.items()]
-        labels = [row.get("label") for row in rows]
-        return [row | {AGREEMENT.name: labels.count(row["label"]) if row.get("label") else None} for row in rows]
+    def _answers(self, content: Content, standing: str) -> dict[str, object]:
+        """The answers of all models whose earlier answer does not hold for this content."""
+        answers: dict[str, object] = {}
+        pictures: list[bytes | None] = []
+        if not (content.film.problem or problem_of_facts(content.film.facts)):
+            models = [model for model, sha256 in json.loads(standing).items() if sha256 != content.sha256]
+            for number, model in enumerate(models):
+                columns, picture = self._answer(self.readers[model], content)
+                answers[model] = [number, *columns]
+                pictures.append(picture)
+        return {"answers": json.dumps(answers), "overlays": pictures}
 
-    def _row(self, reader: Reader, content: Content) -> Row:
-        """What one model says."""
-        if content.film.problem:
-            problem = content.film.problem
-            return failure_columns("failed", problem.code, problem.message) | {"attempts": 0}
+    def _answer(self, reader: Reader, content: Content) -> tuple[_Columns, bytes | None]:
+        """One model's columns and overlay."""
         started = time.perf_counter()
         outcome = self._outcome(reader, content)
         taken: Row = {"attempts": 1, "latency_ms": round((time.perf_counter() - started) * 1000, 2)}
         if isinstance(outcome, InputError):
-            return failure_columns("refused", outcome.code, str(outcome)) | taken
+            return (failure_columns("refused", outcome.code, str(outcome)) | taken, {}, {}), None
         if isinstance(outcome, Exception):
-            return failure_columns("failed", "internal_error", f"{type(outcome).__name__}: {outcome}") | taken
+            message = f"{type(outcome).__name__}: {outcome}"
+            return (failure_columns("failed", "internal_error", message) | taken, {}, {}), None
         row, shares, fused_shares = answer_columns(outcome)
-        row |= probability_columns(SHARES, shares, self.layout.labels)
-        return row | probability_columns(FUSED_SHARES, fused_shares, self.layout.fused_labels) | taken
+        picture = overlays.drawn(content.data, outcome, self.look) if self.look and outcome.explanations else None
+        return (row | taken, shares, fused_shares), picture
 
     def _outcome(self, reader: Reader, content: Content) -> Answer | Exception:
         """A fault stays with the film that has it: its row says what happened, and the next call tries again."""

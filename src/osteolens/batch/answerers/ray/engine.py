@@ -1,26 +1,26 @@
-"""A whole batch on Ray: from the inputs to the partitions and the account of the run."""
+"""A batch on Ray: the models, and the way of the films to the actors and of their rows into the journal."""
 
 # mypy: disable-error-code="import-untyped"
-import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from osteolens.batch.answerers.ray import account, films, layout, manifest
-from osteolens.batch.answerers.ray.actor import Job
-from osteolens.batch.answerers.ray.archive import find_model
-from osteolens.batch.answerers.ray.partitions import FOLDER, NAME, Partitions
-from osteolens.batch.answerers.ray.planning import PARTITION, plan
+from osteolens.batch.answerers.ray.actor import SERVER, Job
+from osteolens.batch.answerers.ray.archive import Model, find_model
+from osteolens.batch.answerers.ray.films import AnySources, film_of, gather
 from osteolens.batch.answerers.ray.spread import answered
-from osteolens.batch.job import Summary
-from osteolens.batch.progress import Reporter, Style
-from osteolens.batch.rows import now
+from osteolens.batch.films import Film, Sources
+from osteolens.batch.job import Summary, run_batch
+from osteolens.batch.outputs import overlays as overlay_files
+from osteolens.batch.outputs.overlays import Look
+from osteolens.batch.progress import Style
+from osteolens.batch.reading import Content
+from osteolens.batch.work import Task, Work
 from osteolens.client import DEFAULT_MODEL
 from osteolens.cluster import ray_session
-from osteolens.errors import BatchError, OsteoLensError
+from osteolens.errors import BatchError
+from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
 EXPLAIN = ("none", "gradcam")
 """What the exported graphs draw themselves."""
@@ -34,7 +34,10 @@ def run(
     store: Path = Path("model_store"),
     weights: Path = Path("weights"),
     exports: Path = Path("build"),
-    explain: str = "none",
+    overlays: bool = False,
+    opacity: float = 0.6,
+    colour_map: str = DEFAULT_COLOUR_MAP,
+    explain: str | None = None,
     null: bool = False,
     fresh: bool = False,
     accept_new_model: bool = False,
@@ -50,14 +53,17 @@ def run(
         inputs: Files, folders, globs, tables (CSV, Excel, Parquet) with a column `file`, `-` for standard input, or
             addresses of such things that fsspec can reach.
         out: Folder of this machine for the results.
-        models: Their names; each is asked about each film.
+        models: Their names; each answers each film.
         store: Folder with the models' archives.
         weights: Folder with the model folders, for models that have no archive.
         exports: Folder with their exported graphs.
-        explain: `gradcam` to have the heat map's class and maximum in the rows, or `none`.
+        overlays: Write each film under its heat map.
+        opacity: Of the overlays, 0 to 1.
+        colour_map: Of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
+        explain: `gradcam` or `none`; default: `gradcam` with overlays, else `none`.
         null: Paths on standard input end in a zero byte.
         fresh: Forget what an earlier batch did in this folder.
-        accept_new_model: If a model has changed, ask about all films again.
+        accept_new_model: If a model has changed, answer the films again that the earlier one answered.
         progress: `bar`, `quiet` or `json`.
 
     Raises:
@@ -65,65 +71,60 @@ def run(
             results cannot be written; the message says how to go on.
         CardError, ExportError, ServerError: A model's files do not belong together.
     """
-    _check(models, explain)
-    out, names, started, begun = Path(out), [str(name) for name in inputs], time.monotonic(), now()
-    found = [find_model(name, store=store, weights=weights, exports=exports) for name in models]
-    gathered = films.gather(films.find(names, out, null=null))
-    with manifest.locked(out), Reporter(progress) as reporter:
-        if fresh:
-            manifest.forget(out)
-        carried, facts = manifest.settle(
-            out, found, explain, layout.carried_names(gathered),
-            facts=layout.any_facts(gathered), accept_new_model=accept_new_model,
-        )  # fmt: skip
-        columns = layout.layout_of([model.card for model in found], carried, facts=facts)
-        partitions = Partitions(out / FOLDER, len(models))
-        todo = plan(gathered, partitions.known())
-        call = {"engine": "ray", "inputs": names, "out": str(out), "models": list(models), "explain": explain}
-        reporter.event("start", **call)
-        reporter.total = len(gathered) * len(models)
-        reporter.passed((len(gathered) - len(todo)) * len(models))
-        stopped: BaseException | None = None
-        try:
-            if len(todo):
-                with ray_session():
-                    _answer(todo, Job(found, explain, columns), partitions, reporter)
-        except (OsteoLensError, KeyboardInterrupt) as error:
-            stopped = error
-        totals = account.write(out, partitions, columns.schema, call, begun, stopped)
-        reporter.event("end", **vars(totals))
-    if stopped:
-        raise stopped
-    return Summary(totals.status(), totals, time.monotonic() - started, reporter.answered, out)
-
-
-def _check(models: Sequence[str], explain: str) -> None:
-    if explain not in EXPLAIN:
+    if explain not in (None, *EXPLAIN):
         raise BatchError(f"explain is {explain!r}; on Ray it is {' or '.join(EXPLAIN)}: other methods need a server")
-    if not models or len(set(models)) < len(models):
-        raise BatchError(f"models are {list(models)}; give the name of each model once, for example efficientnet")
+    loaded = [find_model(name, store=store, weights=weights, exports=exports) for name in models]
+    return run_batch(
+        AnySources([str(name) for name in inputs], Path(out), null), _RayAnswerer(loaded),
+        models=models, explain=explain, overlays=overlays, look=Look(opacity, colour_map), fresh=fresh,
+        accept_new_model=accept_new_model, progress=progress,
+    )  # fmt: skip
 
 
-def _answer(todo: pa.Table, job: Job, partitions: Partitions, reporter: Reporter) -> None:
-    """Answer films, and write each partition as soon as it is complete."""
-    missing = Counter(todo[PARTITION].to_pylist())
-    waiting: dict[int, list[pa.Table]] = defaultdict(list)
-    schema = job.layout.schema
-    for rows in answered(todo, job):
-        _report(rows, reporter)
-        for number in rows[PARTITION].unique().to_pylist():
-            part = rows.filter(pc.equal(rows[PARTITION], number))
-            waiting[number].append(part)
-            missing[number] -= len(part[NAME].unique())
-            if not missing[number]:
-                partitions.write(number, waiting.pop(number), schema)
-    if missing.total():
-        raise BatchError(f"{missing.total():,} films came back without an answer; the same command asks again")
+class _RayAnswerer:
+    """Answers on a cluster; see `osteolens.batch.job.Answerer`."""
+
+    server = SERVER
+    packages: tuple[str, ...] = ("ray", "pyarrow", "onnxruntime", "fsspec")
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self.models = models
+        self.options: dict[str, Any] = {"engine": "ray"}
+
+    def answer(self, work: Work, sources: Sources) -> None:
+        """Answer all films that have no final row yet, then those of a replaced version that no source named."""
+        for model in self.models:
+            work.is_current(model.name, model.card.version, model.card.sha256)
+        self._answer(work, sources)
+        self._answer(work, (film for films in work.journal.pending() for film in films))
+
+    def _answer(self, work: Work, films: Iterable[Film]) -> None:
+        tasks = gather(task for film in films if (task := work.task(film)))
+        work.reporter.total = work.reporter.done + sum(len(json.loads(text)) for text in tasks["standing"].to_pylist())
+        if not len(tasks):
+            return
+        job = Job(self.models, work.explain, work.look)
+        missing = len(tasks)
+        with ray_session():
+            for rows in answered(tasks, job):
+                with work.journal.together():
+                    for row in rows.to_pylist():
+                        _write_down(work, row)
+                missing -= len(rows)
+        if missing:
+            raise BatchError(f"{missing:,} films came back without an answer; the same command asks again")
 
 
-def _report(rows: pa.Table, reporter: Reporter) -> None:
-    columns = (rows[name].to_pylist() for name in ("file", "model", "error_code", "error_message"))
-    for file, model, code, message in zip(*columns, strict=True):
-        reporter.passed(answered=code is None, error=code is not None)
-        if code is not None:
-            reporter.failed(file, model, code, message)
+def _write_down(work: Work, row: dict[str, Any]) -> None:
+    """Put an actor's answers about a film into the journal, and its overlays into their files."""
+    film = film_of(row)
+    content = Content(film, b"", row["sha256"])
+    task = Task(film, {model: work.journal.known(film, model) for model in json.loads(row["standing"])})
+    answers, pictures = json.loads(row["answers"]), row["overlays"]
+    for model in work.unanswered(content, task):
+        number, columns, shares, fused_shares = answers[model]
+        if pictures[number] is not None:
+            columns["overlay"] = overlay_files.overlay_name(film.file, row["sha256"], model)
+            overlay_files.write_overlay(work.journal.folder / columns["overlay"], pictures[number])
+        work.record(content, model, columns, shares, fused_shares)
+    work.finish(task)

@@ -1,83 +1,80 @@
-"""All films of a batch as one table that is light enough to hold: some 200 bytes a film."""
+"""Films as rows of Arrow tables, in which Ray carries them to the actors and back."""
 
 # mypy: disable-error-code="import-untyped"
-import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from osteolens.batch.answerers.ray import remote
-from osteolens.batch.films import Film, Problem, Sources
-from osteolens.errors import BatchError
+from osteolens.batch.films import Film, Problem, Sources, looked_at
+from osteolens.batch.work import Task
 from osteolens.files import as_text
-
-DIGEST = 12
-"""Bytes of a hash that tells films (and their states) apart: two of a billion are the same once in 10^11 batches."""
 
 SCHEMA = pa.schema(
     {
-        "name": pa.binary(), "state": pa.binary(), "path": pa.binary(), "file": pa.binary(), "id": pa.string(),
-        "facts": pa.string(), "carried": pa.string(), "size": pa.int64(), "code": pa.string(), "message": pa.string(),
+        "path": pa.binary(), "file": pa.binary(), "id": pa.string(), "facts": pa.string(), "carried": pa.string(),
+        "size": pa.int64(), "mtime_ns": pa.int64(), "code": pa.string(), "message": pa.string(),
+        "standing": pa.string(),
     }
 )  # fmt: skip
-"""A film: `name` is the hash of what makes it one input, `state` of all that its answer follows from; the rest is as
-in `osteolens.batch.films.Film`, names of files as bytes, since not every one is text, and facts as JSON."""
+"""A film as in `osteolens.batch.films.Film`, names of files as bytes, since not every one is text, and facts as JSON.
+`standing` is JSON, too: model to the SHA-256 of the content that its answer holds for, null where it must answer."""
+
+ANSWERED = pa.schema([*SCHEMA, ("sha256", pa.string()), ("answers", pa.string()), ("overlays", pa.list_(pa.binary()))])
+"""The same film after an actor has read it: `answers` is a JSON list of the columns, probabilities and fused
+probabilities by model, `overlays` their JPEGs in the same order, null where there is none."""
 
 _AT_A_TIME = 4096
 
 
-def find(names: Sequence[str], out: Path, *, null: bool = False) -> Iterator[remote.Found]:
-    """The films of all sources, each with what changes when its file changes.
+class AnySources(Sources):
+    """Sources that may be fsspec addresses, too, such as s3://bucket/knees."""
 
-    Args:
-        names: As `osteolens.batch.films.Sources` takes them, or fsspec addresses.
-        out: Output folder: what lies there is no input.
-        null: Paths on standard input end in a zero byte.
+    def count(self) -> int | None:
+        """None: all films are found before the first is answered, which gives the number as well."""
+        return None
 
-    Raises:
-        BatchError: A source is not there, or no table.
-    """
-    far = [name for name in names if remote.is_remote(name)]
-    near = [name for name in names if not remote.is_remote(name)]
-    if near or not far:
-        for film in Sources(near, out, null):
-            if remote.is_remote(film.file):
-                yield remote.looked_at(film, film.file)
-            else:
-                yield film, f"{film.size} {film.mtime_ns}"
-    for name in far:
-        yield from remote.find(name, out)
+    def __iter__(self) -> Iterator[Film]:
+        """All films, with their sizes and times or versions."""
+        self.passed_over.clear()
+        for name in self.names:
+            if remote.is_remote(name):
+                yield from remote.find(name, self.out)
+                continue
+            for film in self._films_of(name):
+                yield remote.looked_at(film, film.file) if remote.is_remote(film.file) else looked_at(film)
+
+    def _is_there(self, name: str) -> bool:
+        return remote.is_remote(name) or super()._is_there(name)
 
 
-def gather(found: Iterable[remote.Found]) -> pa.Table:
-    """The films in the order of their paths, each once; columns as in `SCHEMA`.
-
-    Raises:
-        BatchError: A film is named twice with different facts about the patient.
-    """
-    rows = map(_row, found)
+def gather(tasks: Iterable[Task]) -> pa.Table:
+    """Tasks as one table, some 200 bytes a film; columns as in `SCHEMA`."""
+    rows = map(_row, tasks)
     parts = [SCHEMA.empty_table()]
     while part := list(islice(rows, _AT_A_TIME)):
         parts.append(pa.Table.from_pylist(part, SCHEMA))
-    table = pa.concat_tables(parts).sort_by([("path", "ascending"), ("id", "ascending")])
-    names, facts = table["name"].to_pylist(), table["facts"].to_pylist()
-    kept = [index == 0 or name != names[index - 1] for index, name in enumerate(names)]
-    for index, first in enumerate(kept):
-        if not first and facts[index] != facts[index - 1]:
-            raise BatchError(
-                f"{os.fsdecode(table['file'][index].as_py())!r} is named twice with different facts about the patient; "
-                "give such rows of a table different values in a column `id`"
-            )
-    return table.filter(pa.array(kept, pa.bool_()))
+    return pa.concat_tables(parts)
+
+
+def film_columns(film: Film) -> dict[str, object]:
+    """A film as a row; without `standing`."""
+    path, film_id = film.key
+    code, message = (film.problem.code, as_text(film.problem.message)) if film.problem else (None, None)
+    return {
+        "path": path, "file": os.fsencode(film.file), "id": film_id, "facts": json.dumps(film.facts),
+        # Not sorted: the results' own columns come in the order of the input.
+        "carried": json.dumps(film.carried), "size": film.size, "mtime_ns": film.mtime_ns, "code": code,
+        "message": message,
+    }  # fmt: skip
 
 
 def film_of(row: Mapping[str, Any]) -> Film:
-    """A row of the table as a film again."""
+    """A row as a film again."""
     return Film(
         os.fsdecode(row["path"]),
         os.fsdecode(row["file"]),
@@ -85,29 +82,10 @@ def film_of(row: Mapping[str, Any]) -> Film:
         json.loads(row["facts"]),
         json.loads(row["carried"]),
         size=row["size"],
+        mtime_ns=row["mtime_ns"],
         problem=Problem(row["code"], row["message"]) if row["code"] else None,
     )
 
 
-def _row(found: remote.Found) -> dict[str, object]:
-    film, version = found
-    path, film_id = film.key
-    facts, carried = _as_json(film.facts), _as_json(film.carried)
-    code, message = (film.problem.code, as_text(film.problem.message)) if film.problem else (None, None)
-    return {
-        "name": digest(path, film_id.encode()), "path": path, "file": os.fsencode(film.file), "id": film_id,
-        "state": digest(version.encode(), facts.encode(), carried.encode(), (code or "").encode()),
-        "facts": facts, "carried": carried, "size": film.size, "code": code, "message": message,
-    }  # fmt: skip
-
-
-def digest(*parts: bytes) -> bytes:
-    """Hash of some texts, in which their borders count."""
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(len(part).to_bytes(8) + part)
-    return total.digest()[:DIGEST]
-
-
-def _as_json(texts: object) -> str:
-    return json.dumps(texts, sort_keys=True) if texts else "{}"
+def _row(task: Task) -> dict[str, object]:
+    return film_columns(task.film) | {"standing": json.dumps({model: task.standing(model) for model in task.known})}

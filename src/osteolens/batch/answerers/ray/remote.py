@@ -1,16 +1,18 @@
 """Finds and reads films behind an fsspec address, such as s3://bucket/knees/."""
 
 # mypy: disable-error-code="import-untyped"
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
-from osteolens.batch.films import Film, Problem, Sources, problem_of
+from osteolens.batch.films import Film, Sources, problem_of
 from osteolens.datasets.folders import FILM_SUFFIXES, is_ignored
 from osteolens.datasets.tables import TABLE_SUFFIXES
 from osteolens.errors import BatchError
@@ -18,16 +20,14 @@ from osteolens.errors import BatchError
 _VERSION_FACTS = ("size", "ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 """What the file systems say of an object that differs when its content does; each knows some of them."""
 
-Found = tuple[Film, str]
-
 
 def is_remote(name: str) -> bool:
     """Whether a name is an address and not a path."""
     return "://" in name
 
 
-def find(name: str, out: Path) -> Iterator[Found]:
-    """The films of an address, each with what changes when it changes.
+def find(name: str, out: Path) -> Iterator[Film]:
+    """The films of an address; in place of a time each has a number that changes when the object does.
 
     Args:
         name: A file, a folder (with all below it), a glob, or a table with a column `file`.
@@ -53,17 +53,17 @@ def find(name: str, out: Path) -> Iterator[Found]:
     for item, info in found.items():
         if info["type"] == "file":
             address = f"{name.partition('://')[0]}://{item}"
-            yield Film(address, address, size=int(info["size"] or 0)), version_of(info)
+            yield Film(address, address, size=int(info["size"] or 0), mtime_ns=version_of(info))
 
 
-def looked_at(film: Film, address: str) -> Found:
+def looked_at(film: Film, address: str) -> Film:
     """A table's film at an address, with its size and version, or with the problem of one that is not there."""
     try:
         files, path = _opened(address)
         info = files.info(path)
     except OSError as error:
-        return _at(film, address, problem=problem_of(error)), ""
-    return _at(film, address, size=int(info["size"] or 0)), version_of(info)
+        return replace(film, path=address, size=0, mtime_ns=0, problem=problem_of(error))
+    return replace(film, path=address, size=int(info["size"] or 0), mtime_ns=version_of(info), problem=None)
 
 
 def read(address: str) -> bytes:
@@ -77,12 +77,13 @@ def read(address: str) -> bytes:
     return content
 
 
-def version_of(info: Mapping[str, Any]) -> str:
-    """What a file system says of an object, as far as it changes with the content."""
-    return " ".join(f"{name}={info[name]}" for name in _VERSION_FACTS if info.get(name) is not None)
+def version_of(info: Mapping[str, Any]) -> int:
+    """A number (56 bits of a hash) of what a file system says of an object, as far as it changes with the content."""
+    text = " ".join(f"{name}={info[name]}" for name in _VERSION_FACTS if info.get(name) is not None)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 
-def _listed(files: Any, name: str, path: str, out: Path) -> Iterator[Found]:
+def _listed(files: Any, name: str, path: str, out: Path) -> Iterator[Film]:
     """The films of a table; their names are relative to its folder."""
     folder = name.rpartition("/")[0]
     with tempfile.TemporaryDirectory() as temporary:
@@ -93,13 +94,9 @@ def _listed(files: Any, name: str, path: str, out: Path) -> Iterator[Found]:
             raise BatchError(f"the table {name} cannot be read: {error}") from error
         for film in Sources([str(copy)], out):
             if film.problem and film.problem.code == "no_file":
-                yield film, ""
+                yield film
             else:
                 yield looked_at(film, film.file if is_remote(film.file) else f"{folder}/{film.file}")
-
-
-def _at(film: Film, address: str, *, size: int = 0, problem: Problem | None = None) -> Film:
-    return Film(address, film.file, film.id, film.facts, film.carried, size, problem=problem)
 
 
 def _opened(address: str) -> tuple[Any, str]:

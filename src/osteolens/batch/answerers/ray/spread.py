@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from osteolens.batch.answerers.ray.actor import FilmReader, Job
-from osteolens.batch.answerers.ray.planning import PARTITION
 from osteolens.cluster import cores
 from osteolens.errors import BatchError
 
@@ -31,10 +30,10 @@ class _Actor(FilmReader):
 
 
 def answered(films: pa.Table, job: Job) -> Iterator[pa.Table]:
-    """The rows of films, some films at a time and in any order; each film comes once, whatever machines are lost.
+    """Films with their answers, some at a time and in any order; each comes once, whatever machines are lost.
 
     Args:
-        films: As `osteolens.batch.answerers.ray.planning.plan` gives them.
+        films: As `osteolens.batch.answerers.ray.films.gather` gives them.
         job: For the actors.
 
     Raises:
@@ -62,14 +61,10 @@ def answered(films: pa.Table, job: Job) -> Iterator[pa.Table]:
         yield from answers.iter_batches(batch_size=None, batch_format="pyarrow")
     except RayError as error:
         told = str(error).strip().splitlines()[-1:]
-        raise BatchError(f"Ray cannot go on: {told}; finished partitions are kept, the same command goes on") from error
+        raise BatchError(f"Ray cannot go on: {told}; all answers so far are kept, the same command goes on") from error
 
 
 def cut(films: pa.Table, size: int) -> Iterator[pa.Table]:
-    """Films in batches of at most `size`, each of one partition; they must be in the partitions' order."""
-    numbers = films[PARTITION].to_pylist()
-    start = 0
-    for end in range(1, len(numbers) + 1):
-        if end == len(numbers) or end - start == size or numbers[end] != numbers[start]:
-            yield films.slice(start, end - start).combine_chunks()
-            start = end
+    """Films in batches of at most `size`."""
+    for start in range(0, len(films), size):
+        yield films.slice(start, size).combine_chunks()

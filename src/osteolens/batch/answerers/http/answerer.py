@@ -1,0 +1,131 @@
+"""A batch that a server answers: its options, and the way of its films."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from osteolens.batch.answerers.http.asking import Asking
+from osteolens.batch.answerers.http.feeding import parts
+from osteolens.batch.answerers.http.send import Patience, Sender, Transport
+from osteolens.batch.films import STANDARD_INPUT, Film, Sources
+from osteolens.batch.job import Summary, run_batch
+from osteolens.batch.journal import Journal
+from osteolens.batch.outputs.overlays import Look
+from osteolens.batch.progress import Style
+from osteolens.batch.work import Work
+from osteolens.client import DEFAULT_MODEL, AsyncClient, server_address
+from osteolens.errors import BatchError
+from osteolens.films.overlay import DEFAULT_COLOUR_MAP
+
+MAX_IN_FLIGHT = 32
+FILMS_AT_A_TIME = 256
+
+
+def run(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    models: Sequence[str] = (DEFAULT_MODEL,),
+    server: str | None = None,
+    key_file: Path | None = None,
+    overlays: bool = False,
+    opacity: float = 0.6,
+    colour_map: str = DEFAULT_COLOUR_MAP,
+    explain: str | None = None,
+    max_in_flight: int = MAX_IN_FLIGHT,
+    connect_timeout: float = 5.0,
+    read_timeout: float = 60.0,
+    total_timeout: float = 120.0,
+    wait: float = 60.0,
+    null: bool = False,
+    fresh: bool = False,
+    accept_new_model: bool = False,
+    progress: Style = "bar",
+) -> Summary:
+    """Ask a server about films, and write the results into a folder. The same call again goes on where it stopped.
+
+    In a running event loop (a notebook): `await asyncio.to_thread(run, ...)`.
+
+    Args:
+        inputs: Files, folders, globs, tables with a column `file`, or `-` for standard input.
+        out: Folder for the results.
+        models: Names of served models; each is asked about each film.
+        server: Address; default: the variable OSTEOLENS_URL, else http://127.0.0.1:8080.
+        key_file: TorchServe's key file; default: the variable OSTEOLENS_KEY, else key_file.json here.
+        overlays: Write each film under its heat map.
+        opacity: Of the overlays, 0 to 1.
+        colour_map: Of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
+        explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
+        max_in_flight: Most requests under way per model.
+        connect_timeout: Seconds to wait for a connection.
+        read_timeout: Seconds to wait for the next bytes of an answer.
+        total_timeout: Seconds to wait for a whole answer.
+        wait: Seconds to wait for a server that does not answer.
+        null: Paths on standard input end in a zero byte.
+        fresh: Forget what an earlier batch did in this folder.
+        accept_new_model: Go on although the server has another version of a model, and ask about the films again
+            that the earlier one answered.
+        progress: `bar`, `quiet` or `json`.
+
+    Raises:
+        ServerUnreachable: The server has not answered for `wait` seconds. As after the errors below, all answers so
+            far are safe and in the tables.
+        BatchError: The call makes no sense, the folder is another batch's, the model has changed, the server refuses
+            everybody, or the results cannot be written; the message says how to go on.
+        ClientError: The address or the key file makes no sense.
+    """
+    if max_in_flight < 1:
+        raise BatchError(f"at most {max_in_flight} requests under way make no sense; for example {MAX_IN_FLIGHT}")
+    patience = Patience(connect_timeout, read_timeout, total_timeout, wait)
+    timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
+    # Made before anything else: an address or a key that makes no sense is told before there is an output folder.
+    client = AsyncClient(server, key_file=key_file, timeout=timeout, transport=Transport(server_address(server)))
+    return run_batch(
+        Sources([str(name) for name in inputs], Path(out), null),
+        _ServerAnswerer(client, patience, max_in_flight),
+        models=models, explain=explain, overlays=overlays, look=Look(opacity, colour_map), fresh=fresh,
+        accept_new_model=accept_new_model, progress=progress,
+    )  # fmt: skip
+
+
+class _ServerAnswerer:
+    """Asks a server; see `osteolens.batch.job.Answerer`."""
+
+    packages: tuple[str, ...] = ("httpx", "httpx-aiohttp", "aiohttp", "pyarrow", "pydantic")
+
+    def __init__(self, client: AsyncClient, patience: Patience, max_in_flight: int) -> None:
+        self.client, self.patience, self.max_in_flight = client, patience, max_in_flight
+        self.server = client.url
+        self.options: dict[str, Any] = {"engine": "http", "max_in_flight": max_in_flight, **asdict(patience)}
+
+    def answer(self, work: Work, sources: Sources) -> None:
+        """Ask about all films that have no final row yet."""
+        sender = Sender(
+            self.client, work.models, ceiling=self.max_in_flight, patience=self.patience, tell=work.reporter.tell
+        )
+        asyncio.run(_ask(Asking(work, sender), sources, self.client, self.max_in_flight))
+
+
+async def _ask(asking: Asking, sources: Sources, client: AsyncClient, at_once: int) -> None:
+    """Ask about all films, and then about those whose answers have become outdated on the way."""
+    size = 1 if STANDARD_INPUT in sources.names else FILMS_AT_A_TIME  # paths on standard input may come slowly
+    async with client:
+        try:
+            await asking.ask_about(parts(sources, size), at_once=at_once)
+            await asking.ask_about(_outdated(asking.work.journal), at_once=at_once)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+
+async def _outdated(journal: Journal) -> AsyncIterator[list[Film]]:
+    for films in journal.pending():
+        yield films
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
