@@ -112,19 +112,10 @@ def test_results_say_what_their_columns_hold(server: FakeServer) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["--engine", "ray", "--overlays"], "--overlays is for --engine http, but the engine is ray"),
+        (["--engine", "ray", "--wait", "5"], "--wait is for --engine http, but the engine is ray"),
         (["--model-store", "models"], "--model-store is for --engine ray, but the engine is http"),
     ],
 )
 def test_an_option_of_the_other_engine_is_refused(asked: list[str], said: str) -> None:
     done = call("films", "--out", str(OUT), *asked)
     assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
-
-
-def test_the_folder_of_a_batch_on_ray_is_left_alone(server: FakeServer) -> None:
-    make_films(Path("films"), 1)
-    OUT.mkdir()
-    (OUT / "ray.json").write_text("{}")
-    done = call("films", "--out", str(OUT), "--server", server.url)
-    assert done.returncode == 2
-    assert "out holds a batch on Ray" in done.stderr

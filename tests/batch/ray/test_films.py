@@ -50,7 +50,8 @@ def test_addresses_are_folders_globs_and_files(memory):
         memory.pipe(name, name.encode())
     of_folder = [film_of(row).path for row in gathered("memory://knees")]
     assert of_folder == ["memory:///knees/a.png", "memory:///knees/deep/b.png"]
-    assert [film_of(row).path for row in gathered("memory://knees/d*/*.png", "memory://knees/a.png")] == of_folder
+    both = gathered("memory://knees/d*/*.png", "memory://knees/a.png")
+    assert sorted(film_of(row).path for row in both) == of_folder
     content = actor.read(film_of(gathered("memory://knees/a.png")[0]))
     assert (content.data, content.film.size) == (b"/knees/a.png", 12)
 
