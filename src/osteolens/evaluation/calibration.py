@@ -95,14 +95,14 @@ class Rows:
         """For each fold of each repeat: the repeat's other rows to fit on, and the fold's rows to ask.
 
         Where a repeat has one fold here (a held-out set, or one of two while the other is scored), its groups are
-        dealt into five parts.
+        split into five parts.
         """
-        _, dealt = np.unique(np.array(self.predictions.groups), return_inverse=True)
+        _, number_of_group = np.unique(np.array(self.predictions.groups), return_inverse=True)
         for repeat, folds in enumerate(self.predictions.fold):
             here = np.zeros_like(self.chosen)
             here[repeat] = self.chosen[repeat]
             single = len(np.unique(folds[self.chosen[repeat]])) == 1
-            parts = dealt % PARTS_OF_A_FOLD if single else folds
+            parts = number_of_group % PARTS_OF_A_FOLD if single else folds
             for part in np.unique(parts[self.chosen[repeat]]):
                 asked = here & (parts == part)
                 yield Rows(self.predictions, here & ~asked), Rows(self.predictions, asked)

@@ -129,7 +129,7 @@ def bootstrap(repeats: Sequence[Scored], draws: Floats) -> Bootstrap:
     """All figures, as the mean over repeats.
 
     Args:
-        repeats: The same films, answered anew in each repeat.
+        repeats: The same films, answered again in each repeat.
         draws: [B, N] from `draw`, or part of its columns for part of the films.
     """
     return sample(lambda weights: _mean_over([dict(_values(scored, weights)) for scored in repeats]), draws)

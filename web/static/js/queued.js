@@ -1,4 +1,4 @@
-/** A film that waits for answers: look every two seconds, and show the page anew when fewer are waited for. */
+/** A film that waits for answers: look every two seconds, and reload the page when fewer are waited for. */
 
 const note = document.getElementById("waiting");
 if (note?.dataset.url) {

@@ -1,6 +1,6 @@
 """Cascading randomisation (Adebayo et al. 2018): does a heat map depend on what the model has learnt?
 
-The weights are drawn anew stage by stage, from the heads down to the first convolution. A map that stays the same
+The weights are randomised stage by stage, from the heads down to the first convolution. A map that stays the same
 shows the picture and the architecture, not the model.
 """
 
@@ -53,7 +53,7 @@ def cascade(
         seed: Of the new weights.
 
     Returns:
-        By the name of the last stage drawn anew: Spearman's correlations float64 [N], NaN where the original map is
+        By the name of the last randomised stage: Spearman's correlations float64 [N], NaN where the original map is
         flat.
     """
     changed = copy.deepcopy(model)

@@ -54,7 +54,7 @@ class MapChecks(_Frozen):
     shares: tuple[float, ...]
     curves: tuple[Curve, ...]
     differences: tuple[Metric, ...] = Field(description="paired differences of areas, map less control")
-    cascade: tuple[Metric, ...] = Field(description="by the last stage that was drawn anew, from the heads down")
+    cascade: tuple[Metric, ...] = Field(description="by the last stage that was randomised, from the heads down")
     regions: tuple[Region, ...]
     height: Metric | None = Field(description="of the centre of mass: 0 is the film's upper edge, 1 the lower")
     examples: tuple[Example, ...]

@@ -12,12 +12,12 @@ from osteolens.datasets.films import Film
 from osteolens.errors import DataError, InputError
 from osteolens.evaluation.maps.checks import Unseen, probabilities_of
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions
+from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.films.prepare import Prepared, prepare
 from osteolens.films.read import read
 from osteolens.inference.calibration import softmax
 from osteolens.models import Ensemble, KneeModel, Model
 
-MODEL_FOLDER = "model"
 MAX_OFF = 0.01
 """Between a probability of a fold's model and the one in the table of predictions."""
 
