@@ -112,7 +112,8 @@ def check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_script_writes_what_it_found(folds: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps.json"
-    done = check("--run", folds, "--data", data, "--films", "3", "--out", out)
+    shipped = folds / "r0f0" / "model"
+    done = check("--run", folds, "--model", shipped, "--data", data, "--films", "3", "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
     found = read_map_checks(out)
     assert found.films == 3
