@@ -90,10 +90,10 @@ def test_a_fault_in_the_model_stays_with_its_film(tmp_path, models, monkeypatch)
     films = make_films(tmp_path / "films", 3)
     answer = actor.Reader.answer
 
-    def faulty(self, requests):
-        if requests[0].data == films[1].read_bytes():
+    def faulty(self, request):
+        if request.data == films[1].read_bytes():
             raise MemoryError("out of luck")
-        return answer(self, requests)
+        return answer(self, request)
 
     with monkeypatch.context() as patch:
         patch.setattr(actor.Reader, "answer", faulty)
