@@ -36,7 +36,7 @@ def main(
         typer.Option(help="An ensemble of the folds' models, in order, where RUN holds none, such as weights/knee."),
     ] = None,
     films: Annotated[int | None, typer.Option(min=1, help="At most so many films, drawn by --seed.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawing.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the drawing of films.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Where to write; default: maps.json in the first run.")] = None,
 ) -> None:
     """Say whether Grad-CAM is worth looking at: deletion and insertion, drawn weights, mass outside the body.

@@ -43,8 +43,8 @@ class Facts:
         dark: Share of pixels that are (almost) black.
         bright: Share of pixels that are (almost) white.
         borders: Shares of height or width taken by plain borders: top, bottom, left, right.
-        file_sha256: Of the bytes.
-        pixel_sha256: Of the decoded grey picture.
+        file_sha256: SHA-256 of the bytes.
+        pixel_sha256: SHA-256 of the decoded grey picture.
         warnings: As `osteolens.films.read.read` gave them.
     """
 

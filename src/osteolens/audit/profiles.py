@@ -27,7 +27,7 @@ class Profile:
     Attributes:
         name: What they have in common.
         pictures: How many.
-        groups: Of how many patients; 0 where unknown.
+        groups: Number of patients; 0 where unknown.
         labels: Pictures by label.
         brightness: Mean grey and its standard deviation over the pictures.
         size: Median width and height, pixels.

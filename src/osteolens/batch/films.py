@@ -54,7 +54,7 @@ class Film:
         path: Absolute.
         file: As it was named.
         id: The table's own name for it; empty elsewhere.
-        facts: Of the patient: option name to text.
+        facts: The patient's facts: option name to text.
         carried: The table's other columns.
         size: Bytes.
         mtime_ns: When the file was last changed.

@@ -79,7 +79,7 @@ def run_batch(
         models: Their names; each answers each film.
         explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
         overlays: Write each film under its heat map.
-        look: Of the overlays.
+        look: Look of the overlays.
         fresh: Forget what an earlier batch did in this folder.
         accept_new_model: Go on with another version of a model.
         progress: `bar`, `quiet` or `json`.

@@ -38,7 +38,7 @@ class Known:
         same_call: Whether this call wrote it.
         pending: Whether another version of the model must answer.
         carried: The table's other columns, as JSON.
-        sha256: Of the content that was asked about; None where it could not be read.
+        sha256: SHA-256 of the content that was answered; None where it could not be read.
     """
 
     final: bool

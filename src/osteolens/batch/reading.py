@@ -21,7 +21,7 @@ class Content:
     Attributes:
         film: With the file's size and time as they were before it was read; with a problem if it could not be.
         data: The bytes.
-        sha256: Of them.
+        sha256: Their SHA-256.
     """
 
     film: Film

@@ -30,7 +30,7 @@ class Work:
     """What all answerers share in one call.
 
     Args:
-        journal: Of the batch.
+        journal: The batch's journal.
         models: Names of the models, each of which answers each film.
         server: Address that answers, for the rows; `ray` for a cluster.
         explain: The explanation to ask for.
@@ -122,7 +122,7 @@ class Work:
         """Write a row, which is safe when this returns, and report it.
 
         Args:
-            content: Of the film.
+            content: The film's content.
             model: Which model answered, or should have.
             row: What `osteolens.batch.rows.answer_columns` or `failure_columns` gives, and the attempts.
             shares: Probabilities by label; None without an answer.

@@ -66,7 +66,7 @@ def closed_loop(
     Args:
         url: Full `http://` address with its path.
         bodies: Sent round robin.
-        headers: Of each request, beside Host and Content-Length.
+        headers: Headers of each request, beside Host and Content-Length.
         concurrency: Number of callers, 1 or more.
         seconds: How long requests are sent and counted; each caller has at least one counted.
         warm_up: Seconds before that; what is sent in them is not counted.
@@ -111,7 +111,7 @@ def open_loop(url: str, bodies: Sequence[bytes], headers: Mapping[str, str], *, 
     Args:
         url: Full `http://` address with its path.
         bodies: Sent round robin.
-        headers: Of each request, beside Host and Content-Length.
+        headers: Headers of each request, beside Host and Content-Length.
         rate: Mean arrivals a second.
         seconds: How long requests arrive; then their answers are waited for.
 

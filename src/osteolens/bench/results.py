@@ -173,7 +173,7 @@ class Results(_Frozen):
 
     @property
     def measurements(self) -> list[Measurement]:
-        """Of all runs."""
+        """Figures of all runs."""
         return [measurement for run in self.runs for measurement in run.measurements]
 
     @property

@@ -63,7 +63,7 @@ def batch(
         bool, typer.Option("--overlays", help="Write each film under its heat map.", rich_help_panel=_OVERLAYS)
     ] = False,
     opacity: Annotated[
-        float, typer.Option(min=0, max=1, help="Of the map's maximum.", rich_help_panel=_OVERLAYS)
+        float, typer.Option(min=0, max=1, help="Opacity of the map's maximum.", rich_help_panel=_OVERLAYS)
     ] = 0.6,
     colour_map: Annotated[
         str, typer.Option(help="inferno, magma, viridis or turbo.", rich_help_panel=_OVERLAYS)

@@ -53,7 +53,7 @@ def bench(
     warm_up: Annotated[
         float | None, typer.Option(help="Calls before them; default 3. With --server seconds; default 1.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the order within the rounds.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the order within the rounds.")] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{QUICK_ROUNDS} rounds of {QUICK_CALLS} calls, as a check.")
     ] = False,
@@ -63,7 +63,7 @@ def bench(
         list[int] | None, typer.Option(help="Callers at once; default 1, 8 and 32. May be repeated.")
     ] = None,
     rate: Annotated[list[float] | None, typer.Option(help="Requests a second as well. May be repeated.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Of a turn of a server; default 5.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a server's turn; default 5.")] = None,
     key_file: Annotated[
         Path | None, typer.Option(help="TorchServe key file; default $OSTEOLENS_KEY or ./key_file.json.")
     ] = None,

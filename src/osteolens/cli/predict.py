@@ -52,7 +52,7 @@ def predict(
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
     weight_kg: Annotated[str | None, typer.Option(help="Kilograms.")] = None,
     height_m: Annotated[str | None, typer.Option(help="Metres.")] = None,
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the overlay.")] = 0.6,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the overlay.")] = 0.6,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")] = False,
 ) -> None:
     """Ask about films; print a table, write answers and overlays.

@@ -98,7 +98,7 @@ def label_order(films: Iterable[Film], order: Sequence[str] = ()) -> tuple[str, 
     """The labels that occur, from least to most severe: figures, losses and triage go by this order.
 
     Args:
-        films: Of the data set.
+        films: The data set's films.
         order: All of its labels, as `data.labels` has them; without it their names must say the order.
 
     Raises:

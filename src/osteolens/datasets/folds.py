@@ -48,7 +48,7 @@ def split(
         validation: Share of all groups; rounded, as whole folds make up a part (none is smaller than a tenth).
             0 for none.
         test: The same, but not 0.
-        seed: Of the shuffle.
+        seed: Random seed for the shuffle.
         held_out: [N], which films are the test part; where none is, it is drawn.
 
     Raises:

@@ -30,7 +30,7 @@ def find_file(folder: str, cell: str, encoding: str = "utf-8") -> str:
     Args:
         folder: What names are relative to.
         cell: As it stands in the table.
-        encoding: Of the table.
+        encoding: The table's encoding.
     """
     trimmed = cell.strip()
     forms = [cell, trimmed, *(unicodedata.normalize(form, trimmed) for form in ("NFC", "NFD"))]

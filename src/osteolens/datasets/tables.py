@@ -47,7 +47,7 @@ class Table:
         path: Where it is.
         kind: `text`, `workbook` or `parquet`.
         header: Names of the columns as they stand, stripped; empty for a column without a name.
-        encoding: Of a text file; `utf-8` elsewhere.
+        encoding: A text file's encoding; `utf-8` elsewhere.
         decimal_comma: Whether 1,5 is a number here: wherever commas do not separate columns.
     """
 

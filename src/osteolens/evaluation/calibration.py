@@ -22,7 +22,7 @@ Flags = NDArray[np.bool_]
 Calibration = Temperature | VectorScaling | None
 
 LEVEL = 0.9
-"""Of the sensitivity, the specificity and the T-score interval."""
+"""Sensitivity, specificity and coverage of the T-score interval that are aimed at."""
 TRIAGE_LABEL = "osteoporosis"
 PARTS_OF_A_FOLD = 5
 MIN_RESIDUAL_GROUPS = 9  # ceil(0.9 (n + 1)) <= n from here on: a finite half width is enough

@@ -27,7 +27,7 @@ def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0
     """Everything that is known from a table of predictions; the same for the same arguments.
 
     Args:
-        predictions: Of single models, a row for each repeat; or of a single split.
+        predictions: Answers of single models, a row for each repeat; or those of a single split.
         resamples: For the intervals.
         seed: For the resamples.
         ensemble: How many members the model to ship has; 0 for a single model. An ensemble's figures are those of the

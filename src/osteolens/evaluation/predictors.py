@@ -84,7 +84,7 @@ def without_withheld_zones(
     Args:
         predictors: The image, then one per fusion, then the baselines.
         films: N of them.
-        parameters: Of the card.
+        parameters: The card's fitted parameters.
     """
     facts = facts_of(films)
     gives = np.full(len(films), parameters.operating_points is not None)

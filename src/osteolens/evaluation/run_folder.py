@@ -30,8 +30,8 @@ class RunFolder:
 
     Attributes:
         folder: Where it lies.
-        name: Of the model.
-        predictions: Of films that the models had not seen.
+        name: The model's name.
+        predictions: Answers to films that the models had not seen.
         facts: `run.json`, or what the model's card says in its place.
         maps: The checks of the heat maps, if they were made.
         tried: The log of what was tried, from this folder or the one above, if there is one.

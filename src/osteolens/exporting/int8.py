@@ -77,7 +77,7 @@ def quantise(graph: Path, ranges: ActivationRanges, card: Card, out: Path) -> Pa
     Args:
         graph: What `osteolens.exporting.onnx.to_onnx` wrote.
         ranges: Measured on this graph, see `osteolens.evaluation.int8.ranges`.
-        card: Of the model.
+        card: The model's card.
         out: The file to write. Its metadata are the fp32 graph's, but for `precision`.
 
     Returns:

@@ -127,7 +127,7 @@ def luminance(data: bytes, layout: Layout) -> NDArray[np.uint8]:
 
     Args:
         data: The file.
-        layout: Of the same file.
+        layout: The layout of the same file.
 
     Returns:
         uint8 [H, W], without orientation.

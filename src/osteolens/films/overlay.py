@@ -31,7 +31,7 @@ def map_on_film(raw: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[n
 
     Args:
         raw: float32 [h, w] over the model's input, 0 and above.
-        geometry: Of the film it was computed on.
+        geometry: Geometry of the film that the map was computed on.
 
     Returns:
         uint8 [H, W] that covers the film edge to edge in its aspect ratio, longest side `MAP_SIDE`, 255 at

@@ -29,7 +29,7 @@ class Layout:
     Attributes:
         width, height: Pixels.
         channels: Samples per pixel.
-        bits: Of a sample: 1, 2, 4, 8 or 16.
+        bits: Bits of a sample: 1, 2, 4, 8 or 16.
         interlaced: Whether the pixels come in seven passes.
         pixel_chunks: Where the compressed pixels lie in the file, as pairs of start and end.
     """

@@ -47,7 +47,7 @@ class Page:
 
     Attributes:
         width, height: Pixels as stored, before orientation.
-        bits, sample_format: Of each sample; one of `UNSIGNED`, `SIGNED`, `FLOAT`.
+        bits, sample_format: Bits and format of each sample; the format is one of `UNSIGNED`, `SIGNED`, `FLOAT`.
         samples: Per pixel, extra ones included.
         extra: Meaning of the extra sample (0 none stated, 1 alpha already multiplied, 2 alpha), if there is one.
         segment: Rows and columns of a strip or tile.

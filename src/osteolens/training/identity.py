@@ -50,7 +50,7 @@ def of_training(
     """What decides a training, but for the pictures.
 
     Args:
-        kind: Of the run.
+        kind: The run's kind.
         config: Its `data` section is left out: films, labels and parts are what it leads to.
         films: N of them; their order decides too.
         labels: The K classes in order.

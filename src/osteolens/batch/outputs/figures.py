@@ -22,7 +22,7 @@ class ModelFigures:
 
     Attributes:
         model: Its name.
-        version: Of its card.
+        version: Version of its card.
         statuses: Rows by status.
         labels: Answers by label, in the model's order.
         triage: Answers by zone; with the patient's facts where they were known.
@@ -51,7 +51,7 @@ class Agreement:
         first: A model.
         second: Another.
         both: Films that both answered.
-        same: Of them, those with the same label.
+        same: How many of them have the same label.
         kappa: Cohen's, agreement beyond chance, 1 at most; None where chance alone explains everything.
         counts: Films by first and second label.
         labels: All labels that occur, in the models' order.

@@ -23,7 +23,7 @@ class Look:
     """How overlays look.
 
     Args:
-        opacity: Of the map's maximum, 0 to 1.
+        opacity: Opacity of the map's maximum, 0 to 1.
         colour_map: One of `osteolens.films.overlay.COLOUR_MAPS`.
 
     Raises:

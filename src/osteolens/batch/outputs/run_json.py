@@ -63,7 +63,7 @@ def write_run_json(journal: Journal, passed_over: Mapping[str, int]) -> Path:
     """Write run.json beside the journal.
 
     Args:
-        journal: Of the batch; its latest call has ended.
+        journal: The batch's journal; its latest call has ended.
         passed_over: Files of folders that are no films by their suffix.
 
     Raises:

@@ -30,8 +30,8 @@ class Layout:
     """The columns of one batch's results.
 
     Attributes:
-        labels: Of all models that answered.
-        fused_labels: Of those that gave an answer from the patient's facts too.
+        labels: Labels of all models that answered.
+        fused_labels: Labels of those that gave an answer from the patient's facts too.
         carried: The inputs' own columns, and what they are called here: `input_label` where `label` is taken.
     """
 

@@ -43,7 +43,7 @@ def find_folds(run: Path, members: Path | None, predictions: Predictions, scratc
     Args:
         run: The folder of the cross-validation, with a model folder per fold.
         members: Where it does not hold them: an ensemble whose members are the models of the folds, in order.
-        predictions: Of the run.
+        predictions: The run's stored predictions.
         scratch: Gets model folders of the members.
 
     Raises:
@@ -95,7 +95,7 @@ def ask_folds(
 
     Args:
         folds: Every film is tested in one of them.
-        predictions: Of the run.
+        predictions: The run's stored predictions.
         pictures: uint8 [N, 1, H, W], in the order of the predictions.
         scratch: Gets the graphs.
         console: Where progress goes.

@@ -98,10 +98,10 @@ def judge_maps(found: Quantisation, truth: NDArray[np.int64], exact: Answers, in
     """The finding with what became of the heat maps, and refused if too many of them moved.
 
     Args:
-        found: Of the answers.
+        found: Comparison of the answers.
         truth: int64 [N], the films' labels.
-        exact: Of the shipped graph in fp32.
-        int8: Of the same graph in int8, on the same films.
+        exact: Maps of the shipped graph in fp32.
+        int8: Maps of the same graph in int8, on the same films.
     """
     maps = quantisation_maps.held(exact.maps, int8.maps, truth)
     share = _share(maps) if maps.size else 1.0

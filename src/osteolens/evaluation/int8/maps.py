@@ -12,7 +12,9 @@ TOP = 0.2
 OVERLAP = 0.85
 """Least intersection over union of the bright parts in fp32 and in int8."""
 COUNTS_FROM = 0.1
-"""Of the usual peak of a class: a weaker map is drawn so faint that it hardly shows, and rounding may move it."""
+"""Share of a class's usual peak below which a map is not counted: a weaker one is drawn so faint that it hardly shows,
+and rounding may move it.
+"""
 MIN_HELD = 0.95
 SIDE = 112
 """Maps are compared as they are drawn, enlarged; this many pixels high and wide are enough."""

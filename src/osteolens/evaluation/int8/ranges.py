@@ -60,7 +60,7 @@ def quantise_within(graph: Path, card: Card, films: Films, scratch: Path) -> tup
 
     Args:
         graph: fp32.
-        card: Of the model.
+        card: The model's card.
         films: uint8 [N, 1, H, W], those that the model was trained on.
         scratch: Gets the int8 graph.
 
@@ -115,7 +115,7 @@ def choose(graph: Path, measured: Mapping[str, Range], first: int, card: Card, f
         graph: fp32.
         measured: By `measure`.
         first: This many; 0 quantises every layer.
-        card: Of the model.
+        card: The model's card.
         films: How many `measured` was measured on.
     """
     model = onnx.load(graph)

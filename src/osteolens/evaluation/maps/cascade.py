@@ -50,7 +50,7 @@ def cascade(
         pictures: uint8 [N, 1, H, W].
         maps: float32 [N, h, w], by Grad-CAM for `targets`.
         targets: The class index of each map.
-        seed: Of the new weights.
+        seed: Random seed for the new weights.
 
     Returns:
         By the name of the last randomised stage: Spearman's correlations float64 [N], NaN where the original map is

@@ -24,7 +24,7 @@ from osteolens.models import Model
 
 PERCENTILES = (10, 50, 90)
 DRAWS = 3
-"""Of new weights per model, averaged: a single draw of a small head can resemble the trained one by luck."""
+"""Number of new weights per model, averaged: a single draw of a small head can resemble the trained one by luck."""
 INTERVALS = f"means over films with 95 % percentile intervals from {RESAMPLES} bootstrap resamples of groups"
 PROTOCOL = {
     "maps": "Each film is explained by a model that never saw it or its group, by Grad-CAM for the label that "
@@ -97,7 +97,7 @@ def check_maps(
     Args:
         parts: Models, each with films that it never saw, no film twice.
         labels: The K classes in order.
-        calibration: Of the card that is shipped: it decides which label is answered, and that one is explained.
+        calibration: The shipped card's calibration: it decides which label is answered, and that one is explained.
         advance: Called with the number of films that went through a model since the last call; `passes` is the sum.
 
     Raises:
@@ -147,7 +147,7 @@ def mean(name: str, values: Floats, groups: Sequence[str]) -> Metric:
     """Mean over films with a 95 % bootstrap interval over groups; NaN does not count.
 
     Args:
-        name: Of the metric.
+        name: The metric's name.
         values: float64 [N], at least one is not NaN.
         groups: [N].
     """

@@ -23,7 +23,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 STEPS = 10
 SHARES = tuple(step / STEPS for step in range(STEPS + 1))
-"""Of the pixels that are changed, at each point of a curve."""
+"""Shares of the pixels that are changed, one for each point of a curve."""
 PASSES = 2 + 2 * 3 * (STEPS - 1)
 """Pictures that the curves of one film need."""
 BLUR = 0.05
@@ -51,7 +51,7 @@ def curves(
         film: uint8 [1, H, W], as the model takes it.
         heat: float32 [h, w], the map of the explained class.
         target: Index of that class.
-        seed: Of the random order.
+        seed: Random seed for the random order.
 
     Returns:
         float64 [2, 3, STEPS + 1]: by `KINDS`, by `ORDERS`, the probability at each of `SHARES`.

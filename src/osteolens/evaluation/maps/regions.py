@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 DARK, BRIGHT = 0.2, 0.5
 """Air is darker than the first share of the film's 99th percentile, a marker is brighter than the second."""
 THIN = 1 / 16
-"""Of the longer side: what is thinner (letters, collimator edges) is not body."""
+"""Share of the longer side: what is thinner (letters, collimator edges) is not body."""
 SMALLEST_BODY = 0.05
 SMALLEST_MARKER, LARGEST_MARKER = 0.0002, 0.01
 """Shares of the film's area that a connected part may take."""

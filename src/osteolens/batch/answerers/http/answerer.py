@@ -57,8 +57,8 @@ def run(
         server: Address; default: the variable OSTEOLENS_URL, else http://127.0.0.1:8080.
         key_file: TorchServe's key file; default: the variable OSTEOLENS_KEY, else key_file.json here.
         overlays: Write each film under its heat map.
-        opacity: Of the overlays, 0 to 1.
-        colour_map: Of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
+        opacity: Opacity of the overlays, 0 to 1.
+        colour_map: Colour map of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
         explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
         max_in_flight: Most requests under way per model.
         connect_timeout: Seconds to wait for a connection.

@@ -31,7 +31,7 @@ class Asking:
     """Asks all models about films.
 
     Args:
-        work: Of this call.
+        work: The work of this call.
         sender: To the server.
     """
 

@@ -110,7 +110,7 @@ class Sender:
     """Asks about films; each model has its own number of requests under way.
 
     Args:
-        client: Of the server.
+        client: Client of the server.
         models: The names that will be asked.
         ceiling: Most requests under way per model.
         patience: How long to wait.

@@ -42,7 +42,7 @@ class Job:
     Attributes:
         models: Each answers each film.
         explain: `gradcam` or `none`.
-        look: Of the overlays; None for none.
+        look: Look of the overlays; None for none.
     """
 
     models: Sequence[Model]

@@ -48,7 +48,7 @@ def find_model(name: str, *, store: Path, weights: Path, exports: Path) -> Model
     """A model's archive, or else its model folder and its exported graph.
 
     Args:
-        name: Of the model, as it is served.
+        name: The model's name, as it is served.
         store: Folder with the archive `NAME.mar` and its checksum.
         weights: Folder with the model folder `NAME`.
         exports: Folder with the exports' folder `NAME`.

@@ -58,8 +58,8 @@ def run(
         weights: Folder with the model folders, for models that have no archive.
         exports: Folder with their exported graphs.
         overlays: Write each film under its heat map.
-        opacity: Of the overlays, 0 to 1.
-        colour_map: Of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
+        opacity: Opacity of the overlays, 0 to 1.
+        colour_map: Colour map of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
         explain: `gradcam` or `none`; default: `gradcam` with overlays, else `none`.
         null: Paths on standard input end in a zero byte.
         fresh: Forget what an earlier batch did in this folder.
