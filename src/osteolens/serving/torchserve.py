@@ -59,6 +59,8 @@ class Server:
         folder: Where the key file and the logs are, known once it runs.
     """
 
+    engine = "TorchServe"
+
     def __init__(
         self,
         config: Path = CONFIG,
@@ -112,9 +114,9 @@ class Server:
                 message ends with the last lines of the logs where there are any.
         """
         self.models = verify_archives(self.model_store)
-        java_home = find_java()
+        self._check_engine()
         try:
-            self._launch(java_home)
+            self._launch()
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -129,7 +131,7 @@ class Server:
         if self._process:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout)
-                raise self._failure("TorchServe ended")
+                raise self._failure(f"{self.engine} ended")
 
     def stop(self) -> None:
         """End everything that `start` started: both halves of TorchServe, the workers and their supervisor."""
@@ -146,7 +148,29 @@ class Server:
         """Process ids of all that runs: both halves of TorchServe and the workers."""
         return supervisor.group_members(self._process.pid) if self._process else []
 
-    def _launch(self, java_home: Path) -> None:
+    def _check_engine(self) -> None:
+        """Make sure that what the engine needs is installed.
+
+        Raises:
+            ServerError: It is not.
+        """
+        self._java_home = find_java()
+
+    def _command(self, private: Path) -> list[str | Path]:
+        """The engine's program and arguments; `private` is its temporary folder, whose settings are written."""
+        return [
+            sys.executable, "-P", "-m", "ts.model_server", "--start", "--foreground", "--no-config-snapshots",
+            "--ts-config", private / CONFIG.name, "--log-config", shutil.copy(self._checkout / LOG_CONFIG, private),
+            "--model-store", self.model_store,
+        ]  # fmt: skip
+
+    def _environment(self, private: Path, logs: Path) -> dict[str, str]:
+        """The engine's environment."""
+        folders = {"TMPDIR": str(private), "TEMP": str(private)}
+        logging = {"LOG_LOCATION": str(logs), "METRICS_LOCATION": str(logs)}
+        return clean_environment() | {"JAVA_HOME": str(self._java_home)} | folders | logging
+
+    def _launch(self) -> None:
         private, private_lock = self._cleanup.enter_context(private_folder())
         self.folder = self.folder or private
         key_file, logs = self.folder / KEY_FILE, self.folder / "logs"
@@ -158,14 +182,10 @@ class Server:
         key_file.unlink(missing_ok=True)
         self._cleanup.callback(key_file.unlink, missing_ok=True)
         self._logs = [_Log(logs / name) for name in _LOGS]
-        command: list[str | Path] = [
-            sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--",
-            sys.executable, "-P", "-m", "ts.model_server", "--start", "--foreground", "--no-config-snapshots",
-            "--ts-config", self._configure(private), "--log-config", shutil.copy(self._checkout / LOG_CONFIG, private),
-            "--model-store", self.model_store,
-        ]  # fmt: skip
-        environment = clean_environment() | {"JAVA_HOME": str(java_home), "TMPDIR": str(private), "TEMP": str(private)}
-        environment |= {"LOG_LOCATION": str(logs), "METRICS_LOCATION": str(logs)}
+        self._configure(private)
+        supervised = [sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--"]
+        command = [*supervised, *self._command(private)]
+        environment = self._environment(private, logs)
         with (logs / _LOGS[0]).open("ab") as console:
             # A session of its own: Ctrl-C in a terminal reaches us alone, and all of it can be ended as a group.
             self._process = subprocess.Popen(
@@ -173,24 +193,23 @@ class Server:
                 stdin=subprocess.PIPE, stdout=console, stderr=console, pass_fds=(lock.fileno(), private_lock.fileno()),
             )  # fmt: skip
 
-    def _configure(self, private: Path) -> Path:
+    def _configure(self, private: Path) -> None:
         """Write the settings; the files that they name are copied, as Java understands few letters in a path."""
         settings = self.settings | {"model_store": str(self.model_store)}
         if name := settings.get("metrics_config"):
             settings["metrics_config"] = str(shutil.copy(self._checkout / name, private))
         write_properties(private / CONFIG.name, settings)
-        return private / CONFIG.name
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout
         with httpx.Client(base_url=self.management_url, timeout=2.0, trust_env=False) as management:
             while not self._is_ready(management):
                 if self._process is None or self._process.poll() is not None:
-                    raise self._failure("TorchServe ended before it was ready")
+                    raise self._failure(f"{self.engine} ended before it was ready")
                 if any(_WORKER_DIED in log.text() for log in self._logs):
                     raise self._failure("a worker cannot load its model")
                 if time.monotonic() > deadline:
-                    raise self._failure(f"TorchServe was not ready after {self._timeout:.0f} s")
+                    raise self._failure(f"{self.engine} was not ready after {self._timeout:.0f} s")
                 time.sleep(0.1)
 
     def _is_ready(self, management: httpx.Client) -> bool:
