@@ -13,7 +13,8 @@ import pytest
 from support.audit import Picture, film, resized, save, turned
 from typer.testing import CliRunner, Result
 
-from osteolens.cli import app
+from osteolens.cli.root import app
+from osteolens.console import Status
 
 FILMS = 8
 
@@ -91,7 +92,7 @@ DERIVED: dict[str, tuple[Callable[[Picture], Picture], str]] = {
 def test_a_derived_picture_on_the_other_side_is_a_leak(how: str, folder: Path) -> None:
     derive, relation = DERIVED[how]
     result = audit(add(folder, derive(film(1)), label="ill"), "--out", folder / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == Status.FINDINGS
     assert result.stdout.startswith("The split leaks")
     leak = found(folder / "out")["findings"][0]
     assert (leak["kind"], leak["severity"], leak["count"]) == ("picture-on-both-sides", "leak", 2)
@@ -104,14 +105,14 @@ def test_a_derived_picture_on_the_other_side_is_a_leak(how: str, folder: Path) -
 
 def test_the_same_file_on_both_sides(folder: Path) -> None:
     result = audit(add(folder, None, file="1.png", label="ill", group="p1"), "--out", folder / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == Status.FINDINGS
     assert found(folder / "out")["matches"][0]["kind"] == "same file"
     assert kinds(folder / "out")[:2] == ["picture-on-both-sides", "group-on-both-sides"]
 
 
 def test_a_patient_on_both_sides(folder: Path) -> None:
     result = audit(add(folder, film(99), group="p1"), "--out", folder / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == Status.FINDINGS
     assert kinds(folder / "out") == ["group-on-both-sides", "class-balance"]
 
 
@@ -151,7 +152,7 @@ def test_two_data_sets_leak_only_as_different_parts(folder: Path) -> None:
     other = folder / "other"
     save(other / "ill" / "a.png", film(5)[20:, 10:])
     save(other / "well" / "b.png", film(50))
-    for parts, status in (((), 0), (("--compare-part", "train"), 0), (("--compare-part", "test"), 1)):
+    for parts, status in (((), 0), (("--compare-part", "train"), 0), (("--compare-part", "test"), Status.FINDINGS)):
         result = audit(path, "--compare", other, *parts, "--out", folder / "out")
         assert result.exit_code == status
         assert "1 of 4 pictures of films.csv is also in other" in result.stdout
@@ -175,7 +176,7 @@ def test_patients_are_followed_through_file_names(tmp_path: Path) -> None:
         save(tmp_path / "knees" / name, film(number))
     assert audit(tmp_path / "knees", "--out", tmp_path / "a").exit_code == 0
     result = audit(tmp_path / "knees", "--group-pattern", r"(\d+)[LR]", "--out", tmp_path / "b")
-    assert result.exit_code == 1
+    assert result.exit_code == Status.FINDINGS
     assert found(tmp_path / "b")["findings"][0]["lines"] == ["11: train 1, val 1"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import osteolens
-from osteolens.cli import app
+from osteolens.cli.root import app
 from osteolens.films.overlay import COLOUR_MAPS
 
 from .fake_server import FakeServer

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bench.made_up import case, measurement, results
 from osteolens.bench.results import load, save
-from osteolens.cli import app
+from osteolens.cli.root import app
 
 BENCH = [str(Path(sys.executable).parent / "osteolens"), "bench"]
 

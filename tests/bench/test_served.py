@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from osteolens import schema
 from osteolens.bench.results import load
-from osteolens.cli import app
+from osteolens.cli.root import app
 
 ANSWER = schema.dump(
     schema.Answer(

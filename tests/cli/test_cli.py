@@ -8,8 +8,6 @@ import pytest
 from conftest import encoded, knee_like
 from PIL import Image
 
-from osteolens import cli
-
 OSTEOLENS = [str(Path(sys.executable).parent / "osteolens")]
 
 
@@ -85,25 +83,9 @@ def test_card_show(model_folder: Path, tmp_path: Path) -> None:
     assert card == json.loads((model_folder / "card.json").read_text())
 
 
-def test_help_names_every_command(tmp_path: Path) -> None:
-    done = run("--help", cwd=tmp_path)
-    assert done.returncode == 0
-    for command in ("predict", "serve", "card"):
-        assert command in done.stdout
-    assert "not a diagnostic device" in done.stdout
-
-
 @pytest.mark.parametrize(("port", "bound"), [("70000", "65535"), ("-1", "0")])
 def test_a_port_that_does_not_exist_is_refused_as_wrong_usage(port: str, bound: str, tmp_path: Path) -> None:
     done = run("serve", "--port", port, cwd=tmp_path)
     assert done.returncode == 2
     assert re.search(rf"'--port'.*\b{bound}\b", done.stderr, re.DOTALL)
     assert "Traceback" not in done.stderr
-
-
-def test_the_package_only_puts_the_commands_together() -> None:
-    folder = Path(cli.__file__).parent
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    names = {command.callback.__name__ for command in cli.app.registered_commands if command.callback}
-    assert names | {str(group.name) for group in cli.app.registered_groups} == modules
-    assert "typer.Option" in (folder / "predict.py").read_text()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from osteolens.console import USAGE_STATUS, one_line_errors
+from osteolens.console import Status, one_line_errors
 from osteolens.errors import DataError
 
 
@@ -29,5 +29,5 @@ def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     with pytest.raises(SystemExit) as caught:
         command()
-    assert caught.value.code == USAGE_STATUS
+    assert caught.value.code == Status.USAGE
     assert capsys.readouterr().err == "error: no such film\n"

@@ -13,7 +13,7 @@ from support.map_examples import map_checks
 from support.simulated import simulate, with_films
 from typer.testing import CliRunner
 
-from osteolens.cli import app
+from osteolens.cli.root import app
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.predictions import read_predictions

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from support.films import write_rows
 from typer.testing import CliRunner
 
-from osteolens.cli import app
+from osteolens.cli.root import app
+from osteolens.console import Status
 
 SIDE = 320
 
@@ -80,7 +81,7 @@ def test_a_copy_on_the_other_side_is_a_leak(tmp_path, change):
     films = clean()
     films["planted.png"] = (np.ascontiguousarray(change(films["3.png"][0])), "osteoporosis", "other", "test")
     status, report, _ = audit(write(tmp_path, films))
-    assert status == 1
+    assert status == Status.FINDINGS
     assert report["leaks"]
     assert pairs(report) == {frozenset(("3.png", "planted.png"))}
 
@@ -94,7 +95,7 @@ def test_a_group_on_both_sides_is_a_leak_and_a_copy_on_one_side_is_not(tmp_path)
     assert "same-picture-two-labels" in {finding["kind"] for finding in report["findings"]}
     films["0.png"] = (*films["0.png"][:2], "g12", "train")
     status, report, output = audit(write(tmp_path, films))
-    assert status == 1
+    assert status == Status.FINDINGS
     assert "g12" in json.dumps(report["findings"])
     assert "g12" in output
 

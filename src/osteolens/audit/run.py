@@ -19,7 +19,7 @@ from osteolens.audit.result import Audit, as_json
 from osteolens.audit.rows import DataSet, Naming, read_data_set
 from osteolens.audit.shortcut_findings import balance_findings, shortcut_findings
 from osteolens.audit.shortcuts import SOURCE, find_shortcuts
-from osteolens.console import DONE, LEAKS
+from osteolens.console import Status
 from osteolens.errors import DataError
 from osteolens.files import write_text
 
@@ -54,7 +54,7 @@ def audit(
         out: Folder for `audit.html` and `audit.json`.
 
     Returns:
-        `LEAKS` if a split leaks, else `DONE`.
+        `Status.FINDINGS` if a split leaks, else `Status.DONE`.
 
     Raises:
         DataError: A table or folder is none, lacks columns, or has no picture that can be read.
@@ -72,7 +72,7 @@ def audit(
     write_text(out / PAGE_FILE, audit_page(result))
     summarise(result, Console())
     print(f"Written: {out / PAGE_FILE} (open it in a browser) and {out / JSON_FILE}")
-    return LEAKS if result.leaks else DONE
+    return Status.FINDINGS if result.leaks else Status.DONE
 
 
 def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collection:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osteolens.batch.job import Summary
-from osteolens.console import INTERRUPTED, UNREACHABLE
+from osteolens.console import Status
 from osteolens.errors import ServerUnreachable
 
 
@@ -25,10 +25,10 @@ def run_command(run: Callable[[], Summary], out: Path) -> int:
         summary = run()
     except ServerUnreachable as error:
         print(f"error: {error}; the same command goes on", file=sys.stderr)
-        return UNREACHABLE
+        return Status.UNREACHABLE
     except KeyboardInterrupt:
         print(f"stopped; what is known is in {out}, and the same command goes on", file=sys.stderr)
-        return INTERRUPTED
+        return Status.INTERRUPTED
     totals = summary.totals
     failed = totals.refused + totals.failed
     print(

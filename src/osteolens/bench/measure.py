@@ -23,7 +23,7 @@ from osteolens.bench.results import Protocol, Results, Run, save
 from osteolens.bench.server import Loads, key_of, measure_server
 from osteolens.bench.show import left_out, machine_text, markdown, notes, protocol_text, tables, wide_console, write_csv
 from osteolens.card import load_card
-from osteolens.console import DONE, INTERRUPTED
+from osteolens.console import Status
 from osteolens.errors import BenchmarkError
 from osteolens.files import write_text
 
@@ -133,7 +133,7 @@ def _measure_all(
     if stopped:
         measured = any(run.measurements for run in runs)
         typer.echo(f"stopped early, {'what was measured is written' if measured else 'nothing was measured'}", err=True)
-    return INTERRUPTED if stopped else DONE
+    return Status.INTERRUPTED if stopped else Status.DONE
 
 
 def _report(runs: Sequence[Run], protocol: Protocol, load_before: float, out: Path) -> None:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from osteolens.console import one_line_errors
-from osteolens.errors import OsteoLensError
+from osteolens.console import one_line_errors, packages_of
 
 
 @one_line_errors
@@ -43,14 +42,12 @@ def audit(
 ) -> None:
     """Look for leaks, copies, contradicting labels and shortcuts in films for training.
 
-    Finds copies also where they were mirrored, turned, resized or cropped. Exit status: 0 no leak, 1 a patient or a
-    film is on two sides of a split, 2 wrong usage.
+    Finds copies also where they were mirrored, turned, resized or cropped. Exit status: 0 no leak, 2 wrong usage,
+    5 a patient or a film is on two sides of a split.
     """
-    try:
+    with packages_of("train", "the audit"):
         from osteolens.audit.rows import Naming
         from osteolens.audit.run import audit as run_audit
-    except ModuleNotFoundError as error:
-        raise OsteoLensError(f"the audit needs {error.name}: pip install 'osteolens[train]'") from error
     naming = Naming(label_column, group_column, split_column, group_pattern, part)
     compare_naming = Naming(
         compare_label_column,

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from osteolens.card import load_card
 from osteolens.client import Client, read_key
-from osteolens.console import ALL_ANSWERED, SOME_FAILED, UNREACHABLE, model_folder, one_line_errors
+from osteolens.console import Status, model_folder, one_line_errors
 from osteolens.errors import ClientError, InputError, OsteoLensError, RequestRefused, ServerUnreachable
 from osteolens.files import whole, write_text
 from osteolens.schema import Answer, Fused, Method, TScore
@@ -112,11 +112,11 @@ def predict_films(
         except ServerUnreachable as error:
             progress.print(printable(f"error: {error}"), style="red", soft_wrap=True, highlight=False)
             _report(outcomes, json_output)
-            return UNREACHABLE
+            return Status.UNREACHABLE
         except (OsteoLensError, OSError) as error:
             outcomes.append((path, error))
     _report(outcomes, json_output)
-    return ALL_ANSWERED if all(isinstance(outcome, Answer) for _, outcome in outcomes) else SOME_FAILED
+    return Status.DONE if all(isinstance(outcome, Answer) for _, outcome in outcomes) else Status.SOME_FAILED
 
 
 def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> None:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from osteolens.console import one_line_errors
-from osteolens.errors import OsteoLensError
+from osteolens.console import one_line_errors, packages_of
 
 
 @one_line_errors
@@ -20,8 +19,6 @@ def report(
     ] = None,
 ) -> None:
     """Write a page of all that is known of a run's model, from its stored predictions."""
-    try:
+    with packages_of("train", "the report"):
         from osteolens.reports.run_page import write_report_page
-    except ModuleNotFoundError as error:
-        raise OsteoLensError(f"the report needs {error.name}: pip install 'osteolens[train]'") from error
     typer.echo(f"written to {write_report_page(run, out, data)}")

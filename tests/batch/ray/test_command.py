@@ -8,7 +8,7 @@ from support.ray import make_films
 from osteolens import cluster as session
 from osteolens.batch.answerers.ray import engine
 from osteolens.batch.command import run_command
-from osteolens.console import INTERRUPTED
+from osteolens.console import Status
 from osteolens.errors import BatchError
 
 
@@ -39,7 +39,7 @@ def test_a_stop_by_hand_says_how_to_go_on(tmp_path, options, capsys, monkeypatch
 
     make_films(tmp_path / "films", 1)
     monkeypatch.setattr(engine, "answered", stopping)
-    assert call(tmp_path, options) == INTERRUPTED
+    assert call(tmp_path, options) == Status.INTERRUPTED
     assert "the same command goes on" in capsys.readouterr().err
 
 

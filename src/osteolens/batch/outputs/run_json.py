@@ -10,7 +10,7 @@ from typing import Any
 
 from osteolens import __version__
 from osteolens.batch.journal import Journal
-from osteolens.console import ALL_ANSWERED, INTERRUPTED, SOME_FAILED, UNREACHABLE, USAGE_STATUS
+from osteolens.console import Status
 from osteolens.errors import BatchError, ServerUnreachable
 from osteolens.files import write_text
 
@@ -44,12 +44,12 @@ class Totals:
     def status(self, stopped: BaseException | None = None) -> int:
         """The exit status of a batch with these totals, which an error or a signal may have stopped."""
         if isinstance(stopped, ServerUnreachable):
-            return UNREACHABLE
+            return Status.UNREACHABLE
         if isinstance(stopped, KeyboardInterrupt):
-            return INTERRUPTED
+            return Status.INTERRUPTED
         if stopped:
-            return USAGE_STATUS
-        return SOME_FAILED if self.refused or self.failed else ALL_ANSWERED
+            return Status.USAGE
+        return Status.SOME_FAILED if self.refused or self.failed else Status.DONE
 
 
 def call_facts(call: Mapping[str, Any], packages: Iterable[str]) -> dict[str, Any]:

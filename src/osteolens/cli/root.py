@@ -1,0 +1,80 @@
+"""All subcommands by name. Asking for help or for the version imports none of them."""
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from osteolens import __version__
+from osteolens.console import Status
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Read films": {
+        "predict": "Answer some films: a table, JSON files and overlays.",
+        "batch": "Answer any number of films: tables, a page and overlays.",
+        "serve": "Start the server, and the web app beside it.",
+        "bench": "Measure how fast models and servers answer.",
+    },
+    "Train and check models": {
+        "audit": "Look for leaks, copies and shortcuts in films for training.",
+        "report": "Write a page of all that is known of a trained model.",
+        "card": "Show what a model is and how well it performs.",
+    },
+}
+"""Each subcommand with its line in the help. `osteolens.cli.NAME` defines `app`, a Typer, or else the function NAME."""
+
+COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
+
+
+class _Commands(TyperGroup):
+    """A group that imports a subcommand when it is called, and shows its help from the table."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        names: dict[str, Any] = dict.fromkeys(COMMANDS)
+        self.commands = names  # for "Did you mean ...?", which looks at nothing but the names
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature is typer's
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"osteolens.cli.{cmd_name}")
+        if hasattr(module, "app"):
+            return typer.main.get_group(module.app)
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=max(map(len, COMMANDS)))
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(status.value), status.meaning.replace("`", "")) for status in Status])
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="osteolens",
+    help="Read knee X-rays for osteoporosis, explain each answer with Grad-CAM, serve it with TorchServe. "
+    "Research software, not a diagnostic device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich takes a tenth of a second to import
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"osteolens {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,89 @@
+"""The subcommands together: their names, how fast the help comes, exit statuses."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import osteolens
+from osteolens import cli
+from osteolens.cli.root import COMMANDS, app
+from osteolens.console import Status
+
+ROOT = Path(__file__).parents[2]
+OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
+NOT_COMMANDS = {"__init__", "root", "options"}
+SLOW = ("rich", "numpy", "httpx", "pydantic", "cv2", "PIL")
+
+
+def output(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_every_module_is_a_command_and_the_help_names_it() -> None:
+    modules = {path.stem for path in Path(cli.__file__).parent.glob("*.py")} - NOT_COMMANDS
+    assert modules == set(COMMANDS)
+    text = output("--help")
+    assert re.findall(r"(?m)^  (\w+)  +[A-Z]", text) == list(COMMANDS)
+    assert "not a diagnostic device" in text
+    assert output("-h") == text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_its_help(name: str) -> None:
+    assert f"osteolens {name}" in output(name, "-h")
+
+
+def test_an_unknown_command_is_wrong_usage_and_a_similar_one_is_named() -> None:
+    done = CliRunner().invoke(app, ["predcit"])
+    assert done.exit_code == Status.USAGE
+    assert "Did you mean 'predict'?" in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "seconds"), [(["--version"], 0.15), (["--help"], 0.4)])
+def test_version_and_help_come_at_once(arguments: list[str], seconds: float) -> None:
+    best = 10.0
+    for _ in range(5):  # the quickest of some: other tests run at the same time
+        started = time.perf_counter()
+        done = subprocess.run([OSTEOLENS, *arguments], capture_output=True, text=True, check=True)
+        best = min(best, time.perf_counter() - started)
+        if best < seconds:
+            break
+    assert osteolens.__version__ in done.stdout or "Usage:" in done.stdout
+    assert best < seconds
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
+def test_version_and_help_import_nothing_slow(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from osteolens.cli import main
+sys.argv[1:] = {arguments}
+try:
+    main()
+except SystemExit:
+    pass
+print([name for name in {SLOW} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_the_help_and_the_docs_have_every_exit_status() -> None:
+    shown = output("--help").split("Exit status:")[1]
+    assert [int(number) for number in re.findall(r"(?m)^  (\d+)  ", shown)] == list(Status)
+    table = (ROOT / "docs" / "command-line.md").read_text()
+    for status in Status:
+        assert f"| {status.value} | {status.meaning} |" in table
+
+
+def test_no_command_chooses_the_status_of_a_crash() -> None:
+    sources = [path for path in (ROOT / "src").rglob("*.py") if path.name != "console.py"]
+    assert not [path for path in sources if "Status.CRASHED" in path.read_text()]
+    assert Status.CRASHED == 1
