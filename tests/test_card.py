@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from osteolens.card import Card, Evaluation, Metric, VectorScaling, load_card
+from osteolens.card import Card, Evaluation, Metric, load_card
 from osteolens.errors import CardError
+from osteolens.parameters import VectorScaling
 
 
 def test_round_trip_keeps_content_and_hash(model_folder: Path, tmp_path: Path) -> None:

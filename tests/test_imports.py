@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement", "files", "console", "cluster"}),
+    frozenset({"labels", "errors", "agreement", "files", "console", "cluster", "parameters"}),
     frozenset({"schema", "card"}),
     frozenset({"films", "client"}),
     frozenset({"models", "datasets"}),
@@ -25,9 +25,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "agreement", "files", "console", "cluster", "schema", "card", "films.read", "films.sniff",
-    "films.prepare", "films.overlay", "inference.calibration", "client", "cli", "datasets.columns", "datasets.folders",
-    "datasets.tables", "datasets.values",
+    "labels", "errors", "agreement", "files", "console", "cluster", "schema", "card", "parameters", "films.read",
+    "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli", "datasets.columns",
+    "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",

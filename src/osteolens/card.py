@@ -6,14 +6,24 @@ version and hash. Code reads its numbers from here and holds none of its own.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from osteolens.errors import CardError
 from osteolens.files import write_text
+from osteolens.parameters import (
+    FittedOn,
+    Frozen,
+    Fusion,
+    OperatingPoints,
+    Temperature,
+    TScoreInterval,
+    VectorScaling,
+    expect,
+    fusion_inputs,
+)
 
 # The only place for names of files in a model folder and among its exports. It is not `models.folder`, because the web
 # app and a worker that answers from ONNX need them without PyTorch.
@@ -21,15 +31,9 @@ CARD_FILE, WEIGHTS_FILE, RANGES_FILE = "card.json", "weights.safetensors", "acti
 ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-PatientFact = Literal["age", "sex", "weight_kg", "height_m"]
-PATIENT_FACTS: tuple[PatientFact, ...] = get_args(PatientFact)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class PreprocessSpec(_Frozen):
+class PreprocessSpec(Frozen):
     """The parameters of `osteolens.films.prepare.prepare`."""
 
     height: int = Field(224, ge=32, le=2048, description="input height in pixels")
@@ -39,7 +43,7 @@ class PreprocessSpec(_Frozen):
     centre_width: float = Field(1.0, ge=0.2, le=1, description="share of the width kept around the centre")
 
 
-class Metric(_Frozen):
+class Metric(Frozen):
     """One measured figure with its interval."""
 
     name: str
@@ -48,7 +52,7 @@ class Metric(_Frozen):
     high: float = Field(description="upper end of the 95 % interval")
 
 
-class Evaluation(_Frozen):
+class Evaluation(Frozen):
     """Figures of one predictor under one protocol."""
 
     subject: str = Field(description="what was measured: the model, or a baseline")
@@ -58,7 +62,7 @@ class Evaluation(_Frozen):
     metrics: tuple[Metric, ...]
 
 
-class TrainingData(_Frozen):
+class TrainingData(Frozen):
     """Where the films came from, and how many were used for what."""
 
     name: str
@@ -69,91 +73,7 @@ class TrainingData(_Frozen):
     groups: dict[str, int] = Field(description="groups per part of the split")
 
 
-class Temperature(_Frozen):
-    """Temperature scaling: logits / temperature (Guo et al., "On calibration of modern neural networks", 2017)."""
-
-    method: Literal["temperature"] = "temperature"
-    temperature: float = Field(gt=0, description="above 1: the model was too sure")
-
-
-class VectorScaling(_Frozen):
-    """Vector scaling, per label (Guo et al. 2017): log-probability x scale + bias is the new logit.
-
-    It takes log-probabilities, not logits: an ensemble's logits have another offset than those of its members.
-    """
-
-    method: Literal["vector"] = "vector"
-    scale: tuple[float, ...]
-    bias: tuple[float, ...]
-
-
-class OperatingPoint(_Frozen):
-    """A threshold of a score, and what it reached on the out-of-fold predictions that it was fitted on."""
-
-    threshold: float = Field(description="a film whose score is at or above it counts as positive")
-    sensitivity: float = Field(ge=0, le=1)
-    specificity: float = Field(ge=0, le=1)
-
-
-class OperatingPoints(_Frozen):
-    """Where triage draws its lines; `osteolens.inference.calibration.triage` applies them."""
-
-    label: str = Field(description="the score is the probability of this label and of those after it")
-    high_sensitivity: OperatingPoint = Field(description="below its threshold: low suspicion")
-    high_specificity: OperatingPoint = Field(description="at its threshold or above: refer, and this rule goes first")
-    zones: dict[str, float] = Field({}, description="zone to its share of the stored answers, which must not be 0")
-
-    @model_validator(mode="after")
-    def _zones_are_reached(self) -> Self:
-        """Refuse a zone without any stored answer: its thresholds were set on another calibration than the card's."""
-        crossed = self.high_specificity.threshold <= self.high_sensitivity.threshold
-        empty = [zone for zone, share in self.zones.items() if not share and not (crossed and zone == "uncertain")]
-        _expect(not empty, f"operating points: no stored answer is in the zone {', '.join(empty)}")
-        return self
-
-
-class TScoreInterval(_Frozen):
-    """A conformal prediction interval: estimate - half width to estimate + half width."""
-
-    half_width: float = Field(gt=0, description="standard deviations from the young adult mean")
-    level: float = Field(0.9, ge=0.9, le=0.9, description="share of films whose T-score it is meant to contain")
-    covered: float | None = Field(None, ge=0, le=1, description="share of the stored answers whose T-score it contains")
-
-
-class TScoreFusion(_Frozen):
-    """A linear T-score: intercept + sum of coefficient x input, with the interval of that estimate."""
-
-    intercept: float
-    coefficients: dict[str, float]
-    interval: TScoreInterval | None = None
-
-
-class Fusion(_Frozen):
-    """A stacked model over the image's answer and the patient's facts; `inference.calibration.fuse` applies it.
-
-    The logit of label k is intercepts[k] + sum over the inputs of coefficients[input][k] x input. The inputs are
-    `log_probability_<label>` (natural logarithm of the calibrated probability), `t_score` (the image's estimate),
-    and the patient's `age` (years), `female` (1 or 0), `weight_kg` and `height_m`.
-    """
-
-    inputs: tuple[PatientFact, ...] = Field(min_length=1, description="what has to be known of the patient")
-    intercepts: tuple[float, ...] = Field(description="one per label")
-    coefficients: dict[str, tuple[float, ...]] = Field(description="input to one number per label")
-    t_score: TScoreFusion | None = None
-    operating_points: OperatingPoints | None = None
-    no_triage: str = Field("", description="why there are no operating points")
-
-
-class FittedOn(_Frozen):
-    """The films of a single split that calibration, operating points, intervals and fusions were fitted on."""
-
-    part: Literal["validation"] = "validation"
-    films: int = Field(ge=0)
-    groups: int = Field(ge=0)
-    left_out: dict[str, str] = Field({}, description="parameter to why these films are too few for it")
-
-
-class Quantisation(_Frozen):
+class Quantisation(Frozen):
     """How the answers of a graph of lower precision compare with the fp32 graph's, on films that the models never saw.
 
     Labels are compared twice: as they are answered, and before calibration, as a calibration that pulls all answers
@@ -178,7 +98,7 @@ class Quantisation(_Frozen):
     maps_held: float | None = Field(None, ge=0, le=1, description="share of them that are bright in the same places")
 
 
-class Card(_Frozen):
+class Card(Frozen):
     """A model card, schema version 1."""
 
     schema_version: Literal[1] = 1
@@ -230,17 +150,17 @@ class Card(_Frozen):
         count = len(self.labels)
         if isinstance(self.calibration, VectorScaling):
             lengths = {len(self.calibration.scale), len(self.calibration.bias)}
-            _expect(lengths == {count}, f"calibration: not {count} labels")
+            expect(lengths == {count}, f"calibration: not {count} labels")
         for points in (self.operating_points, *(fusion.operating_points for fusion in self.fusion)):
-            _expect(points is None or points.label in self.labels, f"operating points: no label of {list(self.labels)}")
+            expect(points is None or points.label in self.labels, f"operating points: no label of {list(self.labels)}")
         for fusion in self.fusion:
             known = fusion_inputs(self.labels, fusion.inputs, has_t_score=self.has_t_score)
             used = fusion.coefficients.keys() | (fusion.t_score.coefficients.keys() if fusion.t_score else set())
-            _expect(used <= set(known), f"fusion: unknown inputs {sorted(used - set(known))}; known are {list(known)}")
+            expect(used <= set(known), f"fusion: unknown inputs {sorted(used - set(known))}; known are {list(known)}")
             lengths = {len(fusion.intercepts), *(len(row) for row in fusion.coefficients.values())}
-            _expect(lengths == {count}, f"fusion: not {count} labels")
+            expect(lengths == {count}, f"fusion: not {count} labels")
         strange = sorted(self.map_peaks.keys() - set(self.labels))
-        _expect(not strange, f"map peaks: {strange} are not among the labels {list(self.labels)}")
+        expect(not strange, f"map peaks: {strange} are not among the labels {list(self.labels)}")
         return self
 
     @property
@@ -258,17 +178,6 @@ class Card(_Frozen):
         path = folder / CARD_FILE
         write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
         return path
-
-
-def fusion_inputs(labels: Sequence[str], facts: Sequence[PatientFact], *, has_t_score: bool) -> tuple[str, ...]:
-    """Names of the inputs that a `Fusion` may use, in order."""
-    image = (*(f"log_probability_{label}" for label in labels), *(("t_score",) if has_t_score else ()))
-    return (*image, *("female" if fact == "sex" else fact for fact in facts))
-
-
-def _expect(condition: bool, problem: str) -> None:
-    if not condition:
-        raise ValueError(problem)
 
 
 def file_sha256(path: Path) -> str:

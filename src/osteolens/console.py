@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 from osteolens.errors import OsteoLensError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Status(IntEnum):
@@ -83,3 +86,9 @@ def model_folder(model: str | Path) -> Path:
     """Folder of a model that was named on the command line: a name in `weights/`, else a path."""
     folder = WEIGHTS / model
     return folder if "/" not in str(model) and folder.is_dir() else Path(model)
+
+
+def print_sentence(console: "Console | None", sentence: str) -> None:
+    """Print a sentence in which brackets are brackets, not Rich's markup; without a console nothing happens."""
+    if console:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)

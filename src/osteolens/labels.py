@@ -1,9 +1,12 @@
 """The class names and the WHO definition behind them."""
 
+import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
+
+from osteolens.errors import DataError
 
 Label = Literal["normal", "osteopenia", "osteoporosis"]
 
@@ -77,3 +80,40 @@ def are_numbers(labels: Iterable[str]) -> bool:
 def _natural(label: str) -> list[str | int]:
     # Splitting at a bracketed pattern gives text and number in turn, so that lists compare part by part.
     return [int(part) if index % 2 else part.casefold() for index, part in enumerate(re.split("([0-9]+)", label))]
+
+
+def label_order(labels: Iterable[str], order: Sequence[str] = ()) -> tuple[str, ...]:
+    """The labels that occur, from least to most severe: figures, losses and triage go by this order.
+
+    Args:
+        labels: The label of each film.
+        order: All of its labels, as `data.labels` has them; without it their names must say the order.
+
+    Raises:
+        DataError: There are fewer than two labels, `order` does not fit them, or there is no order.
+    """
+    names = in_order(labels)
+    if len(names) < 2:
+        raise DataError(f"a model needs films of at least two labels, found only {', '.join(names) or 'none'}")
+    if order:
+        return _checked_order(names, tuple(usual(label) for label in order))
+    if not have_order(names):
+        raise DataError(
+            f"nothing says which of the labels {', '.join(names)} is worse, and figures, losses and triage go by that: "
+            f"add to [data] the line labels = {json.dumps(names, ensure_ascii=False)}, sorted from least to most severe"
+        )
+    return names
+
+
+def _checked_order(names: Sequence[str], order: tuple[str, ...]) -> tuple[str, ...]:
+    """The order of `data.labels`, if it names each label once and leaves the known ones in their order."""
+    if sorted(order) != sorted(names):
+        raise DataError(
+            f"data.labels names {', '.join(order)}, the films have the labels {', '.join(names)}; name each of those "
+            f"once, such as labels = {json.dumps(names, ensure_ascii=False)}"
+        )
+    known = [label for label in order if label in SEVERITY]
+    if known != list(in_order(known)):
+        right = ", ".join(in_order(known))
+        raise DataError(f"data.labels sorts {', '.join(known)}; from least to most severe it is {right}")
+    return order

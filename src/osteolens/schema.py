@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from osteolens.card import PatientFact
 from osteolens.errors import InputError, InvalidOption
+from osteolens.parameters import PatientFact
 
 SCHEMA_VERSION = 1
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.films import film, save_film
+from support.films import save_film
 
 from osteolens.card import PreprocessSpec
-from osteolens.datasets.films import label_order, load_pictures, read_films
+from osteolens.datasets.films import load_pictures, read_films
 from osteolens.datasets.folds import split
 from osteolens.errors import DataError
+from osteolens.labels import label_order
 
 
 @pytest.fixture
@@ -130,10 +131,10 @@ def test_a_folder_without_classes(folder):
 
 
 def test_labels_keep_the_order_of_severity_or_are_sorted():
-    assert label_order([film("osteoporosis"), film("normal")]) == ("normal", "osteoporosis")
-    assert label_order([film("10"), film("0"), film("2")]) == ("0", "2", "10")
+    assert label_order(["osteoporosis", "normal"]) == ("normal", "osteoporosis")
+    assert label_order(["10", "0", "2"]) == ("0", "2", "10")
     with pytest.raises(DataError, match="found only normal"):
-        label_order([film("normal")])
+        label_order(["normal"])
 
 
 def test_pictures_come_prepared_and_bad_ones_are_named(folder, quiet):

@@ -3,10 +3,10 @@ import pytest
 from support.films import film
 from support.simulated import simulate
 
-from osteolens.card import Temperature, VectorScaling
 from osteolens.evaluation.calibration import Rows, fit_calibration, fit_interval, fit_operating_points, log_loss
 from osteolens.evaluation.predictions import Predictions
 from osteolens.inference.calibration import calibrate, triage
+from osteolens.parameters import Temperature, VectorScaling
 
 GRADES = ("0", "1", "2")
 

@@ -3,18 +3,7 @@
 import numpy as np
 import pytest
 
-from osteolens.card import (
-    Card,
-    Fusion,
-    OperatingPoint,
-    OperatingPoints,
-    PreprocessSpec,
-    Temperature,
-    TrainingData,
-    TScoreFusion,
-    TScoreInterval,
-    VectorScaling,
-)
+from osteolens.card import Card, PreprocessSpec, TrainingData
 from osteolens.inference.calibration import (
     calibrate,
     choose_fusion,
@@ -25,6 +14,15 @@ from osteolens.inference.calibration import (
     triage,
 )
 from osteolens.labels import LABELS
+from osteolens.parameters import (
+    Fusion,
+    OperatingPoint,
+    OperatingPoints,
+    Temperature,
+    TScoreFusion,
+    TScoreInterval,
+    VectorScaling,
+)
 
 LOG2 = np.log(2)
 

@@ -8,11 +8,12 @@ import pytest
 from conftest import encoded, knee_like
 
 from inference.test_calibration import FUSION, points
-from osteolens.card import WEIGHTS_FILE, Card, Temperature, TScoreInterval, VectorScaling, load_card
+from osteolens.card import WEIGHTS_FILE, Card, load_card
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
 from osteolens.inference.reader import Reader, Request
 from osteolens.labels import LABELS
+from osteolens.parameters import Temperature, TScoreInterval, VectorScaling
 from osteolens.schema import Answer
 
 FILM = encoded(knee_like(seed=3))

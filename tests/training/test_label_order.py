@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from support.films import TINY, film, write_rows
 
-from osteolens.datasets.films import label_order, read_films
+from osteolens.datasets.films import read_films
 from osteolens.errors import DataError
 from osteolens.evaluation.calibration import Rows, fit_operating_points
 from osteolens.evaluation.evaluate import check
 from osteolens.evaluation.predictions import Predictions, read_predictions
-from osteolens.labels import have_order, in_order
+from osteolens.labels import have_order, in_order, label_order
 from osteolens.training.config import load_configuration
 from osteolens.training.fit import fit
 from osteolens.training.plan import plan
@@ -90,20 +90,19 @@ def test_the_configuration_says_the_order(settings_file, table):
 )
 def test_an_order_that_does_not_fit_the_films(order, message):
     with pytest.raises(DataError, match=message):
-        label_order([film("none"), film("mild"), film("severe")], order)
+        label_order(["none", "mild", "severe"], order)
 
 
 def test_known_labels_stay_in_their_order():
-    films = [film("normal"), film("osteoporosis"), film("fracture")]
-    assert label_order(films, ("normal", "fracture", "Osteoporosis")) == ("normal", "fracture", "osteoporosis")
+    labels = ["normal", "osteoporosis", "fracture"]
+    assert label_order(labels, ("normal", "fracture", "Osteoporosis")) == ("normal", "fracture", "osteoporosis")
     with pytest.raises(DataError, match="from least to most severe it is normal, osteoporosis"):
-        label_order(films, ("osteoporosis", "normal", "fracture"))
+        label_order(labels, ("osteoporosis", "normal", "fracture"))
 
 
 def test_a_capital_keeps_the_triage(table):
     renamed(table, ["Normal", "Osteopenia ", "OSTEOPOROSIS"])
-    films = read_films(table)
-    assert label_order(films) == ("normal", "osteopenia", "osteoporosis")
+    assert label_order(film.label for film in read_films(table)) == ("normal", "osteopenia", "osteoporosis")
     for labels in (["Normal", "Osteopenia", "Osteoporosis"], ["normal", "osteopenia", "osteoporosis"]):
         rows = Rows(predictions(labels), np.ones((1, 36), bool))
         points = fit_operating_points(rows, np.eye(3)[rows.truth])
@@ -113,7 +112,7 @@ def test_a_capital_keeps_the_triage(table):
 
 def test_severe_osteoporosis_may_be_added_and_counts_as_osteoporosis(table):
     renamed(table, ["normal", "osteopenia", "osteoporosis", "severe osteoporosis"])
-    labels = label_order(read_films(table))
+    labels = label_order(film.label for film in read_films(table))
     assert labels == ("normal", "osteopenia", "osteoporosis", "severe osteoporosis")
     # Every film is sure of its own label: all of the two worst score 1 for osteoporosis and above, the others 0.
     rows = Rows(predictions(list(labels)), np.ones((1, 48), bool))

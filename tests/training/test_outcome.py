@@ -12,11 +12,12 @@ from support.films import AGE, T_SCORE, film
 from support.training import configuration
 
 from osteolens import models
-from osteolens.card import Evaluation, FittedOn, Metric, load_card
+from osteolens.card import Evaluation, Metric, load_card
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.labels import LABELS
+from osteolens.parameters import FittedOn
 from osteolens.reports.run_page import write_report_page
 from osteolens.training.cohort import Cohort
 from osteolens.training.model_folder import predict_split, save_model

@@ -3,7 +3,7 @@
 import numpy as np
 from support.films import film
 
-from osteolens.training.parts import parts_of_fit, parts_of_folds
+from osteolens.training.outcome import parts_of_fit, parts_of_folds
 
 LABELS = ("normal", "osteopenia")
 

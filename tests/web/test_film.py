@@ -13,7 +13,8 @@ from films.models import Film, Reading
 from refusals import check_refusals
 from web_films import film_bytes
 
-from osteolens.card import Card, OperatingPoint, OperatingPoints, load_card
+from osteolens.card import Card, load_card
+from osteolens.parameters import OperatingPoint, OperatingPoints
 
 Send = Callable[..., Any]
 

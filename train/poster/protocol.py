@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
 from osteolens import models
 from osteolens.errors import DataError, TrainingError
@@ -23,9 +23,10 @@ from osteolens.training.augment import derived_seed
 from osteolens.training.cohort import Cohort, epoch_batches
 from osteolens.training.config import Configuration
 from osteolens.training.engine import predict, train_one_epoch
+from osteolens.training.fit import build_learner, make_deterministic
 from osteolens.training.identity import Identity, claim, digest, of_training, with_pictures
+from osteolens.training.logs import progress_bar
 from osteolens.training.optimise import choose_precision
-from osteolens.training.setup import build_learner, make_deterministic
 from poster.published import FOLDS, Protocol, build_protocols, read_pictures
 from poster.results import Result, accuracies, describe, score, show, write_page
 
@@ -93,7 +94,7 @@ def run_protocol(
     decided = _fold_identity(config, protocol)
     answers = []
     name = f"{protocol.name} {config.model.architecture}"
-    with _bar(console) as bar:
+    with progress_bar(console) as bar:
         for fold in range(FOLDS):
             path = folder / f"{name.replace(' ', '_')}_{fold}.json"
             training, tested = fold_sides(protocol, fold)
@@ -198,13 +199,3 @@ def _fold_identity(config: Configuration, protocol: Protocol) -> Identity:
 def write_whole(path: Path, document: Mapping[str, Any]) -> None:
     """Write JSON in place of the file before; a kill at any moment leaves one of the two whole."""
     write_text(path, json.dumps(document, indent=None if "logits" in document else 2, allow_nan=False) + "\n")
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-        console=console,
-    )

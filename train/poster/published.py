@@ -17,13 +17,13 @@ from sklearn.model_selection import KFold
 
 from osteolens.card import PreprocessSpec
 from osteolens.datasets.columns import column_named
-from osteolens.datasets.films import Film, label_order
+from osteolens.datasets.films import Film
 from osteolens.datasets.folds import assign_folds
 from osteolens.datasets.tables import open_table
 from osteolens.errors import DataError, InputError
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
-from osteolens.labels import LABELS
+from osteolens.labels import LABELS, label_order
 from osteolens.training.cohort import Cohort
 
 COLUMNS = ("file", "group", "kaggle_label", "source_label", "copies")
@@ -233,7 +233,7 @@ def _film(picture: Picture, label: str, kind: str = "") -> Film:
 
 def _cohort(films: Sequence[Film], pictures: NDArray[np.uint8]) -> Cohort:
     """Films whose parts are set fold by fold."""
-    return Cohort(films, label_order(films), pictures, np.full(len(films), "train", dtype="U10"))
+    return Cohort(films, label_order(film.label for film in films), pictures, np.full(len(films), "train", dtype="U10"))
 
 
 def _refuse(problems: Sequence[str], where: str) -> None:

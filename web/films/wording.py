@@ -1,7 +1,7 @@
 """Answers in plain words, the same on pages and in the report."""
 
-from osteolens.card import OperatingPoints
 from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
+from osteolens.parameters import OperatingPoints
 from osteolens.schema import Spread, TScore, Zone
 
 TRIAGE: dict[Zone, str] = {

@@ -14,8 +14,8 @@ from osteolens.batch.journal import Journal
 from osteolens.batch.outputs import run_json
 from osteolens.batch.outputs.tables import PARQUET, Layout
 from osteolens.batch.rows import COLUMNS, FUSED_SHARES, SHARES
-from osteolens.card import PATIENT_FACTS
 from osteolens.errors import BatchError
+from osteolens.parameters import PATIENT_FACTS
 
 MANIFEST = "ray.json"
 _KEYS = frozenset({"models", "explain", "versions"})

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from osteolens.card import PATIENT_FACTS
 from osteolens.datasets.columns import SEX, Columns, find_columns
 from osteolens.datasets.folders import FILM_SUFFIXES, files_below
 from osteolens.datasets.names import FILE, ID, find_file
@@ -26,6 +25,7 @@ from osteolens.datasets.tables import TABLE_SUFFIXES, Row, Table, open_table
 from osteolens.datasets.values import plain_number, sex
 from osteolens.errors import BatchError, DataError, InvalidOption
 from osteolens.files import as_text
+from osteolens.parameters import PATIENT_FACTS
 from osteolens.schema import parse_options
 
 STANDARD_INPUT = "-"

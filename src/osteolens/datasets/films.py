@@ -1,10 +1,9 @@
 """Films for training: a table or a folder in, checked rows and prepared pictures out."""
 
-import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from osteolens.errors import DataError, InputError
 from osteolens.files import as_text
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
-from osteolens.labels import LABELS, SEVERITY, have_order, in_order, usual
+from osteolens.labels import LABELS, SEVERITY, usual
 
 SHOWN_PROBLEMS = 20
 _KNOWN = (FILE, LABEL, GROUP, *values.NUMBERS, columns.SEX, columns.SOURCE, columns.FAMILY)
@@ -62,6 +61,28 @@ class Film:
     held_out: bool = False
 
 
+class LabelledFilms:
+    """What a table of films says of each, for classes with films and labels: N films, K labels."""
+
+    films: Sequence[Film]
+    labels: tuple[str, ...]
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Index of each film's label, int64 [N]."""
+        return np.array([self.labels.index(film.label) for film in self.films], np.int64)
+
+    @property
+    def measured(self) -> NDArray[np.float64]:
+        """Each film's measured T-score, float64 [N]; NaN where there is none."""
+        return np.array([film.t_score for film in self.films], np.float64)
+
+    @property
+    def groups(self) -> list[str]:
+        """Each film's group, [N]."""
+        return [film.group for film in self.films]
+
+
 def read_films(
     source: Path,
     skip: str = "",
@@ -92,49 +113,6 @@ def read_films(
                 f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
             )
     return _read_folder(source, labels, tell)
-
-
-def label_order(films: Iterable[Film], order: Sequence[str] = ()) -> tuple[str, ...]:
-    """The labels that occur, from least to most severe: figures, losses and triage go by this order.
-
-    Args:
-        films: The data set's films.
-        order: All of its labels, as `data.labels` has them; without it their names must say the order.
-
-    Raises:
-        DataError: There are fewer than two labels, `order` does not fit them, or there is no order.
-    """
-    names = in_order({film.label for film in films})
-    if len(names) < 2:
-        raise DataError(f"a model needs films of at least two labels, found only {', '.join(names) or 'none'}")
-    if order:
-        return _checked_order(names, tuple(usual(label) for label in order))
-    if not have_order(names):
-        raise DataError(
-            f"nothing says which of the labels {', '.join(names)} is worse, and figures, losses and triage go by that: "
-            f"add to [data] the line labels = {json.dumps(names, ensure_ascii=False)}, sorted from least to most severe"
-        )
-    return names
-
-
-def _checked_order(names: Sequence[str], order: tuple[str, ...]) -> tuple[str, ...]:
-    """The order of `data.labels`, if it names each label once and leaves the known ones in their order."""
-    if sorted(order) != sorted(names):
-        raise DataError(
-            f"data.labels names {', '.join(order)}, the films have the labels {', '.join(names)}; name each of those "
-            f"once, such as labels = {json.dumps(names, ensure_ascii=False)}"
-        )
-    known = [label for label in order if label in SEVERITY]
-    if known != list(in_order(known)):
-        right = ", ".join(in_order(known))
-        raise DataError(f"data.labels sorts {', '.join(known)}; from least to most severe it is {right}")
-    return order
-
-
-def teller(console: Console | None) -> Callable[[str], None]:
-    """What prints sentences, in which brackets are brackets; without a console they go nowhere."""
-    quiet = Console(quiet=True)
-    return lambda sentence: (console or quiet).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from osteolens.datasets.binary import parquet_rows, workbook_rows
+from osteolens.datasets.formats import Rows, TextTable, open_text, parquet_rows, workbook_rows
 from osteolens.datasets.names import fold
-from osteolens.datasets.text import TextTable, open_text
 from osteolens.errors import DataError
 
 WORKBOOK_SUFFIXES, PARQUET_SUFFIXES = (".xlsx", ".xlsm"), (".parquet", ".pq")
@@ -97,7 +96,7 @@ class Table:
             return ""
         return "; write decimals with a point, as -1.5, or separate columns by semicolons"
 
-    def _all_rows(self) -> Iterator[tuple[int, list[str]]]:
+    def _all_rows(self) -> Rows:
         if self.kind == "workbook":
             # Cells that only have a format come with a sheet's rows.
             return ((number, _without_last_empty(cells)) for number, cells in workbook_rows(self.path))
@@ -128,7 +127,7 @@ def _commas_are_free(text: TextTable | None) -> bool:
     return text is None or text.delimiter != ","
 
 
-def _filled(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+def _filled(rows: Rows) -> Rows:
     return ((number, cells) for number, cells in rows if any(cell.strip() for cell in cells))
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-from osteolens.card import OperatingPoint, OperatingPoints, Temperature, TScoreInterval, VectorScaling
 from osteolens.datasets.films import Film
 from osteolens.evaluation.evidence import Method
 from osteolens.evaluation.predictions import Predictions
 from osteolens.inference.calibration import SEXES, ZONES, Facts, calibrate, log_softmax, score, triage
 from osteolens.labels import usual
+from osteolens.parameters import OperatingPoint, OperatingPoints, Temperature, TScoreInterval, VectorScaling
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

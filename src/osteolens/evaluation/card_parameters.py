@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import FittedOn, OperatingPoints
 from osteolens.evaluation import measures
 from osteolens.evaluation.calibration import MIN_RESIDUAL_GROUPS, PARTS_OF_A_FOLD, Rows, triage_label
 from osteolens.evaluation.evidence import Choice, Parameters, Predictor
@@ -15,6 +14,7 @@ from osteolens.evaluation.metrics import draw, sample
 from osteolens.evaluation.predictions import Predictions, Split
 from osteolens.evaluation.predictors import FACTS, answer_as_served, answer_from_images, without_withheld_zones
 from osteolens.inference.calibration import score
+from osteolens.parameters import FittedOn, OperatingPoints
 
 Floats = NDArray[np.float64]
 MIN_GROUPS = 10

@@ -5,30 +5,18 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from osteolens.card import (
-    Evaluation,
-    FittedOn,
-    Fusion,
-    Metric,
-    OperatingPoints,
-    Temperature,
-    TScoreInterval,
-    VectorScaling,
-)
+from osteolens.card import Evaluation, Metric
 from osteolens.evaluation.predictions import Predictions
+from osteolens.parameters import FittedOn, Frozen, Fusion, OperatingPoints, Temperature, TScoreInterval, VectorScaling
 
 Floats = NDArray[np.float64]
 Method = Literal["none", "temperature", "vector"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Parameters(_Frozen):
+class Parameters(Frozen):
     """All numbers of a card that are fitted on predictions of films that the model had not seen."""
 
     calibration: Temperature | VectorScaling | None = None
@@ -39,7 +27,7 @@ class Parameters(_Frozen):
     fitted_on: FittedOn | None = Field(None, exclude_if=lambda value: value is None)
 
 
-class Difference(_Frozen):
+class Difference(Frozen):
     """A predictor's figures less a baseline's, on the same films and the same bootstrap resamples."""
 
     predictor: str
@@ -47,7 +35,7 @@ class Difference(_Frozen):
     metrics: tuple[Metric, ...]
 
 
-class Subgroup(_Frozen):
+class Subgroup(Frozen):
     """Figures on a part of the films."""
 
     kind: str = Field(description="`source`, `sex`, `age` or `family`")
@@ -55,7 +43,7 @@ class Subgroup(_Frozen):
     evaluation: Evaluation
 
 
-class Triage(_Frozen):
+class Triage(Frozen):
     """What a predictor's triage zones hold; zones from the most to the least suspicious."""
 
     predictor: str
@@ -68,7 +56,7 @@ class Triage(_Frozen):
     )
 
 
-class Coverage(_Frozen):
+class Coverage(Frozen):
     """How often a predictor's T-score interval contains the measured T-score."""
 
     predictor: str
@@ -77,7 +65,7 @@ class Coverage(_Frozen):
     mean_width: float = Field(description="from low to high, standard deviations")
 
 
-class Candidate(_Frozen):
+class Candidate(Frozen):
     """A calibration method under cross-fitting; lower is better for each figure. All are means over repeats."""
 
     method: Method
@@ -86,7 +74,7 @@ class Candidate(_Frozen):
     brier: float
 
 
-class Choice(_Frozen):
+class Choice(Frozen):
     """Which calibration method was chosen, and the figures of all."""
 
     method: Method

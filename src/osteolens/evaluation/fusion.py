@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import Fusion, PatientFact, TScoreFusion, fusion_inputs
 from osteolens.evaluation import measures
 from osteolens.evaluation.baselines import label_model, t_score_model
 from osteolens.evaluation.calibration import (
@@ -25,6 +24,7 @@ from osteolens.evaluation.calibration import (
 )
 from osteolens.evaluation.evidence import METHODS, Candidate, Choice, Method, Parameters
 from osteolens.inference.calibration import Reading, calibrate, fusion_values, read_fused
+from osteolens.parameters import Fusion, PatientFact, TScoreFusion, fusion_inputs
 
 Floats = NDArray[np.float64]
 FactSet = tuple[PatientFact, ...]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.datasets.films import Film
+from osteolens.datasets.films import Film, LabelledFilms
 from osteolens.datasets.folds import PARTS, Part
 from osteolens.errors import DataError
 from osteolens.files import whole
@@ -43,7 +43,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(LabelledFilms):
     """Predictions of films that the model (or, in a cross-validation, the model of the film's fold) had not seen.
 
     Attributes:
@@ -63,21 +63,6 @@ class Predictions:
     t_score: NDArray[np.float64]
     ordered: bool = True
     split: Split | None = None
-
-    @property
-    def truth(self) -> NDArray[np.int64]:
-        """Index of each film's label, int64 [N]."""
-        return np.array([self.labels.index(film.label) for film in self.films], np.int64)
-
-    @property
-    def measured(self) -> NDArray[np.float64]:
-        """Each film's measured T-score, float64 [N]; NaN where there is none."""
-        return np.array([film.t_score for film in self.films], np.float64)
-
-    @property
-    def groups(self) -> list[str]:
-        """Each film's group, [N]."""
-        return [film.group for film in self.films]
 
     @property
     def all_films(self) -> list[Film]:

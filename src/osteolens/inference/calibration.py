@@ -10,7 +10,8 @@ from typing import Any, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import Card, Fusion, OperatingPoints, PatientFact, Temperature, TScoreInterval, VectorScaling
+from osteolens.card import Card
+from osteolens.parameters import Fusion, OperatingPoints, PatientFact, Temperature, TScoreInterval, VectorScaling
 from osteolens.schema import Zone
 
 Floats = NDArray[np.float64]
@@ -177,7 +178,7 @@ def interval(t_score: Floats, fitted: TScoreInterval | None) -> tuple[Floats, Fl
 
 
 def fusion_values(labels: Sequence[str], probabilities: Floats, t_score: Floats, facts: Facts) -> dict[str, Floats]:
-    """The numbers that a fusion may weigh by name, see `osteolens.card.Fusion`; [N] each."""
+    """The numbers that a fusion may weigh by name, see `osteolens.parameters.Fusion`; [N] each."""
     logarithms = np.log(np.maximum(probabilities, _TINY))
     image = {f"log_probability_{label}": logarithms[:, index] for index, label in enumerate(labels)}
     return image | {"t_score": t_score} | {"female" if name == "sex" else name: facts[name] for name in facts}

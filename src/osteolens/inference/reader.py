@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import PATIENT_FACTS, Card, load_card
+from osteolens.card import Card, load_card
 from osteolens.errors import InvalidOption
 from osteolens.films import overlay
 from osteolens.films.prepare import Geometry, Prepared, prepare
@@ -19,6 +19,7 @@ from osteolens.films.read import MIN_SIDE, read
 from osteolens.inference import calibration
 from osteolens.inference.calibration import Reading
 from osteolens.inference.runtimes import Prediction, Runtime
+from osteolens.parameters import PATIENT_FACTS
 from osteolens.schema import (
     ALL_TARGETS,
     PERTURBING,

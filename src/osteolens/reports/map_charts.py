@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from osteolens.evaluation.maps.cascade import grad_cam
-from osteolens.evaluation.maps.checks import Unseen
 from osteolens.evaluation.maps.curves import KINDS
 from osteolens.evaluation.maps.findings import Example, MapChecks
 from osteolens.evaluation.maps.regions import enlarged, height_of_mass
-from osteolens.evaluation.maps.runs import film_path
+from osteolens.evaluation.maps.runs import Unseen, film_path
 from osteolens.films import overlay
 from osteolens.films.prepare import Geometry
 from osteolens.films.read import read

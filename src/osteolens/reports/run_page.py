@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from osteolens import __version__
-from osteolens.card import Evaluation, FittedOn, Metric
+from osteolens.card import Evaluation, Metric
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.evidence import Evidence, Subgroup
@@ -18,6 +18,7 @@ from osteolens.evaluation.metrics import questions
 from osteolens.evaluation.predictors import IMAGE
 from osteolens.evaluation.run_folder import RunFolder, read_run
 from osteolens.files import whole, write_text
+from osteolens.parameters import FittedOn
 from osteolens.reports.charts import Chart, confusion_chart, predictor_charts, t_score_charts
 from osteolens.reports.figures import (
     AGE_AND_SEX,

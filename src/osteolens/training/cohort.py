@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
-from osteolens.datasets.films import Film, label_order, load_pictures, read_films
+from osteolens.datasets.films import Film, LabelledFilms, load_pictures, read_films
 from osteolens.datasets.folds import split
 from osteolens.files import whole
+from osteolens.labels import label_order
 from osteolens.training.augment import Augmentation, build_transform
 from osteolens.training.config import Configuration
 from osteolens.training.engine import Batch
 
 
 @dataclass(frozen=True)
-class Cohort:
+class Cohort(LabelledFilms):
     """Films with their pictures and their parts of the split.
 
     Attributes:
@@ -40,21 +41,6 @@ class Cohort:
         chosen = np.flatnonzero(np.isin(self.parts, parts))
         films = [self.films[int(index)] for index in chosen]
         return Cohort(films, self.labels, self.pictures[chosen], self.parts[chosen])
-
-    @property
-    def truth(self) -> NDArray[np.int64]:
-        """Index of each film's label, int64 [N]."""
-        return np.array([self.labels.index(film.label) for film in self.films], np.int64)
-
-    @property
-    def measured(self) -> NDArray[np.float64]:
-        """Each film's T-score, float64 [N]; NaN where there is none."""
-        return np.array([film.t_score for film in self.films], np.float64)
-
-    @property
-    def groups(self) -> list[str]:
-        """Each film's group, [N]."""
-        return [film.group for film in self.films]
 
     def read(self, config: Configuration, console: Console) -> "Cohort":
         """The same with the pictures.
@@ -87,7 +73,7 @@ def share_out(config: Configuration, source: Path, tell: Callable[[str], None] =
         DataError: Rows or labels are wrong, or there are too few groups to split.
     """
     films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, tell)
-    labels = label_order(films, config.data.labels)
+    labels = label_order((film.label for film in films), config.data.labels)
     parts = split(
         [film.label for film in films],
         [film.group for film in films],

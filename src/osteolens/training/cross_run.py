@@ -14,19 +14,18 @@ from rich.console import Console
 
 from osteolens import models
 from osteolens.card import Card, TrainingData, load_card
-from osteolens.datasets.films import teller
+from osteolens.console import print_sentence
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import check as check_table
 from osteolens.evaluation.predictions import Predictions
 from osteolens.evaluation.run_folder import FACTS_FILE, MODEL_FOLDER
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import all_films, cross_validate, write_facts
+from osteolens.training.fit import build_model
 from osteolens.training.member import Member, train_on_all
 from osteolens.training.optimise import choose_precision
-from osteolens.training.outcome import show, write_outcome
-from osteolens.training.parts import parts_of_folds
+from osteolens.training.outcome import parts_of_folds, show, write_outcome
 from osteolens.training.plan import Plan, plan
-from osteolens.training.setup import build_model
 
 VERSIONS = ("osteolens", "torch", "torchvision", "timm", "scikit-learn", "numpy")
 
@@ -59,8 +58,8 @@ def run(
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee")
     kind = "source" if by_source else "a table" if table else "group, stratified by label"
     fold_plan = plan(config, source, folds=folds, repeats=repeats, table=table, by_source=by_source, console=console)
-    say = teller(console)
-    say(parts_of_folds(fold_plan.films, fold_plan.labels, fold_plan.fold, config.optimisation.t_score_weight))
+    weight = config.optimisation.t_score_weight
+    print_sentence(console, parts_of_folds(fold_plan.films, fold_plan.labels, fold_plan.fold, weight))
     _refuse_late_failures(config, fold_plan)
     cross_validate(config, fold_plan, out, jobs=jobs, console=console, executor=executor, restart=restart)
     members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(fold_plan.fold[0])]

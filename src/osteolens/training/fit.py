@@ -1,22 +1,25 @@
 """A training run from configuration to model folder: the wiring around `engine`."""
 
 import math
+import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
+from osteolens import models
 from osteolens.card import Card
-from osteolens.datasets.films import teller
+from osteolens.console import print_sentence
+from osteolens.datasets.films import Film
 from osteolens.datasets.folds import Part
 from osteolens.errors import DataError, TrainingError
 from osteolens.evaluation import metrics
 from osteolens.evaluation.predictions import PREDICTIONS_FILE
+from osteolens.models import KneeModel
 from osteolens.training import checkpoint, identity
 from osteolens.training.augment import derived_seed
 from osteolens.training.checkpoint import Progress, Row
@@ -24,12 +27,11 @@ from osteolens.training.cohort import Cohort, epoch_batches, share_out
 from osteolens.training.config import Configuration
 from osteolens.training.engine import Learner, predict, train_one_epoch
 from osteolens.training.identity import Identity
-from osteolens.training.logs import RunLog, draw_curves
+from osteolens.training.logs import RunLog, draw_curves, epoch_line, progress_bar
 from osteolens.training.model_folder import predict_split, save_model
-from osteolens.training.optimise import choose_precision
-from osteolens.training.outcome import show, write_outcome
-from osteolens.training.parts import parts_of_fit
-from osteolens.training.setup import build_learner, make_deterministic
+from osteolens.training.objective import Objective, balanced_weights
+from osteolens.training.optimise import Precision, Schedule, build_optimiser, choose_precision
+from osteolens.training.outcome import parts_of_fit, show, write_outcome
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CURVES_FILE = "curves.png"
@@ -60,10 +62,10 @@ def fit(
     make_deterministic(config.run.seed)
     precision = choose_precision(config.run.precision, device)
     part: Part = "validation" if trial else "test"
-    tell = teller(console)
-    cohort = share_out(config, source, tell)
+    say = partial(print_sentence, console)
+    cohort = share_out(config, source, say)
     training, validation = cohort.among("train").films, cohort.among("validation").films
-    tell(parts_of_fit(training, validation, cohort.labels, config.optimisation.t_score_weight))
+    say(parts_of_fit(training, validation, cohort.labels, config.optimisation.t_score_weight))
     if not cohort.among(part).films:
         raise DataError("a trial scores the validation films, and data.validation = 0 leaves none; use 0.15 or so")
     learner = build_learner(config, cohort.among("train"), precision)
@@ -100,7 +102,7 @@ def train(
         console.print(f"going on after epoch {len(progress.history)} of {settings.epochs} in {out}")
     log = RunLog(out, progress.history)
     steps, done = learner.schedule.steps_per_epoch, len(progress.history)
-    with _bar(console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("training", total=steps * settings.epochs, completed=steps * done, loss="")
 
         def on_step(loss: float) -> None:
@@ -111,7 +113,7 @@ def train(
             progress.add(row, learner.model)
             checkpoint.save(path, decided, progress, learner)
             log.add(progress.history)
-            console.print(_line(progress, settings.epochs), soft_wrap=True)
+            console.print(epoch_line(progress, settings.epochs), soft_wrap=True)
     log.close()
     draw_curves(progress, out / CURVES_FILE)
     learner.model.load_state_dict(progress.best)
@@ -164,24 +166,48 @@ def validate(learner: Learner, validation: Cohort, batch_size: int) -> Row:
     return {"validation loss": loss} | {f"validation {name}": value for name, value in metrics.figures(scored).items()}
 
 
-def _bar(console: Console) -> ProgressBar:
-    return ProgressBar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-        console=console,
+def make_deterministic(seed: int) -> None:
+    """Seed torch for this process and refuse operations whose result depends on timing."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    # Filling guards against reading memory before it is written, which nothing here does, and costs half the speed.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.manual_seed(seed)
+
+
+def build_learner(config: Configuration, training: Cohort, precision: Precision) -> Learner:
+    """Build the model as training starts, with its loss, optimiser and schedule."""
+    settings = config.optimisation
+    model = build_model(config, training.films, len(training.labels))
+    model.to(precision.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    truth, classes = torch.from_numpy(training.truth), len(training.labels)
+    weights = balanced_weights(truth, classes) if settings.class_weights == "balanced" else torch.ones(classes)
+    steps = max(len(training.films) // settings.batch_size, 1)
+    return Learner(
+        model=model,
+        objective=Objective(
+            weights.to(precision.device), settings.label_smoothing, settings.t_score_weight, settings.ordinal_weight
+        ),
+        optimiser=build_optimiser(model, settings.learning_rate, settings.weight_decay),
+        schedule=Schedule(settings.learning_rate, steps, settings.epochs, settings.warmup_epochs),
+        precision=precision,
+        scaler=precision.scaler(),
     )
 
 
-def _line(progress: Progress, epochs: int) -> str:
-    """The last epoch in one line."""
-    row = progress.history[-1]
-    line = f"epoch {len(progress.history)}/{epochs}  loss {row['training loss']:.3f}  {row['seconds']:.0f} s"
-    if "validation loss" not in row:
-        return line
-    best = "  best so far" if progress.best_epoch == len(progress.history) else ""
-    return (
-        f"{line}  validation loss {row['validation loss']:.3f}, "
-        f"balanced accuracy {row['validation balanced accuracy']:.3f}{best}"
+def build_model(config: Configuration, training: Sequence[Film], classes: int) -> KneeModel:
+    """Build the model; its T-score head, if the training films have T-scores, starts at their mean."""
+    measured = [film.t_score for film in training if math.isfinite(film.t_score)]
+    has_t_score = bool(measured) and config.optimisation.t_score_weight > 0
+    model = models.build(
+        config.model.architecture,
+        classes,
+        has_t_score=has_t_score,
+        pretrained=config.model.pretrained and not config.model.start,
+        dropout=config.model.dropout,
     )
+    if config.model.start:
+        models.load_backbone(model, Path(config.model.start))
+    if has_t_score:
+        torch.nn.init.constant_(model.regressor.bias, sum(measured) / len(measured))
+    return model

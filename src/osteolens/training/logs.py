@@ -1,4 +1,4 @@
-"""What a run leaves to look at: a table, TensorBoard events, a picture of the curves."""
+"""What a run shows while it trains and leaves to look at: progress, a table, TensorBoard events, the curves."""
 
 import csv
 import math
@@ -9,6 +9,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 from torch.utils.tensorboard import SummaryWriter
 
 from osteolens.files import whole
@@ -56,6 +59,30 @@ class RunLog:
             writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in history for key in row)))
             writer.writeheader()
             writer.writerows(history)
+
+
+def progress_bar(console: Console) -> ProgressBar:
+    """A bar for training steps; its field `loss` is a text."""
+    return ProgressBar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def epoch_line(progress: Progress, epochs: int) -> str:
+    """The last epoch in one line."""
+    row = progress.history[-1]
+    line = f"epoch {len(progress.history)}/{epochs}  loss {row['training loss']:.3f}  {row['seconds']:.0f} s"
+    if "validation loss" not in row:
+        return line
+    best = "  best so far" if progress.best_epoch == len(progress.history) else ""
+    return (
+        f"{line}  validation loss {row['validation loss']:.3f}, "
+        f"balanced accuracy {row['validation balanced accuracy']:.3f}{best}"
+    )
 
 
 def draw_curves(progress: Progress, path: Path) -> None:

@@ -15,11 +15,10 @@ from osteolens.files import write_text
 from osteolens.training.augment import derived_seed
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
-from osteolens.training.fit import train
+from osteolens.training.fit import build_learner, make_deterministic, train
 from osteolens.training.identity import Identity, of_training, with_pictures
 from osteolens.training.model_folder import predict_films, save_model
 from osteolens.training.optimise import choose_precision
-from osteolens.training.setup import build_learner, make_deterministic
 
 ANSWERS_FILE = "answers.json"
 ALL_FOLDER = "all"

@@ -3,17 +3,20 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from osteolens.datasets.films import Film, label_order, read_films, teller
+from osteolens.console import print_sentence
+from osteolens.datasets.films import Film, read_films
 from osteolens.datasets.folds import assign_folds, mark_validation
 from osteolens.datasets.tables import open_table
 from osteolens.errors import DataError
 from osteolens.files import whole
+from osteolens.labels import label_order
 from osteolens.training.config import Configuration
 from osteolens.training.member import Member
 
@@ -98,8 +101,8 @@ def plan(
         DataError: The data set is wrong, a label has fewer groups than folds, the fold table does not fit it, or a
             group is in two sources.
     """
-    films = read_films(source, config.data.skip, labels=config.data.labels, tell=teller(console))
-    labels = label_order(films, config.data.labels)
+    films = read_films(source, config.data.skip, labels=config.data.labels, tell=partial(print_sentence, console))
+    labels = label_order((film.label for film in films), config.data.labels)
     if table is not None:
         return Plan(films, labels, _read_folds(table, films))
     if by_source:

@@ -13,11 +13,10 @@ from rich.console import Console
 from safetensors.torch import load_file
 from support.films import film
 
-from osteolens.card import RANGES_FILE, Card, OperatingPoint, OperatingPoints, VectorScaling, load_card
+from osteolens.card import RANGES_FILE, Card, load_card
 from osteolens.errors import DataError
 from osteolens.evaluation.int8 import folds as quantisation_folds
 from osteolens.evaluation.int8 import guard as quantisation_guard
-from osteolens.evaluation.int8 import maps as quantisation_maps
 from osteolens.evaluation.int8.folds import Fold, ask_folds, find_folds, split_ensemble
 from osteolens.evaluation.int8.guard import judge, quantise_model
 from osteolens.evaluation.int8.ranges import Answers
@@ -27,6 +26,7 @@ from osteolens.exporting.onnx import to_onnx
 from osteolens.films.prepare import prepare
 from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.labels import LABELS
+from osteolens.parameters import OperatingPoint, OperatingPoints, VectorScaling
 from osteolens.reports import model_figures
 from osteolens.reports.shipped import Model
 
@@ -220,7 +220,7 @@ def test_an_accepted_model_gets_ranges_that_make_its_int8_graph_anywhere(
 ) -> None:
     for limit in ("MAX_AUROC_LOSS", "MAX_DISAGREEMENT", "MAX_MOVE"):
         monkeypatch.setattr(quantisation_guard, limit, 1.0)
-    monkeypatch.setattr(quantisation_maps, "MIN_HELD", 0.0)
+    monkeypatch.setattr(quantisation_guard, "MIN_HELD", 0.0)
     model = shutil.copytree(run / "model", tmp_path / "model")
     before = load_card(model)
     found = quantise_model(run, model, data, None, QUIET)

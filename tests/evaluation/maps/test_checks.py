@@ -7,13 +7,14 @@ import torch
 from support.films import film
 from torch import Tensor, nn
 
-from osteolens.card import VectorScaling
 from osteolens.datasets.films import Film
 from osteolens.errors import DataError
-from osteolens.evaluation.maps.checks import Unseen, check_maps, choose_examples, mean, passes
+from osteolens.evaluation.maps.checks import check_maps, choose_examples, mean, passes
 from osteolens.evaluation.maps.findings import MapChecks, read_map_checks
+from osteolens.evaluation.maps.runs import Unseen
 from osteolens.films.prepare import Geometry, Prepared
 from osteolens.models import KneeModel
+from osteolens.parameters import VectorScaling
 
 SIDE = 40
 LABELS = ("dark", "bright")

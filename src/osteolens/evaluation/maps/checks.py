@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from osteolens.card import Metric, Temperature, VectorScaling
+from osteolens.card import Metric
 from osteolens.datasets.films import Film
 from osteolens.errors import DataError
 from osteolens.evaluation import measures
@@ -17,10 +16,11 @@ from osteolens.evaluation.maps import curves as perturbation
 from osteolens.evaluation.maps.curves import KINDS, ORDERS, SHARES
 from osteolens.evaluation.maps.findings import Curve, Example, MapChecks, Region
 from osteolens.evaluation.maps.regions import RULE, enlarged, find_regions, height_of_mass, share_of_mass
+from osteolens.evaluation.maps.runs import Unseen, probabilities_of
 from osteolens.evaluation.metrics import RESAMPLES, draw, sample
 from osteolens.films.prepare import Prepared
 from osteolens.inference.calibration import calibrate
-from osteolens.models import Model
+from osteolens.parameters import Temperature, VectorScaling
 
 PERCENTILES = (10, 50, 90)
 DRAWS = 3
@@ -36,30 +36,9 @@ PROTOCOL = {
     "the probability of that label; ties go by file name.",
 }
 REGIONS = {"outside": "outside the body", "markers": "on markers", "middle": "middle third of the film"}
-_BATCH = 16
 _TINY = 1e-30  # of a probability, before its logarithm is taken
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """A model with films that it never saw.
-
-    Attributes:
-        model: In evaluation mode.
-        films: N of them.
-        prepared: Their pictures, as the model takes them.
-    """
-
-    model: Model
-    films: Sequence[Film]
-    prepared: Sequence[Prepared]
-
-    @property
-    def pictures(self) -> NDArray[np.uint8]:
-        """uint8 [N, 1, H, W]."""
-        return np.stack([prepared.array for prepared in self.prepared])
 
 
 @dataclass(frozen=True)
@@ -214,13 +193,6 @@ def _examine(
         area=area,
         height=height,
     )
-
-
-@torch.no_grad()
-def probabilities_of(model: Model, pictures: NDArray[np.uint8]) -> Floats:
-    """Probabilities, not calibrated: uint8 [N, 1, H, W] -> float64 [N, K]."""
-    batches = torch.split(torch.from_numpy(pictures), _BATCH)
-    return np.concatenate([model(batch)[0].double().softmax(dim=1).numpy() for batch in batches])
 
 
 def _places(

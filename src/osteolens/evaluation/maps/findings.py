@@ -2,21 +2,18 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from osteolens.card import Metric
 from osteolens.errors import DataError
 from osteolens.evaluation.maps.curves import Kind, Order
 from osteolens.files import write_text
+from osteolens.parameters import Frozen
 
 MAPS_FILE = "maps.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Curve(_Frozen):
+class Curve(Frozen):
     """A mean curve; `area` is lower for better deletion and higher for better insertion."""
 
     kind: Kind
@@ -25,7 +22,7 @@ class Curve(_Frozen):
     area: Metric
 
 
-class Region(_Frozen):
+class Region(Frozen):
     """Shares of one part of the input, means over films."""
 
     name: str
@@ -35,7 +32,7 @@ class Region(_Frozen):
     difference: Metric = Field(description="mass less area")
 
 
-class Example(_Frozen):
+class Example(Frozen):
     """A film of the example sheet, chosen by rule; pictures are not stored."""
 
     file: str
@@ -45,7 +42,7 @@ class Example(_Frozen):
     explained: str = Field(description="the label that the map is for")
 
 
-class MapChecks(_Frozen):
+class MapChecks(Frozen):
     """What the checks found, and how."""
 
     films: int

@@ -2,15 +2,17 @@
 
 import random
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from osteolens import models
 from osteolens.card import PreprocessSpec
 from osteolens.datasets.films import Film
 from osteolens.errors import DataError, InputError
-from osteolens.evaluation.maps.checks import Unseen, probabilities_of
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.films.prepare import Prepared, prepare
@@ -20,6 +22,27 @@ from osteolens.models import Ensemble, KneeModel, Model
 
 MAX_OFF = 0.01
 """Between a probability of a fold's model and the one in the table of predictions."""
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A model with films that it never saw.
+
+    Attributes:
+        model: In evaluation mode.
+        films: N of them.
+        prepared: Their pictures, as the model takes them.
+    """
+
+    model: Model
+    films: Sequence[Film]
+    prepared: Sequence[Prepared]
+
+    @property
+    def pictures(self) -> NDArray[np.uint8]:
+        """uint8 [N, 1, H, W]."""
+        return np.stack([prepared.array for prepared in self.prepared])
 
 
 def unseen_films(
@@ -55,6 +78,13 @@ def unseen_films(
                 _check_answers(part, predictions, places[0])
             parts.append(part)
     return parts
+
+
+@torch.no_grad()
+def probabilities_of(model: Model, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Probabilities, not calibrated: uint8 [N, 1, H, W] -> float64 [N, K]."""
+    batches = torch.split(torch.from_numpy(pictures), _BATCH)
+    return np.concatenate([model(batch)[0].double().softmax(dim=1).numpy() for batch in batches])
 
 
 def draw_files(predictions: Predictions, limit: int, seed: int) -> set[str]:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from osteolens.card import Quantisation
-from osteolens.evaluation.int8.guard import judge_maps
-from osteolens.evaluation.int8.maps import held
+from osteolens.evaluation.int8.guard import held, judge_maps
 from osteolens.evaluation.int8.ranges import Answers
 
 
