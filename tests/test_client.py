@@ -12,7 +12,7 @@ from test_schema import ANSWER
 
 from osteolens import client as client_module
 from osteolens.batch.answerers.http.send import Transport
-from osteolens.client import AsyncClient, Client, read_key
+from osteolens.client import AsyncClient, Client, clients, read_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.schema import ErrorAnswer, ErrorDetail, dump, parse_options
 
@@ -24,7 +24,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(client_module.KEY_VARIABLE, raising=False)
     monkeypatch.delenv(client_module.URL_VARIABLE, raising=False)
-    monkeypatch.setattr(client_module, "wait_exponential_jitter", lambda **_: lambda _: 0.0)
+    monkeypatch.setattr(clients, "wait_exponential_jitter", lambda **_: lambda _: 0.0)
 
 
 def client(handle: Callable[[httpx.Request], httpx.Response], **options: str) -> Client:

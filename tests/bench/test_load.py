@@ -1,5 +1,6 @@
 """The load generator against small servers on loopback whose behaviour is known."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from osteolens.bench import load
-from osteolens.bench.connection import MalformedAnswer, read_answer
+from osteolens.bench.connection import Connection, MalformedAnswer
 from osteolens.bench.load import arrivals, closed_loop, open_loop
 from osteolens.errors import ClientError, ServerUnreachable
 
@@ -161,6 +162,34 @@ def pieces(parts: list[bytes], pause: float) -> Iterator[str]:
         thread.join()
 
 
+class Wire(asyncio.Transport):
+    """A transport that sends nothing."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def received(*parts: bytes, ended: bool = False) -> tuple[int | None, bool]:
+    """Status of an answer that arrives in parts, None while it is not whole, and whether the connection stays open."""
+
+    async def receive() -> tuple[int | None, bool]:
+        connection = Connection()
+        connection.connection_made(Wire())
+        answer = connection.send(b"")
+        for part in parts:
+            connection.data_received(part)
+        stays = connection.is_open
+        if ended:
+            connection.connection_lost(None)
+        return (await answer)[0] if answer.done() else None, stays
+
+    return asyncio.run(receive())
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "stays"),
     [
@@ -171,38 +200,33 @@ def pieces(parts: list[bytes], pause: float) -> Iterator[str]:
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", 200, True),
         (b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n4;a=b\r\n\r\n\r\n\r\n0\r\nT: 1\r\n\r\n", 500, True),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n1\r\n!\r\n0\r\n\r\n", 200, True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, True),
     ],
 )
 def test_an_answer_ends_at_its_last_byte_however_it_is_cut(answer: bytes, status: int, stays: bool) -> None:
     for size in (1, 3, 7, len(answer)):
-        reading = read_answer()
-        next(reading)
         parts = [answer[start : start + size] for start in range(0, len(answer), size)]
-        for part in parts[:-1]:
-            reading.send(part)
-        with pytest.raises(StopIteration) as whole:
-            reading.send(parts[-1])
-        assert whole.value.value == (status, stays)
+        assert received(*parts[:-1]) == (None, True)
+        assert received(*parts) == (status, stays)
+
+
+def test_a_connection_with_more_than_one_answer_to_a_request_is_not_used_again() -> None:
+    assert received(OK + OK) == received(OK + b"x") == (200, False)
 
 
 def test_an_answer_without_a_length_ends_with_the_connection() -> None:
-    reading = read_answer()
-    next(reading)
-    reading.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
-    reading.send(b"def")
-    with pytest.raises(StopIteration) as whole:
-        reading.send(b"")
-    assert whole.value.value == (200, False)
+    assert received(b"HTTP/1.1 200 OK\r\n\r\nabc", b"def") == (None, True)
+    assert received(b"HTTP/1.1 200 OK\r\n\r\nabc", b"def", ended=True) == (200, True)
+    with pytest.raises(ConnectionAbortedError, match="before its answer was whole"):
+        received(b"HTTP/1.1 200 OK\r\n", ended=True)
 
 
 @pytest.mark.parametrize(
     "answer", [b"SSH-2.0-x\r\n\r\n", OK.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")]
 )
 def test_what_is_not_http_is_told_apart(answer: bytes) -> None:
-    reading = read_answer()
-    next(reading)
-    with pytest.raises(MalformedAnswer, match="starts with"):
-        reading.send(answer + b"\r\n")
+    with pytest.raises(MalformedAnswer, match="not HTTP/1"):
+        received(answer + b"\r\n")
 
 
 def test_a_lost_request_is_a_failure_and_the_caller_connects_again() -> None:

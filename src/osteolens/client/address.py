@@ -1,0 +1,133 @@
+"""Where the server is, and the key that opens it."""
+
+import json
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from osteolens.client.responses import refuses_key
+from osteolens.errors import ClientError, ServerUnreachable
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+KEY_FILE = Path("key_file.json")
+URL_VARIABLE, KEY_VARIABLE = "OSTEOLENS_URL", "OSTEOLENS_KEY"
+
+
+def server_address(url: str | None = None) -> str:
+    """The address in the argument, else in OSTEOLENS_URL, else this machine's.
+
+    Raises:
+        ClientError: It is no address of a server, or has a query, which a server would ignore.
+    """
+    url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
+    try:
+        parsed = httpx.URL(url)
+        reason = "" if parsed.scheme in ("http", "https") and parsed.host else "it starts with neither http nor https"
+        if parsed.query or parsed.fragment:
+            reason = f"what follows {'?' if parsed.query else '#'} would be ignored: options such as age are headers"
+    except (httpx.InvalidURL, ValueError) as error:
+        reason = str(error)
+    if reason:
+        raise ClientError(f"{url!r} is not an address ({reason}); for example {DEFAULT_URL}")
+    return url
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine: a proxy is never used for it."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name
+
+
+def read_key(path: Path) -> str | None:
+    """The inference key of a TorchServe key file, or none where there is no such file.
+
+    Raises:
+        ClientError: The file is there but is not a key file.
+    """
+    try:
+        return str(json.loads(path.read_text())["inference"]["key"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClientError(f"{path} is not a TorchServe key file: {error}") from error
+
+
+class Key(httpx.Auth):
+    """Sends the inference key with each request; a refused key is read from its file once more.
+
+    Args:
+        key: Default: that of `key_file`, else the variable OSTEOLENS_KEY, else that of `key_file.json` in the working
+            folder, else none.
+        key_file: TorchServe's key file.
+
+    Raises:
+        ClientError: The key file is missing or malformed.
+    """
+
+    requires_response_body = True  # TorchServe says only in the body of a 400 that it is about the key
+
+    def __init__(self, key: str | None, key_file: Path | None) -> None:
+        self._file: Path | None = None  # only a key that came from a file can be read again
+        if key is None and key_file is None:
+            key = os.environ.get(KEY_VARIABLE) or None
+        if key is None:
+            self._file = key_file or KEY_FILE
+            key = read_key(self._file)
+            if key is None and key_file:
+                raise ClientError(f"there is no key file {key_file}: TorchServe writes key_file.json where it starts")
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send a request, and once more where the key file holds another key than the one that was refused."""
+        self._sign(request)
+        response = yield request
+        if refuses_key(response) and self._renew():
+            self._sign(request)
+            yield request
+
+    def _sign(self, request: httpx.Request) -> None:
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+
+    def _renew(self) -> bool:
+        """Read the key file again; whether it holds another key now."""
+        if self._file is None:
+            return False
+        try:
+            key = read_key(self._file)
+        except ClientError:
+            return False  # half written by a server that is starting: the refusal stands
+        changed, self._key = key not in (None, self._key), key or self._key
+        return changed
+
+
+@contextmanager
+def usable_proxies() -> Iterator[None]:
+    """Turn each error that httpx raises for http_proxy and its like into a single kind."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise ClientError(
+            f"the proxy in the environment (http_proxy, all_proxy) cannot be used: {' '.join(str(error).split())}; "
+            "unset it, or name the server in no_proxy"
+        ) from error
+
+
+@contextmanager
+def reachable(url: str) -> Iterator[None]:
+    """Turn each error of a connection into ServerUnreachable, with the address in its message."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        reason = error or type(error).__name__
+        raise ServerUnreachable(f"no answer from {url}: {reason}; is the server up (make serve)?") from error
