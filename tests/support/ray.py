@@ -12,7 +12,7 @@ from pyarrow import parquet
 from osteolens.batch import Summary
 from osteolens.batch.answerers.ray import run
 from osteolens.batch.answerers.ray.actor import FilmReader, Job
-from osteolens.batch.answerers.ray.spread import cut
+from osteolens.batch.answerers.ray.engine import cut
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import load_runtime
 

@@ -1,17 +1,11 @@
-"""Reads films, a bounded number of bytes at a time."""
+"""Reads the files of films."""
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osteolens.batch.films import Film, Problem, looked_at, problem_of
 from osteolens.films.read import MAX_BYTES
-
-HELD_BYTES = 96 * 1024**2
-"""Films in memory at a time; one that is larger comes alone."""
 
 
 @dataclass(frozen=True)
@@ -43,33 +37,3 @@ def read(film: Film) -> Content:
     except OSError as error:
         return Content(replace(film, problem=problem_of(error)))
     return Content(film, data, hashlib.sha256(data).hexdigest())
-
-
-def read_all(films: Sequence[Film]) -> list[Content]:
-    """Read some films' files."""
-    return [read(film) for film in films]
-
-
-class Budget:
-    """Bytes that may be held at a time."""
-
-    def __init__(self, size: int = HELD_BYTES) -> None:
-        self._size = size
-        self._held = 0
-        self._freed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Wait until so many bytes more may be held, and hold them."""
-        if self._held and self._held + size > self._size:
-            async with self._freed:
-                await self._freed.wait_for(lambda: not self._held or self._held + size <= self._size)
-                self._held += size
-        else:
-            self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
-            async with self._freed:
-                self._freed.notify_all()

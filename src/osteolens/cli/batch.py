@@ -1,16 +1,22 @@
 """`osteolens batch`: what can be asked for. Nothing heavy is imported before the command runs."""
 
 # ruff: noqa: ARG001 - what belongs to one engine is taken from the context by its name
+import signal
+import sys
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from osteolens.client import DEFAULT_MODEL
-from osteolens.console import one_line_errors
-from osteolens.errors import OsteoLensError
+from osteolens.console import Status, one_line_errors
+from osteolens.errors import OsteoLensError, ServerUnreachable
+
+if TYPE_CHECKING:
+    from osteolens.batch.job import Summary
 
 _SERVER, _OVERLAYS, _RAY = "Server and patience (http)", "Overlays", "Cluster (ray)"
 _OF_ENGINE = {
@@ -121,13 +127,40 @@ def batch(
         **{name: context.params[name] for name in _OF_ENGINE[engine]},
     }  # fmt: skip
     try:
-        from osteolens.batch.command import run_command
-
         run = import_module(f"osteolens.batch.answerers.{engine}").run
         raise typer.Exit(run_command(partial(run, inputs, out, **options), out))
     except ModuleNotFoundError as error:
         extra = "scale" if engine == "ray" else "batch"
         raise OsteoLensError(f"a batch needs {error.name}: pip install 'osteolens[{extra}]'") from error
+
+
+def run_command(run: Callable[[], "Summary"], out: Path) -> int:
+    """Run a batch, say on standard error how it ended, and return the exit status.
+
+    Args:
+        run: Runs the batch.
+        out: Its output folder.
+
+    Raises:
+        OsteoLensError: What must be fixed before the batch can go on.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped stops as on Ctrl-C
+    try:
+        summary = run()
+    except ServerUnreachable as error:
+        print(f"error: {error}; the same command goes on", file=sys.stderr)
+        return Status.UNREACHABLE
+    except KeyboardInterrupt:
+        print(f"stopped; what is known is in {out}, and the same command goes on", file=sys.stderr)
+        return Status.INTERRUPTED
+    totals = summary.totals
+    failed = totals.refused + totals.failed
+    print(
+        f"{totals.answered:,} answered, {failed:,} failed; {summary.answers:,} answers in {summary.seconds:.1f} s; "
+        f"see {out}/report.html",
+        file=sys.stderr,
+    )
+    return summary.status
 
 
 def _flag(context: typer.Context, name: str) -> str:

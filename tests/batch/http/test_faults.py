@@ -17,6 +17,7 @@ import pytest
 
 from osteolens import batch
 from osteolens.batch import reading
+from osteolens.batch.answerers.http import pipeline
 from osteolens.batch.answerers.http.send import TRIES
 from osteolens.errors import BatchError, ServerRefuses, ServerUnreachable
 
@@ -228,7 +229,7 @@ def test_files_that_vanish_before_they_are_read_get_a_row(server: FakeServer, mo
             Path(film.path).unlink()
         return read(film)
 
-    monkeypatch.setattr(reading, "read", vanish)
+    monkeypatch.setattr(pipeline, "read", vanish)
     assert run(server).totals == batch.Totals(answered=20, failed=10)
     assert sorted(row["path"] for row in results(OUT) if row["error_code"] == "file_not_found") == gone
 

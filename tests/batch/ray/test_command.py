@@ -7,7 +7,7 @@ from support.ray import make_films
 
 from osteolens import cluster as session
 from osteolens.batch.answerers.ray import engine
-from osteolens.batch.command import run_command
+from osteolens.cli.batch import run_command
 from osteolens.console import Status
 from osteolens.errors import BatchError
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from osteolens.batch.answerers.ray import actor, films
+from osteolens.batch.answerers.ray.engine import cut
 from osteolens.batch.answerers.ray.films import film_of
-from osteolens.batch.answerers.ray.spread import cut
 from osteolens.batch.films import Problem
 from osteolens.batch.work import Task
 from osteolens.errors import BatchError

@@ -14,7 +14,7 @@ import ray
 from ray.cluster_utils import Cluster
 from support.ray import call, check_answers, make_films, results
 
-from osteolens.batch.answerers.ray import engine, spread
+from osteolens.batch.answerers.ray import engine
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def places_of_actors() -> set[str]:
 
 
 def test_a_machine_that_is_lost_costs_no_film(cluster, tmp_path, models, monkeypatch):
-    monkeypatch.setattr(spread, "BATCH_FILMS", 5)
+    monkeypatch.setattr(engine, "BATCH_FILMS", 5)
     films = make_films(tmp_path / "films", 200)
     answered, (lost,) = engine.answered, cluster.worker_nodes
     at_work: list[set[str]] = []
@@ -66,9 +66,9 @@ DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from osteolens.batch.answerers.ray import spread
+from osteolens.batch.answerers.ray import engine
 from support.ray import call
-spread.BATCH_FILMS = 5
+engine.BATCH_FILMS = 5
 call([Path({films!r})], Path({out!r}), Path({models!r}))
 """
 

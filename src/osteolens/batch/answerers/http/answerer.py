@@ -1,15 +1,17 @@
 """A batch that a server answers: its options, and the way of its films."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from osteolens.batch.answerers.http.asking import Asking
-from osteolens.batch.answerers.http.feeding import parts
+from osteolens.batch.answerers.http.pipeline import Pipeline
 from osteolens.batch.answerers.http.send import Patience, Sender, Transport
 from osteolens.batch.films import STANDARD_INPUT, Film, Sources
 from osteolens.batch.job import Summary, run_batch
@@ -23,6 +25,7 @@ from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
 MAX_IN_FLIGHT = 32
 FILMS_AT_A_TIME = 256
+_PARTS_AHEAD = 2
 
 
 def run(
@@ -105,20 +108,56 @@ class _ServerAnswerer:
     def answer(self, work: Work, sources: Sources) -> None:
         """Ask about all films that have no final row yet."""
         sender = Sender(
-            self.client, work.models, ceiling=self.max_in_flight, patience=self.patience, tell=work.reporter.tell
+            self.client, work.models, maximum=self.max_in_flight, patience=self.patience, tell=work.reporter.tell
         )
-        asyncio.run(_ask(Asking(work, sender), sources, self.client, self.max_in_flight))
+        asyncio.run(_process(Pipeline(work, sender), sources, self.client, self.max_in_flight))
 
 
-async def _ask(asking: Asking, sources: Sources, client: AsyncClient, at_once: int) -> None:
-    """Ask about all films, and then about those whose answers have become outdated on the way."""
+async def _process(pipeline: Pipeline, sources: Sources, client: AsyncClient, at_once: int) -> None:
+    """Send all films, and then those whose answers have become outdated on the way."""
     size = 1 if STANDARD_INPUT in sources.names else FILMS_AT_A_TIME  # paths on standard input may come slowly
     async with client:
         try:
-            await asking.ask_about(parts(sources, size), at_once=at_once)
-            await asking.ask_about(_outdated(asking.work.journal), at_once=at_once)
+            await pipeline.process(_in_parts(sources, size), at_once=at_once)
+            await pipeline.process(_outdated(pipeline.work.journal), at_once=at_once)
         except BaseExceptionGroup as group:
             raise _first(group) from None
+
+
+async def _in_parts(films: Iterable[Film], size: int) -> AsyncIterator[list[Film]]:
+    """Films, so many at a time, as a thread finds them: a slow disk or standard input never holds up the loop.
+
+    Raises:
+        Exception: Whatever finding them raises.
+    """
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[list[Film] | Exception | None]()
+    room, stopped = threading.Semaphore(_PARTS_AHEAD), threading.Event()
+
+    def put(part: list[Film] | Exception | None) -> None:
+        room.acquire()
+        with suppress(RuntimeError):  # the loop has ended: so has the batch
+            loop.call_soon_threadsafe(queue.put_nowait, part)
+
+    def find() -> None:
+        try:
+            remaining = iter(films)
+            while not stopped.is_set() and (part := list(islice(remaining, size))):
+                put(part)
+            put(None)
+        except Exception as error:  # noqa: BLE001 - raised again on the other side
+            put(error)
+
+    # A daemon: one that waits for standard input must not keep the process from ending.
+    threading.Thread(target=find, daemon=True).start()
+    try:
+        while (part := await queue.get()) is not None:
+            if isinstance(part, Exception):
+                raise part
+            room.release()
+            yield part
+    finally:
+        stopped.set()
+        room.release(_PARTS_AHEAD)
 
 
 async def _outdated(journal: Journal) -> AsyncIterator[list[Film]]:

@@ -14,7 +14,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from osteolens.batch.answerers.http.gate import Gate
+from osteolens.batch.answerers.http.limiter import Limiter
 from osteolens.batch.rows import Status
 from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy, is_loopback
 from osteolens.errors import ClientError, RequestRefused, ServerRefuses, ServerUnreachable
@@ -112,7 +112,7 @@ class Sender:
     Args:
         client: Client of the server.
         models: The names that will be asked.
-        ceiling: Most requests under way per model.
+        maximum: Most requests under way per model.
         patience: How long to wait.
         tell: Is given what a person should know of meanwhile.
     """
@@ -122,11 +122,11 @@ class Sender:
         client: AsyncClient,
         models: Sequence[str],
         *,
-        ceiling: int,
+        maximum: int,
         patience: Patience,
         tell: Callable[[str], None],
     ) -> None:
-        self.gates = {model: Gate(ceiling, monotonic) for model in models}
+        self.limiters = {model: Limiter(maximum, monotonic) for model in models}
         self._client = client
         self._patience = patience
         self._tell = tell
@@ -139,57 +139,57 @@ class Sender:
             ServerUnreachable: No answer came to anybody for as long as the patience says.
             ServerRefuses: The server refuses everybody: a wrong key, or no such model.
         """
-        gate = self.gates[model]
+        limiter = self.limiters[model]
         failures = 0
         for attempt in itertools.count(1):
-            async with gate:
-                others, sent = gate.answers, monotonic()
+            async with limiter:
+                responses, sent = limiter.responses, monotonic()
                 try:
                     async with asyncio.timeout(self._patience.total):
                         answer = await self._client.ask(data, model=model, options=options)
                     latency = monotonic() - sent
-                    gate.answered(latency)
+                    limiter.answered(latency)
                     self._answers_again(model)
                     return Reply(attempt, answer, round(latency * 1000, 1))
                 except (ClientError, httpx.HTTPError, aiohttp.ClientError, OSError) as caught:
                     error = caught
                 if isinstance(error, RequestRefused) and _is_final(error):
-                    gate.heard()
+                    limiter.responded()
                     return _refusal(error, attempt)
                 # A last film that takes for ever must not pass for a server that is away.
-                alone = gate.alone and _is_late(error)
-                self._note(gate, model, error, sent, alone=alone)
-            if _counts(error, others_answered=alone or gate.answers > others):
+                alone = limiter.alone and _is_late(error)
+                self._note(limiter, model, error, sent, alone=alone)
+            if _counts(error, others_answered=alone or limiter.responses > responses):
                 failures += 1
                 if failures == TRIES:
-                    return Reply(attempt, status="failed", code=_code(error), message=_said(error))
+                    return Reply(attempt, status="failed", code=_code(error), message=_message(error))
             await asyncio.sleep(_pause(attempt))
         raise AssertionError  # the count has no end
 
-    def _note(self, gate: Gate, model: str, error: Exception, sent: float, *, alone: bool) -> None:
+    def _note(self, limiter: Limiter, model: str, error: Exception, sent: float, *, alone: bool) -> None:
         """Note a request without an answer.
 
         Raises:
             ServerUnreachable, ServerRefuses: There is no point in going on.
         """
         if isinstance(error, KeyRefused):
-            if not gate.answers:  # later it may have expired, or the server may be starting with another one
+            if not limiter.responses:  # later it may have expired, or the server may be starting with another one
                 raise ServerRefuses(f"{self._client.url} refuses the key: {error}") from error
         elif isinstance(error, RequestRefused) and error.status in _EVERY_FILM:
             raise ServerRefuses(f"{self._client.url} refuses {model}: {error}") from error
-        trouble = gate.failed()
+        trouble = limiter.failed()
         pause = (error.retry_after if isinstance(error, ServerBusy) else None) or 0.0
         if trouble + pause > self._patience.wait and not alone:
             raise ServerUnreachable(
                 f"{self._client.url} has not answered for {trouble:.0f} s"
                 + (f" and asks to come back in {pause:.0f} s" if pause else "")
-                + f" (--wait {self._patience.wait:g}): {_said(error)}"
+                + f" (--wait {self._patience.wait:g}): {_message(error)}"
             ) from error
         if _has_no_room(error):
-            gate.shrink(sent, pause)
+            limiter.shrink(sent, pause)
         if trouble >= min(_TELL_AFTER, self._patience.wait / 2) and model not in self._waiting:
             self._waiting.add(model)
-            self._tell(f"waiting up to {self._patience.wait:g} s for {model}: {_said(error)}")
+            self._tell(f"waiting up to {self._patience.wait:g} s for {model}: {_message(error)}")
 
     def _answers_again(self, model: str) -> None:
         if model in self._waiting:
@@ -204,7 +204,7 @@ def _is_final(error: RequestRefused) -> bool:
 
 def _refusal(error: RequestRefused, attempt: int) -> Reply:
     ours = not error.code.startswith("http_") or error.status == 413
-    return Reply(attempt, status="refused" if ours else "failed", code=error.code, message=_said(error))
+    return Reply(attempt, status="refused" if ours else "failed", code=error.code, message=_message(error))
 
 
 def _counts(error: Exception, *, others_answered: bool) -> bool:
@@ -230,7 +230,7 @@ def _code(error: Exception) -> str:
     return "time_out" if _is_late(error) else "no_answer"
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error) or ("the answer takes too long" if isinstance(error, TimeoutError) else type(error).__name__)
 
 

@@ -2,14 +2,16 @@
 
 # mypy: disable-error-code="import-untyped"
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from osteolens.batch.answerers.ray.actor import SERVER, Job
+import pyarrow as pa
+
+from osteolens.batch.answerers.ray.actor import SERVER, FilmReader, Job
 from osteolens.batch.answerers.ray.archive import Model, find_model
 from osteolens.batch.answerers.ray.films import AnySources, film_of, gather
-from osteolens.batch.answerers.ray.spread import answered
 from osteolens.batch.films import Film, Sources
 from osteolens.batch.job import Summary, run_batch
 from osteolens.batch.outputs import overlays as overlay_files
@@ -18,12 +20,19 @@ from osteolens.batch.progress import Style
 from osteolens.batch.reading import Content
 from osteolens.batch.work import Task, Work
 from osteolens.client import DEFAULT_MODEL
-from osteolens.cluster import ray_session
+from osteolens.cluster import cores, ray_session
 from osteolens.errors import BatchError
 from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
 EXPLAIN = ("none", "gradcam")
 """What the exported graphs draw themselves."""
+BATCH_FILMS = 256
+"""Films of a batch at most: each batch costs Ray some 15 ms, 0.5 ms a film with 32 of them. Small jobs are cut into
+`_BATCHES` for each actor, so that all come to their end at about the same time."""
+_BATCHES = 8
+_CORES_OF_AN_ACTOR = 0.5
+"""What an actor asks Ray for. It uses a whole core, and there are as many actors as cores; asking for half of one lets
+those of a machine that is lost start again on the machines that are left, until these have two for each core."""
 
 
 def run(
@@ -128,3 +137,55 @@ def _write_down(work: Work, row: dict[str, Any]) -> None:
             overlay_files.write_overlay(work.journal.folder / columns["overlay"], pictures[number])
         work.record(content, model, columns, shares, fused_shares)
     work.finish(task)
+
+
+class _Actor(FilmReader):
+    """A `FilmReader` that fetches its job from Ray's store, where it lies once for all actors of a machine."""
+
+    def __init__(self, job: Any) -> None:
+        import ray
+
+        super().__init__(ray.get(job["job"]))
+
+
+def answered(films: pa.Table, job: Job) -> Iterator[pa.Table]:
+    """Films with their answers, some at a time and in any order; each comes once, whatever machines are lost.
+
+    Args:
+        films: As `osteolens.batch.answerers.ray.films.gather` gives them.
+        job: For the actors.
+
+    Raises:
+        BatchError: Ray cannot go on.
+    """
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
+    from ray.exceptions import RayError
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    batches = list(cut(films, min(BATCH_FILMS, -(-len(films) // (_BATCHES * cores())))))
+    actors = min(cores(), len(batches))
+    answers = ray.data.from_arrow(batches).map_batches(
+        _Actor,
+        fn_constructor_args=({"job": ray.put(job)},),
+        batch_size=None,  # as they were cut
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
+        num_cpus=_CORES_OF_AN_ACTOR,
+    )
+    try:
+        yield from answers.iter_batches(batch_size=None, batch_format="pyarrow")
+    except RayError as error:
+        reason = "".join(str(error).strip().splitlines()[-1:])
+        raise BatchError(
+            f"Ray cannot go on: {reason}; all answers so far are kept, the same command goes on"
+        ) from error
+
+
+def cut(films: pa.Table, size: int) -> Iterator[pa.Table]:
+    """Films in batches of at most `size`."""
+    for start in range(0, len(films), size):
+        yield films.slice(start, size).combine_chunks()

@@ -1,4 +1,4 @@
-"""The middle of a batch: every film that needs an answer is read, asked about and written down."""
+"""The way of a film through a batch over HTTP: read, sent, its answer drawn and recorded."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
-from osteolens.batch import reading
 from osteolens.batch.answerers.http.send import TRIES, Reply, Sender
 from osteolens.batch.films import Film
 from osteolens.batch.journal import as_json
 from osteolens.batch.outputs import overlays
-from osteolens.batch.reading import Budget, Content
+from osteolens.batch.reading import Content, read
 from osteolens.batch.rows import answer_columns, failure_columns
 from osteolens.batch.work import Task, Work
 from osteolens.client import DamagedAnswer
@@ -20,15 +19,43 @@ from osteolens.errors import ModelChanged
 from osteolens.schema import Answer
 
 READERS, DRAWERS = 4, 2
+HELD_BYTES = 96 * 1024**2
+"""Bytes of films in memory at a time; a film that is larger is read alone."""
 _TOGETHER = 4
 _AHEAD = 8  # films that are being read or drawn while the server is busy with others
 
-_Turn = tuple[str, str, str]
+_Question = tuple[str, str, str]
+"""SHA-256 of the content, model, and the patient's facts as JSON."""
+
+
+class Budget:
+    """Bytes that may be held at a time."""
+
+    def __init__(self, size: int = HELD_BYTES) -> None:
+        self._size = size
+        self._held = 0
+        self._freed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Wait until so many bytes more may be held, and hold them."""
+        if self._held and self._held + size > self._size:
+            async with self._freed:
+                await self._freed.wait_for(lambda: not self._held or self._held + size <= self._size)
+                self._held += size
+        else:
+            self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
+            async with self._freed:
+                self._freed.notify_all()
 
 
 @dataclass
-class Asking:
-    """Asks all models about films.
+class Pipeline:
+    """Films on their way to all models and back.
 
     Args:
         work: The work of this call.
@@ -37,10 +64,10 @@ class Asking:
 
     work: Work
     sender: Sender
-    _turns: dict[_Turn, asyncio.Event] = field(default_factory=dict)
+    _under_way: dict[_Question, asyncio.Event] = field(default_factory=dict)
 
-    async def ask_about(self, parts: AsyncIterable[list[Film]], *, at_once: int) -> None:
-        """Ask about all films that have no final row yet; every answer is safe in the journal when this returns.
+    async def process(self, parts: AsyncIterable[list[Film]], *, at_once: int) -> None:
+        """Send all films that have no final row yet; every answer is safe in the journal when this returns.
 
         Args:
             parts: The films, some at a time.
@@ -58,10 +85,11 @@ class Asking:
                 while (tasks := await queue.get()) is not None:
                     films = [task.film for task in tasks]
                     async with budget.hold(sum(film.size for film in films)):
-                        contents = await asyncio.get_running_loop().run_in_executor(readers, reading.read_all, films)
+                        contents = await asyncio.get_running_loop().run_in_executor(
+                            readers, lambda films: list(map(read, films)), films
+                        )
                         for content, task in zip(contents, tasks, strict=True):
-                            await self._handle(content, task, drawers)
-                            self.work.finish(task)
+                            await self._finish(content, task, drawers)
 
             async def feed() -> None:
                 async for part in parts:
@@ -78,18 +106,19 @@ class Asking:
                 for _ in range(workers):
                     group.create_task(work())
 
-    async def _handle(self, content: Content, task: Task, drawers: ThreadPoolExecutor) -> None:
+    async def _finish(self, content: Content, task: Task, drawers: ThreadPoolExecutor) -> None:
         models = self.work.unanswered(content, task)
-        if len(models) == 1:
-            await self._ask(content, models[0], drawers)
+        if len(models) == 1:  # a task group for one would cost a task more
+            await self._answer(content, models[0], drawers)
         else:
             async with asyncio.TaskGroup() as group:
                 for model in models:
-                    group.create_task(self._ask(content, model, drawers))
+                    group.create_task(self._answer(content, model, drawers))
+        self.work.finish(task)
 
-    async def _ask(self, content: Content, model: str, drawers: ThreadPoolExecutor) -> None:
+    async def _answer(self, content: Content, model: str, drawers: ThreadPoolExecutor) -> None:
         film, sha256 = content.film, content.sha256 or ""
-        async with self._turn(sha256, model, as_json(film.facts)):
+        async with self._once((sha256, model, as_json(film.facts))):
             copy = self.work.journal.copy_of(film, sha256, model)
             if copy:
                 self.work.record(content, model, *copy)
@@ -129,22 +158,20 @@ class Asking:
         if look is None or not answer.explanations or content.sha256 is None:
             return None
         name = overlays.overlay_name(content.film.file, content.sha256, model)
-        draw = asyncio.get_running_loop().run_in_executor
-        jpeg = await draw(drawers, overlays.drawn, content.data, answer, look)
+        run = asyncio.get_running_loop().run_in_executor
+        jpeg = await run(drawers, overlays.drawn, content.data, answer, look)
         if jpeg is None:
             return None
-        await draw(drawers, overlays.write_overlay, self.work.journal.folder / name, jpeg)
+        await run(drawers, overlays.write_overlay, self.work.journal.folder / name, jpeg)
         return name
 
     @asynccontextmanager
-    async def _turn(self, *what: str) -> AsyncIterator[None]:
-        """Let the same content be asked about once, however many names it has."""
-        sha256, model, facts = what
-        turn = (sha256, model, facts)
-        while turn in self._turns:
-            await self._turns[turn].wait()
-        self._turns[turn] = asyncio.Event()
+    async def _once(self, question: _Question) -> AsyncIterator[None]:
+        """Let one film at a time through with the same question: the others then find its answer in the journal."""
+        while question in self._under_way:
+            await self._under_way[question].wait()
+        self._under_way[question] = asyncio.Event()
         try:
             yield
         finally:
-            self._turns.pop(turn).set()
+            self._under_way.pop(question).set()
