@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from osteolens.audit.cell_findings import cell_findings
+from osteolens.audit.data_set import read_data_set
 from osteolens.audit.findings import Collection, Finding
-from osteolens.audit.rows import Naming, read_data_set
+from osteolens.audit.rows import Naming
 from osteolens.errors import DataError
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from support.audit import film, save
 
-from osteolens.audit.rows import DataSet, Naming, read_data_set
+from osteolens.audit.data_set import read_data_set
+from osteolens.audit.rows import DataSet, Naming
 from osteolens.errors import DataError
 
 

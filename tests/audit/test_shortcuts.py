@@ -3,8 +3,8 @@ import pytest
 from support.audit import collection, row, seen
 
 from osteolens.audit.pictures import Seen
-from osteolens.audit.shortcut_findings import balance_findings, describe, shortcut_findings
-from osteolens.audit.shortcuts import FILE_FACTS, Shortcut, as_column, find_shortcuts
+from osteolens.audit.profiles import balance_findings, profiles
+from osteolens.audit.shortcuts import FILE_FACTS, Shortcut, as_column, describe, find_shortcuts, shortcut_findings
 from osteolens.card import Metric
 
 ALIKE = ("file format", "picture size", "brightness", "borders", "all of these")
@@ -172,8 +172,6 @@ def test_findings_name_the_strongest_first() -> None:
 
 
 def test_uneven_labels_are_noted() -> None:
-    from osteolens.audit.profiles import profiles
-
     def balance(*counts: int) -> list[str]:
         rows = [row(f"{label}{n}", label) for label, count in zip("abc", counts, strict=False) for n in range(count)]
         return [finding.title for finding in balance_findings(profiles(collection(rows))["label"])]

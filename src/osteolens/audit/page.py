@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from osteolens import __version__
 from osteolens.audit.copies import SIMILAR, Match
 from osteolens.audit.findings import Collection, Finding
+from osteolens.audit.forest import RESAMPLES
 from osteolens.audit.result import Audit
-from osteolens.audit.shortcuts import RESAMPLES, Shortcut
+from osteolens.audit.shortcuts import Shortcut
 from osteolens.reports.pages import figure_url, picture_url, render
 
 PAIRS, PICTURES, LINES, FILES = 6, 6, 12, 20

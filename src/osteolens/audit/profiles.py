@@ -2,18 +2,20 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from osteolens.audit.findings import Collection
+from osteolens.audit.findings import Collection, Finding, many
 from osteolens.audit.pictures import Facts
 from osteolens.audit.shortcuts import SOURCE, as_column
 from osteolens.labels import in_order
 
 WOMEN = ("f", "female", "woman", "w")
 """Also in a column `gender`, whose words are not read as those of `sex` are."""
+_FEW, _UNEVEN = 10, 4
+"""Labels are uneven if one has fewer pictures than the first, or another has so many times more."""
 _ALIKE = 0.015
 """Sizes within 1.5 % of each other are one family: scanners cut a row or column more or less."""
 _SMALL = 0.01
@@ -59,6 +61,24 @@ def profiles(collection: Collection) -> dict[str, list[Profile]]:
         for name, divided in keys.items()
         if any(divided.values())
     }
+
+
+def balance_findings(labels: Sequence[Profile]) -> Iterator[Finding]:
+    """Labels that are rare, or far rarer than others."""
+    named = [profile for profile in labels if profile.name in profile.labels]
+    if len(named) < 2:
+        return
+    rarest, largest = (choose(named, key=lambda profile: profile.pictures) for choose in (min, max))
+    if rarest.pictures < _FEW or largest.pictures >= _UNEVEN * rarest.pictures:
+        yield Finding(
+            "class-balance",
+            "note",
+            f"Labels are uneven: {many(largest.pictures, 'picture')} of {largest.name}, {rarest.pictures} of "
+            f"{rarest.name}.",
+            "Plain accuracy rewards naming the largest class, and figures for the rarest one rest on few pictures.",
+            "Use balanced accuracy or AUROC, with intervals.",
+            rarest.pictures,
+        )
 
 
 def families(collection: Collection) -> dict[int, str]:

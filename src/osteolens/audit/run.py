@@ -10,15 +10,15 @@ from rich.text import Text
 
 from osteolens.audit.cell_findings import cell_findings
 from osteolens.audit.copies import find_copies, origins
+from osteolens.audit.data_set import read_data_set
 from osteolens.audit.findings import Collection, Severity, by_importance, verdict
 from osteolens.audit.leaks import copy_findings, label_findings, reading_findings, split_findings
 from osteolens.audit.page import audit_page
 from osteolens.audit.pictures import Seen, look_at_all
-from osteolens.audit.profiles import profiles
+from osteolens.audit.profiles import balance_findings, profiles
 from osteolens.audit.result import Audit, as_json
-from osteolens.audit.rows import DataSet, Naming, read_data_set
-from osteolens.audit.shortcut_findings import balance_findings, shortcut_findings
-from osteolens.audit.shortcuts import SOURCE, find_shortcuts
+from osteolens.audit.rows import DataSet, Naming
+from osteolens.audit.shortcuts import SOURCE, find_shortcuts, shortcut_findings
 from osteolens.console import Status
 from osteolens.errors import DataError
 from osteolens.files import write_text

@@ -6,31 +6,21 @@ group here is a patient or a film: pictures that share either are never on both 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from osteolens.audit.copies import connected
-from osteolens.audit.findings import Collection
+from osteolens.audit.findings import Collection, Finding, Severity
+from osteolens.audit.forest import FOLDS, Column, Columns, score_forest
 from osteolens.audit.pictures import Facts
 from osteolens.card import Metric
-from osteolens.datasets.folds import assign_folds
-from osteolens.evaluation import measures
-from osteolens.evaluation.metrics import draw
 
-Column = list[float] | list[str]
-Columns = Mapping[str, Column]
-"""Facts by name, one value per picture: numbers (NaN where unknown) or words."""
-
-FOLDS = 5
-RESAMPLES = 1000
 CLINICAL = ("age", "sex", "gender", "weight_kg", "height_m", "height_cm", "bmi")
 """Columns that are tested if a table has them, whatever their case; a plain `height` may be that of the picture."""
 SOURCE = "source"
-_TREES = 100
 _MOST_WORDS = 0.5
 """A column of words in which more than this share of the rows differ is a name, not a fact."""
 
@@ -56,6 +46,7 @@ FILE_FACTS: dict[str, dict[str, Callable[[Facts], float | str]]] = {
         for edge, name in enumerate(("top", "bottom", "left", "right"))
     },
 }
+FILE_KINDS = (*FILE_FACTS, "all of these")
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,10 @@ def find_shortcuts(collection: Collection, columns: Sequence[str], target: str) 
     for name, facts in _all_facts(collection, numbers, columns, target).items():
         usable = {key: column for key, column in facts.items() if _is_fact(column)}
         if usable:
-            results.append(_test(name, target, usable, truth, chosen))
+            largest = Counter(truth).most_common(1)[0][1] / len(truth)
+            metrics = score_forest(usable, truth, chosen)
+            labels = tuple(sorted(set(truth)))
+            results.append(Shortcut(name, target, len(truth), len(set(chosen)), labels, largest, metrics))
         else:
             remarks.append(f"Not tested on {target}: {name}, which is the same (or unknown, or a name) everywhere.")
     return results, remarks
@@ -181,71 +175,54 @@ def _is_fact(column: Column) -> bool:
     return len(different) > 1
 
 
-def _test(name: str, target: str, columns: Columns, truth: Sequence[str], groups: Sequence[str]) -> Shortcut:
-    labels = tuple(sorted(set(truth)))
-    numbers = np.array([labels.index(label) for label in truth])
-    probabilities = _out_of_fold(_numeric(columns), numbers, truth, groups)
-    weights = draw(groups, RESAMPLES, seed=0)
-    return Shortcut(
-        name,
-        target,
-        len(truth),
-        len(set(groups)),
-        labels,
-        float(np.bincount(numbers).max() / len(numbers)),
-        tuple(_figures(labels, numbers, probabilities, weights)),
+def shortcut_findings(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
+    """One finding each for facts of the files, for the patient's facts, for the source, and about the sources."""
+    on_label = [shortcut for shortcut in shortcuts if shortcut.target == "label"]
+    yield from _finding(
+        "file-shortcut",
+        [shortcut for shortcut in on_label if shortcut.facts in FILE_KINDS],
+        "A model can score by recognising the device or the export of a file instead of the bone.",
+        "Give this figure beside every score of a model; bring all pictures to one format, size and border before "
+        "training; test within one device family.",
+    )
+    yield from _finding(
+        "column-shortcut",
+        [shortcut for shortcut in on_label if shortcut.facts not in (*FILE_KINDS, SOURCE)],
+        "A model can score by reading such a fact off the picture (age shows in every joint) instead of the disease.",
+        "Give this figure as a baseline beside every score of a model, and show that the model beats it.",
+    )
+    yield from _finding(
+        "source-shortcut",
+        [shortcut for shortcut in on_label if shortcut.facts == SOURCE],
+        "The sources hold different shares of the labels: a model that tells the sources apart scores without skill.",
+        "Give every figure per source, and test on a source that was left out of training.",
+    )
+    yield from _finding(
+        "sources-differ",
+        [shortcut for shortcut in shortcuts if shortcut.target == SOURCE],
+        "The sources can be told apart without looking at the knee.",
+        "Compare labels, age, sex, brightness and size of the sources in the table below before mixing them.",
     )
 
 
-def _out_of_fold(
-    table: NDArray[np.float64], truth: NDArray[np.int64], names: Sequence[str], groups: Sequence[str]
-) -> NDArray[np.float64]:
-    """Probabilities [N, K], for each picture from a forest that saw no picture of its group."""
-    fold = assign_folds(names, groups, FOLDS, seed=0)
-    probabilities = np.zeros((len(truth), int(truth.max()) + 1))
-    for number in range(FOLDS):
-        held_out = fold == number
-        forest = RandomForestClassifier(
-            _TREES, min_samples_leaf=max(5, len(truth) // 100), class_weight="balanced", random_state=0
-        )
-        forest.fit(table[~held_out], truth[~held_out])
-        probabilities[np.ix_(held_out, forest.classes_)] = forest.predict_proba(table[held_out])
-    return probabilities
+def _finding(kind: str, shortcuts: Sequence[Shortcut], meaning: str, advice: str) -> Iterator[Finding]:
+    tests = sorted(
+        (shortcut for shortcut in shortcuts if shortcut.strength != "none"),
+        key=lambda shortcut: -shortcut.metric("mean AUROC").value,
+    )
+    if tests:
+        severity: Severity = "note" if tests[0].strength == "weak" else "warning"
+        lines = tuple(describe(shortcut) for shortcut in tests)
+        yield Finding(kind, severity, f"{lines[0]}.", meaning, advice, len(tests), lines=lines[1:])
 
 
-def _numeric(columns: Columns) -> NDArray[np.float64]:
-    """[N, F]: numbers as they are (NaN where unknown, which forests take), and one column of 0 and 1 per word."""
-    parts = [
-        [[float(value == word) for value in column] for word in sorted({*column})]
-        if isinstance(column[0], str)
-        else [column]
-        for column in columns.values()
-    ]
-    return np.array([values for part in parts for values in part], np.float64).T
-
-
-def _figures(
-    labels: Sequence[str], truth: NDArray[np.int64], probabilities: NDArray[np.float64], draws: NDArray[np.float64]
-) -> list[Metric]:
-    """All metrics with their 95 % percentile intervals over resampled groups."""
-    classes = len(labels)
-    cells = np.eye(classes**2)[truth * classes + probabilities.argmax(axis=1)]
-    weights = np.vstack([np.ones(len(truth)), draws])
-    confusion = (weights @ cells).reshape(-1, classes, classes)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        areas = np.array([measures.auroc(probabilities[:, k], truth == k, weights) for k in range(classes)])
-        values = {
-            "accuracy": measures.accuracy(confusion),
-            "balanced accuracy": measures.balanced_accuracy(confusion),
-            "mean AUROC": areas.mean(axis=0),
-        }
-    if classes > 2:
-        values |= {f"AUROC {label} vs rest": area for label, area in zip(labels, areas, strict=True)}
-    return [_metric(name, resampled) for name, resampled in values.items()]
-
-
-def _metric(name: str, values: NDArray[np.float64]) -> Metric:
-    """The first value, with an interval from the others; one of which no class was drawn does not count."""
-    low, high = np.nanpercentile(values[1:], (2.5, 97.5)).tolist()
-    value = float(values[0])
-    return Metric(name=name, value=value, low=min(low, value), high=max(high, value))
+def describe(shortcut: Shortcut) -> str:
+    """A result that shows something, in one sentence without its full stop."""
+    area, right = shortcut.metric("mean AUROC"), shortcut.metric("balanced accuracy")
+    name = "all facts of the file together" if shortcut.facts == "all of these" else shortcut.facts
+    alone = "" if shortcut.facts == "all of these" else " together" if ", " in name else " alone"
+    return (
+        f"{shortcut.strength.capitalize()} tie of the {shortcut.target} to {name}{alone}: mean AUROC "
+        f"{area.value:.2f} ({area.low:.2f} to {area.high:.2f}), balanced accuracy {100 * right.value:.0f} % "
+        f"where chance is {100 / len(shortcut.labels):.0f} %"
+    )
