@@ -189,7 +189,7 @@ def test_a_card_with_other_numbers_is_noticed(checkout: Path, place: str) -> Non
         card["calibration"] = None
     path.write_text(json.dumps(card))
     if place == "evaluations":  # the page goes by the stored predictions
-        assert model_card.page(gather(checkout)) == (checkout / "MODEL_CARD.md").read_text()
+        assert model_card.model_card(gather(checkout)) == (checkout / "MODEL_CARD.md").read_text()
     with pytest.raises(CardError, match=rf"weights/knee/card\.json disagrees with evidence/knee: {place}"):
         model_card.check(checkout)
 

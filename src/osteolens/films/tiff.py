@@ -5,14 +5,11 @@ what was found. All numbers that a file can blow up (pages, entries, strips, byt
 """
 
 import math
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from osteolens.errors import InputTooLarge, UnreadableImage, UnsupportedType
+from osteolens.films.tiff_directory import COMPLETE, MAX_SEGMENTS, Directory, directories
 
-MAX_PAGES = 1_000
-MAX_ENTRIES = 500
-MAX_SEGMENTS = 65_536
 MAX_DECODED_BYTES = 256 * 1024**2
 
 GREY_INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
@@ -32,13 +29,7 @@ _PREDICTED = (5, 8, 32946, 34925, 50000)
 _FORMATS = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "floating-point"}
 _PHOTOMETRICS = {GREY_INVERTED: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 """Samples of a pixel by the meaning of the picture, extra samples not counted."""
-_WHOLE = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a value by its type; 1 for text and the rest."""
 _HINT = "save it as 8-bit or 16-bit grey TIFF or PNG"
-_COMPLETE = "is the file complete?"
-
-_SUB_PAGES = 330
 
 
 @dataclass(frozen=True)
@@ -93,38 +84,6 @@ class Page:
         return (work + coded + len(self.counts) * _NS_PER_SEGMENT.get(self.compression, 10_000)) / 1e9
 
 
-@dataclass
-class _Directory:
-    """Entries of one page: tag -> (type, count, where the value lies)."""
-
-    data: bytes
-    order: str
-    entries: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-
-    def numbers(self, tag: int, default: tuple[int, ...] = (), most: int = MAX_SEGMENTS) -> tuple[int, ...]:
-        """Whole numbers of a tag."""
-        if tag not in self.entries:
-            return default
-        kind, count, _ = self.entries[tag]
-        if kind not in _WHOLE:
-            raise UnreadableImage(f"the TIFF's tag {tag} has type {kind}, which is no whole number", _COMPLETE)
-        if count > most:
-            raise InputTooLarge(f"the TIFF's tag {tag} lists {count:,} values", f"at most {most:,}")
-        return struct.unpack(f"{self.order}{count}{_WHOLE[kind]}", self.raw(tag))
-
-    def number(self, tag: int, default: int) -> int:
-        """First whole number of a tag."""
-        return next(iter(self.numbers(tag)), default)
-
-    def raw(self, tag: int) -> bytes:
-        """Bytes of a tag's value; none without the tag."""
-        kind, count, place = self.entries.get(tag, (0, 0, 0))
-        size = count * _SIZES.get(kind, 1)
-        if place + size > len(self.data):
-            raise UnreadableImage(f"the TIFF breaks off: its tag {tag} ends behind the file's last byte", _COMPLETE)
-        return self.data[place : place + size]
-
-
 def largest_page(data: bytes) -> Page:
     """The page of a TIFF with the most pixels, thumbnails and sub-images counted as pages.
 
@@ -133,7 +92,7 @@ def largest_page(data: bytes) -> Page:
         UnsupportedType: A kind of TIFF that is not read; the message names it.
         InputTooLarge: More pages, entries, strips, tiles or bytes than the limits allow.
     """
-    pages = _pages(data)
+    pages = directories(data)
     pixels = [page.number(256, 0) * page.number(257, 0) for page in pages]
     largest = pixels.index(max(pixels))
     warnings: tuple[str, ...] = ()
@@ -143,59 +102,14 @@ def largest_page(data: bytes) -> Page:
     return _checked(pages[largest], warnings)
 
 
-def _pages(data: bytes) -> list[_Directory]:
-    """All pages in the order of the file, sub-images behind them."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    header, place, link = (8, "Q", 8) if big else (4, "I", 4)
-    if len(data) < header + link:
-        raise UnreadableImage("the TIFF breaks off in its header", _COMPLETE)
-    (first,) = struct.unpack_from(order + place, data, header)
-    pages: list[_Directory] = []
-    waiting, seen = [first], set()
-    while waiting:
-        offset = waiting.pop(0)
-        if offset in seen:
-            continue
-        seen.add(offset)
-        page, following = _directory(data, offset, order, big)
-        pages.append(page)
-        waiting = ([following] if following else []) + waiting + [sub for sub in page.numbers(_SUB_PAGES) if sub]
-        if len(pages) + len(waiting) > MAX_PAGES:
-            raise InputTooLarge(f"the TIFF has more than {MAX_PAGES:,} pages", "send one page, the film")
-    return pages
-
-
-def _directory(data: bytes, offset: int, order: str, big: bool) -> tuple[_Directory, int]:
-    """One page's entries, and where the next page lies (0: nowhere)."""
-    count_code, entry_code, link_code = ("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")
-    link_size, head = struct.calcsize("<" + link_code), struct.calcsize("<" + count_code)
-    cut = UnreadableImage(f"the TIFF breaks off: a page's entries lie behind its last byte, {len(data):,}", _COMPLETE)
-    if offset + head > len(data):
-        raise cut
-    (count,) = struct.unpack_from(order + count_code, data, offset)
-    if count > MAX_ENTRIES:
-        raise InputTooLarge(f"a page of the TIFF has {count:,} entries", f"at most {MAX_ENTRIES}")
-    entry_size = struct.calcsize("<" + entry_code)
-    end = offset + head + count * entry_size
-    if end + link_size > len(data):
-        raise cut
-    page = _Directory(data, order)
-    for place in range(offset + head, end, entry_size):
-        tag, kind, length, where = struct.unpack_from(order + entry_code, data, place)
-        fits = length * _SIZES.get(kind, 1) <= link_size  # then the value stands in the entry itself
-        page.entries[tag] = (kind, length, place + entry_size - link_size if fits else where)
-    return page, struct.unpack_from(order + link_code, data, end)[0]
-
-
-def _checked(page: _Directory, warnings: tuple[str, ...]) -> Page:
+def _checked(page: Directory, warnings: tuple[str, ...]) -> Page:
     samples = page.number(277, 1)
     photometric, extra = _meaning(page, samples)
     bits, sample_format = _depth(page, samples, photometric)
     compression, predictor = _coding(page, bits, sample_format, photometric, samples)
     width, height, planar = page.number(256, 0), page.number(257, 0), page.number(284, 1) == 2 and samples > 1
     if width < 1 or height < 1:
-        raise UnreadableImage(f"the TIFF claims {width} x {height} pixels", _COMPLETE)
+        raise UnreadableImage(f"the TIFF claims {width} x {height} pixels", COMPLETE)
     decoded = width * height * samples * (1 if bits <= 8 else 2 if bits <= 16 else bits // 8)
     if decoded > MAX_DECODED_BYTES:
         raise InputTooLarge(
@@ -211,7 +125,7 @@ def _checked(page: _Directory, warnings: tuple[str, ...]) -> Page:
     )  # fmt: skip
 
 
-def _meaning(page: _Directory, samples: int) -> tuple[int, int | None]:
+def _meaning(page: Directory, samples: int) -> tuple[int, int | None]:
     """What the samples show, and what the extra sample is."""
     photometric = page.number(262, GREY)
     if photometric not in _PHOTOMETRICS:
@@ -226,7 +140,7 @@ def _meaning(page: _Directory, samples: int) -> tuple[int, int | None]:
     return photometric, page.number(338, 0) if extras else None
 
 
-def _depth(page: _Directory, samples: int, photometric: int) -> tuple[int, int]:
+def _depth(page: Directory, samples: int, photometric: int) -> tuple[int, int]:
     """Bits and number format of a sample, alike in all."""
     depths, formats = set(page.numbers(258, (1,))[:samples]), set(page.numbers(339, (UNSIGNED,))[:samples])
     if len(depths) != 1 or len(formats) != 1:
@@ -242,11 +156,11 @@ def _depth(page: _Directory, samples: int, photometric: int) -> tuple[int, int]:
     if samples > 1 and sample_format == SIGNED:
         raise UnsupportedType(f"found a TIFF with {samples} signed samples a pixel", _HINT)
     if photometric == PALETTE and page.entries.get(320, (0, 0, 0))[1] != 3 * 2**bits:
-        raise UnreadableImage(f"the TIFF's palette does not have 3 x {2**bits} entries", _COMPLETE)
+        raise UnreadableImage(f"the TIFF's palette does not have 3 x {2**bits} entries", COMPLETE)
     return bits, sample_format
 
 
-def _coding(page: _Directory, bits: int, sample_format: int, photometric: int, samples: int) -> tuple[int, int]:
+def _coding(page: Directory, bits: int, sample_format: int, photometric: int, samples: int) -> tuple[int, int]:
     """Compression and predictor."""
     compression, predictor = page.number(259, 1), page.number(317, 1)
     if compression not in COMPRESSIONS:
@@ -268,7 +182,7 @@ def _coding(page: _Directory, bits: int, sample_format: int, photometric: int, s
 
 
 def _segments(
-    page: _Directory, width: int, height: int, planes: int, compression: int
+    page: Directory, width: int, height: int, planes: int, compression: int
 ) -> tuple[bool, tuple[int, int], tuple[int, ...], tuple[int, ...]]:
     """Whether tiled, rows and columns of a strip or tile, and where each lies: all there, all within the file."""
     tiled = 322 in page.entries or 324 in page.entries
@@ -278,7 +192,7 @@ def _segments(
         rows, columns, offset_tag, count_tag, word = page.number(278, height), width, 273, 279, "strip"
         rows = min(rows, height)
     if rows < 1 or columns < 1 or rows * columns > max(4 * width * height, 2**22):
-        raise UnreadableImage(f"the TIFF claims {word}s of {columns} x {rows} pixels", _COMPLETE)
+        raise UnreadableImage(f"the TIFF claims {word}s of {columns} x {rows} pixels", COMPLETE)
     expected = math.ceil(height / rows) * math.ceil(width / columns) * planes
     if expected > MAX_SEGMENTS:
         raise InputTooLarge(f"the TIFF has {expected:,} {word}s", f"at most {MAX_SEGMENTS:,}")
@@ -287,11 +201,11 @@ def _segments(
         counts = (len(page.data) - offsets[0],)
     if len(offsets) < expected or len(counts) < expected:
         places = min(len(offsets), len(counts))
-        raise UnreadableImage(f"the TIFF should have {expected:,} {word}s, it lists {places:,}", _COMPLETE)
+        raise UnreadableImage(f"the TIFF should have {expected:,} {word}s, it lists {places:,}", COMPLETE)
     for index, (offset, count) in enumerate(zip(offsets[:expected], counts[:expected], strict=True), 1):
         if offset == 0 or count < 1:
-            raise UnreadableImage(f"{word} {index} of {expected} of the TIFF is empty", _COMPLETE)
+            raise UnreadableImage(f"{word} {index} of {expected} of the TIFF is empty", COMPLETE)
         if offset + count > len(page.data):
             message = f"the TIFF breaks off: {word} {index} of {expected} ends behind its last byte, {len(page.data):,}"
-            raise UnreadableImage(message, _COMPLETE)
+            raise UnreadableImage(message, COMPLETE)
     return tiled, (rows, columns), offsets[:expected], counts[:expected]

@@ -1,14 +1,18 @@
-"""MODEL_CARD.md: what a reader must know of the shipped models on two pages; and the check of all generated pages."""
+"""The pages about all shipped models, MODEL_CARD.md and evidence/README.md, and the check of all generated pages."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from osteolens.errors import CardError
+from osteolens.card import Metric
+from osteolens.errors import CardError, DataError
 from osteolens.evaluation.predictors import IMAGE, MAJORITY
+from osteolens.evaluation.run_folder import TRIED_FILE, read_tried
 from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT
-from osteolens.reports import evidence_page, model_page
-from osteolens.reports.figures import AGE_AND_SEX, FUSED, find, table, with_interval
+from osteolens.reports import model_page
+from osteolens.reports.figures import AGE_AND_SEX, FUSED, find, percent, table, with_interval
 from osteolens.reports.pages import render
 from osteolens.reports.shipped import EVIDENCE, WEIGHTS, Model, disagreements, gather
 from osteolens.reports.verdicts import verdicts
@@ -20,6 +24,11 @@ _PREDICTORS = {
     "image with age and sex": FUSED,
     "no information": MAJORITY,
 }
+POSTER_FILE = "poster.json"
+_POSTER_COLUMNS = (
+    "protocol", "architecture", "films (groups)", "accuracy", "balanced accuracy",
+    "always the most frequent label", "epoch",
+)  # fmt: skip
 # Percentages count too: `85 %` is a rounded share, `170 films` is not.
 _ROUNDED = re.compile(r"[-+]?\d+\.\d+|\d+(?= %)")
 
@@ -28,13 +37,13 @@ def documents(root: Path, models: Sequence[Model]) -> dict[str, str]:
     """All generated pages: text by path from the root of the checkout."""
     pages = {f"{WEIGHTS}/{model.card.name}/README.md": model_page.page(root, model) for model in models}
     return {
-        "MODEL_CARD.md": page(models),
+        "MODEL_CARD.md": model_card(models),
         **pages,
-        f"{EVIDENCE}/README.md": evidence_page.page(root / EVIDENCE),
+        f"{EVIDENCE}/README.md": evidence_page(root / EVIDENCE),
     }
 
 
-def page(models: Sequence[Model]) -> str:
+def model_card(models: Sequence[Model]) -> str:
     """The text of MODEL_CARD.md."""
     cards = [model.card for model in models]
     text = render(
@@ -100,3 +109,45 @@ def _verdict_table(models: Sequence[Model]) -> str:
 
 def _link(model: Model) -> str:
     return f"[`{model.card.name}`]({WEIGHTS}/{model.card.name}/README.md)"
+
+
+def evidence_page(evidence: Path) -> str:
+    """The text of evidence/README.md: the poster's figures, what was tried, the reporting checklists.
+
+    A table whose file is missing is left out.
+    """
+    return render("evidence.md", poster=_poster(evidence / POSTER_FILE), tried=_tried(evidence / TRIED_FILE)) + "\n"
+
+
+def _poster(path: Path) -> dict[str, object] | None:
+    """What a student poster measured on the same pictures, beside the same without leaks."""
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_bytes())
+        stated = ", ".join(f"{share:.1%} ({name})" for name, share in document["stated by the poster"].items())
+        rows = [_poster_row(result) for result in document["results"]]
+        return {"stated": stated, "table": table(_POSTER_COLUMNS, rows), "sentences": document["sentences"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not what train/poster_protocol.py writes: {error!r}") from error
+
+
+def _poster_row(result: dict[str, Any]) -> list[str]:
+    accuracy, balanced = (Metric.model_validate(result[name]) for name in ("accuracy", "balanced_accuracy"))
+    return [
+        result["title"],
+        f"`{result['architecture']}`",
+        f"{result['films']} ({result['groups']})",
+        percent(accuracy, 1),
+        percent(balanced, 1),
+        f"{result['majority']:.1%}",
+        str(result["epoch"]),
+    ]
+
+
+def _tried(path: Path) -> str:
+    """The log of what was tried, as a table."""
+    if not path.exists():
+        return ""
+    tried = read_tried(path)
+    return table(tried.columns, tried.rows)

@@ -2,23 +2,23 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from osteolens.card import file_sha256
+from osteolens.card import Evaluation, Metric, file_sha256
 from osteolens.datasets.films import Film
-from osteolens.evaluation.predictions import PREDICTIONS_FILE
+from osteolens.evaluation.evidence import Difference, Evidence, Subgroup, Triage
+from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from osteolens.evaluation.predictors import IMAGE
-from osteolens.evaluation.run_folder import RunFolder
 from osteolens.inference.calibration import describe_parameters
-from osteolens.reports import model_figures
 from osteolens.reports.charts import confusion
-from osteolens.reports.figures import table, without_empty
+from osteolens.reports.figures import key_figures, percent, signed, table, with_interval, without_empty
+from osteolens.reports.pages import render
 from osteolens.reports.shipped import EVIDENCE, Model
-from osteolens.reports.verdicts import verdicts
+from osteolens.reports.verdicts import of_another_label, reasons_for_no_triage, verdicts
 from osteolens.training.config import Configuration, load_configuration
 
 CONFIGURATIONS = "train/configs"
@@ -35,63 +35,45 @@ def page(root: Path, model: Model) -> str:
         root: The checkout: its `train/configs/` may hold the model's settings.
         model: A shipped model.
     """
-    sections = (
-        _head(model),
-        _verdicts(model),
-        _films(model),
-        _partitions(model),
-        _training(model),
-        model_figures.evaluation(model),
-        model_figures.calibration(model),
-        model_figures.triage(model),
-        model_figures.subgroups(model),
-        model_figures.heat_maps(model),
-        model_figures.quantisation(model),
-        _failures(model),
-        _reproduce(root, model),
+    card, run, evidence = model.card, model.run, model.evidence
+    maps = run.maps if run else None
+    sources: dict[str, list[Evaluation]] = {}
+    for part in evidence.per_source if evidence else ():
+        sources.setdefault(part.value, []).append(part.evaluation)
+    text = render(
+        "model_page.md",
+        model=model,
+        card=card,
+        run=run,
+        facts=run.facts if run else {},
+        evidence=evidence,
+        maps=maps,
+        verdicts=verdicts(evidence, maps) if evidence and run else (),
+        no_triage=reasons_for_no_triage(evidence) if evidence else (),
+        other_label=of_another_label(evidence, maps) if evidence and maps else "",
+        partitions=", ".join(
+            f"{count} {part} ({card.data.groups[part]} groups)" for part, count in card.data.films.items()
+        ),
+        facts_table=_facts_table(model),
+        settings=_settings(model),
+        config=_settings_file(root, model),
+        sources=sources,
+        films_table=_films_table,
+        side_by_side=_side_by_side,
+        differences_table=_differences_table,
+        subgroups_table=_subgroups_table,
+        zones_table=_zones_table,
+        confusion_table=_confusion_table,
+        wrong_answers=_wrong_answers,
+        sentence=_sentence,
+        percent=percent,
+        signed=signed,
+        with_interval=with_interval,
     )
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return f"{text}\n"
 
 
-def _head(model: Model) -> str:
-    title = f"# {'Positive control: ' if model.is_control else ''}`{model.card.name}` {model.card.version}"
-    text = (
-        "Research software, not a diagnostic device. `MODEL_CARD.md` says what the models are for, and their limits. "
-        "`python train/model_card.py` writes this page from the card beside it and from the stored predictions. "
-        "Figures come with their 95 % intervals."
-    )
-    if model.is_control:
-        text += " This model shows whether the code can learn: its labels are known to be visible on radiographs."
-    return f"{title}\n\n{text}"
-
-
-def _verdicts(model: Model) -> str:
-    if model.evidence is None or model.run is None:
-        return ""
-    lines = (f"- **{one.question} {one.answer}.** {one.reason}" for one in verdicts(model.evidence, model.run.maps))
-    return "\n".join(["## In plain words", *lines])
-
-
-def _films(model: Model) -> str:
-    """The patients by label."""
-    if model.run is None:
-        return ""
-    predictions = model.run.predictions
-    rows = [_films_row(label, [f for f in predictions.films if f.label == label]) for label in predictions.labels]
-    rows.append(_films_row("all", predictions.films))
-    columns = ("label", "films", "groups", "median age (youngest to oldest)", "female", "mean T-score")
-    return f"## Films\n{without_empty(columns, rows)}"
-
-
-def _partitions(model: Model) -> str:
-    """How films were kept apart."""
-    data = model.card.data
-    counts = ", ".join(f"{count} {part} ({data.groups[part]} groups)" for part, count in data.films.items())
-    apart = "No group is ever on two sides. Every figure below is about films that the answering model had not seen."
-    return f"## Partitions\n{_sentence(data.split)} {_sentence(counts)} {apart}"
-
-
-def _training(model: Model) -> str:
+def _facts_table(model: Model) -> str:
     """What the model is and how it was trained."""
     card, facts = model.card, model.run.facts if model.run else {}
     spec = card.preprocess
@@ -101,77 +83,33 @@ def _training(model: Model) -> str:
         ("architecture", f"`{card.architecture}`{members}; {spec.height} x {spec.width} pixels, one grey channel"),
         ("answers", f"{', '.join(card.labels)}{'; T-score' if card.has_t_score else ''}"),
         ("trained on", f"{card.data.name} ({card.data.source}; {card.data.licence})"),
-        *((name, meaning) for name, meaning in describe_parameters(card)),
+        *describe_parameters(card),
         ("time to train", f"{seconds / 60:.0f} minutes, all folds" if seconds else ""),
         ("software", ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())),
-        ("stored predictions", _stored(model.run) if model.run else ""),
+        ("stored predictions", _stored(model)),
         ("licence of the weights", card.licence),
         ("sha256 of the weights", f"`{card.weights_sha256}`"),
     ]
-    text = f"## Model and training\n{table(['', ''], [row for row in rows if row[1]])}"
-    settings = {part: facts.get("configuration", {}).get(part) for part in _SETTINGS}
-    if all(settings.values()):
-        text += "\n\nSettings (`src/osteolens/training/config.py` says what each means):\n\n"
-        text += f"```json\n{_compact(settings)}\n```"
-    return text
+    return table(["", ""], [row for row in rows if row[1]])
 
 
-def _failures(model: Model) -> str:
-    """The confusion matrix, and the wrong answers with the highest probability."""
-    if model.evidence is None:
+def _stored(model: Model) -> str:
+    """The table's hash, so that no number in it can change without this page."""
+    if model.run is None:
         return ""
-    evidence, labels = model.evidence, model.card.labels
-    image = next(predictor for predictor in evidence.predictors if predictor.name == IMAGE)
-    counts = confusion(evidence, image)
-    rows = [[label, *(f"{count:.4g}" for count in row)] for label, row in zip(labels, counts, strict=True)]
-    probabilities = image.probabilities.mean(axis=0)
-    answers, highest = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    films = evidence.predictions.films
-    wrong = [int(row) for row in np.flatnonzero(answers != evidence.predictions.truth)]
-    # By name where probabilities are equal, so that the page is the same on every machine.
-    wrong.sort(key=lambda row: (-highest[row], films[row].file))
-    surest = [
-        [
-            f"`{films[row].file}`",
-            films[row].label,
-            f"{films[row].t_score:.2f}" if math.isfinite(films[row].t_score) else "-",
-            labels[answers[row]],
-            f"{highest[row]:.2f}",
-        ]
-        for row in wrong[:WORST]
-    ]
-    text = "## Where it fails\nThe image alone; films by true label (rows) and answer (columns), mean over repeats:\n\n"
-    text += table(["", *labels], rows)
-    if surest:
-        columns = ("film", "label", "T-score", "answer", "probability")
-        text += f"\n\nThe wrong answers with the highest probability:\n\n{without_empty(columns, surest)}"
-    return text
+    path = model.run.folder / PREDICTIONS_FILE
+    return f"`{EVIDENCE}/{model.run.folder.name}/{PREDICTIONS_FILE}`, sha256 `{file_sha256(path)}`"
 
 
-def _reproduce(root: Path, model: Model) -> str:
-    """Commands from the films to this page."""
-    name, facts = model.card.name, model.run.facts if model.run else {}
-    crossed = facts.get("folds", 1) > 1
-    script = "train/cross_validate.py" if crossed else "train/fit.py"
-    options = f" --folds {facts['folds']} --repeats {facts['repeats']}" if crossed else ""
-    options += " --ensemble" if facts.get("ensemble") else ""
-    config = _settings_of(root, model)
-    commands = (
-        f"python {script} --config {config} --data films.csv --out runs/{name}{options}",
-        f"python train/check_maps.py --run runs/{name} --data films.csv",
-        f"python train/measure_peaks.py --model runs/{name}/model --run runs/{name} --data films.csv",
-        f"osteolens report runs/{name} --data films.csv",
-    )
-    where = " CONFIG is a file with the settings above." if config == _UNKNOWN else ""
-    return (
-        f"## How to reproduce\n`films.csv` lists the films of {model.card.data.name}, with the columns that "
-        f"`docs/training.md` names.{where} `runs/{name}/model` becomes `weights/{name}`; `predictions.csv`, `run.json` "
-        f"and `maps.json` of the run become `evidence/{name}`; `python train/model_card.py` writes the pages.\n\n"
-        "```\n" + "\n".join(commands) + "\n```"
-    )
+def _settings(model: Model) -> str:
+    """The settings of the run as JSON, one line per section; empty where they were not recorded."""
+    recorded = model.run.facts.get("configuration", {}) if model.run else {}
+    if not all(recorded.get(section) for section in _SETTINGS):
+        return ""
+    return "{\n" + ",\n".join(f'  "{section}": {json.dumps(recorded[section])}' for section in _SETTINGS) + "\n}"
 
 
-def _settings_of(root: Path, model: Model) -> str:
+def _settings_file(root: Path, model: Model) -> str:
     """The file with a model's settings: those its run recorded, or else the only ones for its data set."""
     known = {
         path.relative_to(root).as_posix(): load_configuration(path)
@@ -185,10 +123,12 @@ def _settings_of(root: Path, model: Model) -> str:
     return fitting[0] if len(fitting) == 1 else _UNKNOWN
 
 
-def _stored(run: RunFolder) -> str:
-    """The table's hash, so that no number in it can change without this page."""
-    path = run.folder / PREDICTIONS_FILE
-    return f"`{EVIDENCE}/{run.folder.name}/{PREDICTIONS_FILE}`, sha256 `{file_sha256(path)}`"
+def _films_table(predictions: Predictions) -> str:
+    """The patients by label."""
+    rows = [_films_row(label, [f for f in predictions.films if f.label == label]) for label in predictions.labels]
+    rows.append(_films_row("all", predictions.films))
+    columns = ("label", "films", "groups", "median age (youngest to oldest)", "female", "mean T-score")
+    return without_empty(columns, rows)
 
 
 def _films_row(label: str, films: Sequence[Film]) -> list[str]:
@@ -205,10 +145,82 @@ def _films_row(label: str, films: Sequence[Film]) -> list[str]:
     ]
 
 
+def _side_by_side(evaluations: Sequence[Evaluation]) -> str:
+    """Figures by rows, what was measured by columns."""
+    columns = [{metric.name: metric for metric in evaluation.metrics} for evaluation in evaluations]
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = [[name, *(_cell(column.get(name)) for column in columns)] for name in names]
+    return table(["", *(evaluation.subject for evaluation in evaluations)], rows)
+
+
+def _differences_table(differences: Sequence[Difference]) -> str:
+    """What was compared by rows, the key figures by columns."""
+    names = _key_names(difference.metrics for difference in differences)
+    rows = []
+    for pair in differences:
+        named = {metric.name: signed(metric) for metric in pair.metrics}
+        rows.append([f"{pair.predictor}, less {pair.baseline}", *(named.get(name, "-") for name in names)])
+    return table(["", *names], rows)
+
+
+def _subgroups_table(subgroups: Sequence[Subgroup]) -> str:
+    """Sex, age band or device family by rows, the key figures of the image by columns."""
+    names = _key_names(part.evaluation.metrics for part in subgroups)
+    rows = []
+    for part in subgroups:
+        named = {metric.name: metric for metric in part.evaluation.metrics}
+        cells = (_cell(named.get(name)) for name in names)
+        rows.append([f"{part.kind}: {part.value}", str(part.evaluation.films), *cells])
+    return table(["", "films", *names], rows)
+
+
+def _key_names(metrics: Iterable[Sequence[Metric]]) -> list[str]:
+    return key_figures(list(dict.fromkeys(metric.name for each in metrics for metric in each)))
+
+
+def _zones_table(zones: Triage, labels: Sequence[str]) -> str:
+    """Films by triage zone (rows) and label."""
+    rows = [
+        [zone, *(f"{counts[label]:.4g}" for label in labels), percent(zones.ill[zone]) if zone in zones.ill else "-"]
+        for zone, counts in zones.counts.items()
+    ]
+    return table(["zone", *labels, f"share of {zones.label}"], rows)
+
+
+def _confusion_table(evidence: Evidence) -> str:
+    """Films by true label (rows) and answer of the image, mean over repeats."""
+    image = next(predictor for predictor in evidence.predictors if predictor.name == IMAGE)
+    labels = evidence.predictions.labels
+    counts = confusion(evidence, image)
+    rows = [[label, *(f"{count:.4g}" for count in row)] for label, row in zip(labels, counts, strict=True)]
+    return table(["", *labels], rows)
+
+
+def _wrong_answers(evidence: Evidence) -> str:
+    """The wrong answers of the image with the highest probability; empty where all are right."""
+    image = next(predictor for predictor in evidence.predictors if predictor.name == IMAGE)
+    labels, films = evidence.predictions.labels, evidence.predictions.films
+    probabilities = image.probabilities.mean(axis=0)
+    answers, highest = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = [int(row) for row in np.flatnonzero(answers != evidence.predictions.truth)]
+    # By name where probabilities are equal, so that the page is the same on every machine.
+    wrong.sort(key=lambda row: (-highest[row], films[row].file))
+    rows = [
+        [
+            f"`{films[row].file}`",
+            films[row].label,
+            f"{films[row].t_score:.2f}" if math.isfinite(films[row].t_score) else "-",
+            labels[answers[row]],
+            f"{highest[row]:.2f}",
+        ]
+        for row in wrong[:WORST]
+    ]
+    return without_empty(("film", "label", "T-score", "answer", "probability"), rows) if rows else ""
+
+
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _compact(settings: dict[str, object]) -> str:
-    """JSON with one line per section."""
-    return "{\n" + ",\n".join(f'  "{name}": {json.dumps(value)}' for name, value in settings.items()) + "\n}"
+def _cell(metric: Metric | None) -> str:
+    return with_interval(metric) if metric else "-"

@@ -27,7 +27,7 @@ from osteolens.films.prepare import prepare
 from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.labels import LABELS
 from osteolens.parameters import OperatingPoint, OperatingPoints, VectorScaling
-from osteolens.reports import model_figures
+from osteolens.reports import model_page
 from osteolens.reports.shipped import Model
 
 QUIET = Console(file=io.StringIO())
@@ -120,11 +120,11 @@ def test_heat_maps_are_those_of_the_answered_label(plain: Card) -> None:
 
 def test_the_model_card_page_says_what_the_guard_found(plain: Card) -> None:
     found = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
-    text = model_figures.quantisation(Model(plain.model_copy(update={"quantisation": (found,)}), None, None))
+    text = model_page.page(ROOT, Model(plain.model_copy(update={"quantisation": (found,)}), None, None))
     assert "Refused: AUROC normal vs rest falls by 0.2500; " in text
     assert "| AUROC osteoporosis vs rest | 1.000 | 0.750 |" in text
     assert "Labels that differ: 25.0% (before calibration 25.0%)" in text
-    assert model_figures.quantisation(Model(plain, None, None)) == ""
+    assert "## Quantisation" not in model_page.page(ROOT, Model(plain, None, None))
 
 
 def test_training_films_share_no_group_with_those_of_the_fold(tmp_path: Path) -> None:
