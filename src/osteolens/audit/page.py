@@ -34,16 +34,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Section:
-    """A finding with what is shown of it; `more` counts what is left to the JSON."""
+    """A finding with the pictures and files that are shown of it."""
 
     finding: Finding
     pairs: list[tuple[Shown, Shown, str]]
-    more_pairs: int
     pictures: list[Shown]
-    lines: Sequence[str]
-    more_lines: int
-    files: Sequence[str]
-    more_files: int
+    files: list[str]
 
 
 def audit_page(audit: Audit) -> str:
@@ -59,30 +55,26 @@ def audit_page(audit: Audit) -> str:
         audit=audit,
         collection=collection,
         sections=[_section(collection, finding) for finding in audit.findings],
-        tests={target: found for target, found in tests.items() if found},
-        charts={target: figure_url(_chart(found)) for target, found in tests.items() if found},
+        tests={target: shortcuts for target, shortcuts in tests.items() if shortcuts},
+        charts={target: figure_url(_chart(shortcuts)) for target, shortcuts in tests.items() if shortcuts},
         columns={name: _columns(audit, name) for name in audit.tables},
         unreadable=sum(collection.is_own(number) for number in collection.problems),
         resamples=f"{RESAMPLES:,}",
         similar=SIMILAR,
-        lines=TABLE_LINES,
+        most_lines=LINES,
+        most_files=FILES,
+        table_lines=TABLE_LINES,
     )
 
 
 def _section(collection: Collection, finding: Finding) -> Section:
-    matches = _varied(collection, finding.matches)
-    shown = not finding.matches and finding.severity != "note"
-    singles = [number for number in finding.numbers if number in collection.seen] if shown else []
-    files = [_title(collection, number) for number in finding.numbers] if not finding.lines else []
+    alone = not finding.matches and finding.severity != "note"
+    readable = [number for number in finding.numbers if number in collection.seen] if alone else []
     return Section(
         finding,
-        [_pair(collection, match) for match in matches],
-        len(finding.matches) - len(matches),
-        [_shown(collection, number) for number in singles[:PICTURES]],
-        finding.lines[:LINES],
-        max(len(finding.lines) - LINES, 0),
-        files[:FILES],
-        max(len(files) - FILES, 0),
+        [_pair(collection, match) for match in _varied(collection, finding.matches)],
+        [_shown(collection, number) for number in readable[:PICTURES]],
+        [_title(collection, number) for number in finding.numbers] if not finding.lines else [],
     )
 
 
