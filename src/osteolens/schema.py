@@ -143,12 +143,29 @@ class Spread(_Message):
     high: dict[str, float] = Field(description="per label, the highest, calibrated likewise")
 
 
+Side = Literal["left", "right"]
+
+
+class Source(_Message):
+    """What the header of a DICOM film says of film and patient; null where it says nothing that can be used."""
+
+    body_part: str | None = Field(None, description="of PS3.16 Annex L, such as KNEE")
+    view: str | None = Field(None, description="view position, such as AP")
+    side: Side | None = None
+    pixel_spacing_mm: tuple[float, float] | None = Field(None, description="between rows, between columns")
+    age: float | None = Field(None, description="years")
+    sex: Literal["female", "male"] | None = None
+    weight_kg: float | None = None
+    height_m: float | None = None
+
+
 class Quality(_Message):
     """Whether the picture looks like something the model can read."""
 
     accepted: bool = True
     warnings: tuple[str, ...] = ()
     unfamiliarity: float | None = None
+    source: Source | None = Field(None, description="null unless the film is DICOM")
 
 
 class Film(_Message):

@@ -134,3 +134,10 @@ def test_files_keep_their_levels(marker: float) -> None:
         for first, second in itertools.pairwise(pictures):
             np.testing.assert_allclose(first, second, atol=1)
         assert levels_inside(pictures[0], film) >= 200
+
+
+def test_counted_quantiles_are_those_of_sorting() -> None:
+    values = np.random.default_rng(7).gamma(3, 4000, (301, 257)).clip(0, 65535).astype(np.uint16)
+    assert film_range(values) == film_range(values.astype(np.float64))
+    padding = np.random.default_rng(8).random(values.shape) < 0.3
+    assert film_range(values, padding) == film_range(values.astype(np.float64), padding)

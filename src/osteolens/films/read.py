@@ -23,12 +23,13 @@ from osteolens.films.limits import check_cost
 from osteolens.films.sense import INVERTED, looks_inverted
 from osteolens.films.sniff import sniff
 from osteolens.films.window import window
+from osteolens.schema import Source
 
 MAX_BYTES = 64 * 1024**2
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 64
 
-SUPPORTED = ("JPEG", "PNG", "TIFF", "BMP", "WebP")
+SUPPORTED = ("JPEG", "PNG", "TIFF", "BMP", "WebP", "DICOM")
 _HINT = f"send one still picture as {', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}"
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError,
@@ -40,7 +41,7 @@ _STEP = "the brightness changes by a step as in a damaged JPEG: compare the pict
 _BAND = 256
 _EXIF_ORIENTATION = 0x0112
 
-Source = bytes | bytearray | memoryview | str | Path | BinaryIO
+File = bytes | bytearray | memoryview | str | Path | BinaryIO
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,16 @@ class Picture:
         pixels: uint8 [H, W], 0 to 255, as displayed (orientation applied).
         format: One of `SUPPORTED`.
         warnings: What a reader should know, in plain sentences.
+        source: What the header of a DICOM film says; None for other formats.
     """
 
     pixels: NDArray[np.uint8]
     format: str
     warnings: tuple[str, ...] = ()
+    source: Source | None = None
 
 
-def read(source: Source) -> Picture:
+def read(source: File) -> Picture:
     """Decode a film.
 
     Args:
@@ -91,7 +94,7 @@ def _reason(error: Exception) -> str:
     return _OBJECT.sub("the file", str(error)) or type(error).__name__
 
 
-def _bytes_of(source: Source) -> bytes:
+def _bytes_of(source: File) -> bytes:
     if isinstance(source, str | Path):
         with Path(source).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -105,12 +108,16 @@ def _bytes_of(source: Source) -> bytes:
 
 
 def _decode(data: bytes, kind: str) -> Picture:
-    pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
+    source = None
+    if kind == "DICOM":
+        pixels, warnings, source = _dicom(data)
+    else:
+        pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
     middle = pixels[len(pixels) // 2]
     if middle.min() == middle.max() and pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
     pixels = np.ascontiguousarray(pixels)
-    return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings)
+    return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings, source)
 
 
 def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -132,6 +139,16 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         return pixels, warnings
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         return _upright(pixels, image, warnings)
+
+
+def _dicom(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...], Source]:
+    from osteolens.films import dicom, dicom_display, dicom_header  # pydicom is loaded when a DICOM film arrives
+
+    film = dicom.open_film(data)
+    _check_size("DICOM film", *dicom.size(film))
+    pixels, shown = dicom_display.grey(film)
+    source, noted = dicom_header.read_header(film)
+    return pixels, (*shown, *noted), source
 
 
 def _still(data: bytes, kind: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

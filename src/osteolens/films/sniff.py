@@ -1,6 +1,7 @@
 """Names a file's type by its first bytes, for error messages; no decision trusts it."""
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (128, b"DICM", "DICOM"),  # first: the 128 bytes before it may make the file a TIFF as well (PS3.10 7.1)
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"II*\x00", "TIFF"),
@@ -9,7 +10,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\x00+", "TIFF"),
     (8, b"WEBP", "WebP"),
     (0, b"GIF8", "a GIF"),
-    (128, b"DICM", "a DICOM file"),
     (0, b"%PDF", "a PDF document"),
     (0, b"PK\x03\x04", "a zip archive"),
     (0, b"PK\x05\x06", "an empty zip archive"),

@@ -64,15 +64,45 @@ def film_range(values: Numbers, padding: NDArray[np.bool_] | None = None) -> tup
         values: [H, W], any real type; of large pictures every n-th row and column is looked at.
         padding: As `window` takes it; at least one pixel must be False.
     """
-    stride = math.isqrt(max(values.size // SAMPLE_PIXELS, 1))
-    sample = values[::stride, ::stride].astype(np.float64)
-    film = sample[~padding[::stride, ::stride]] if padding is not None else sample.ravel()
+    every = strides(values.shape)
+    sample = values[every].astype(np.float64) if values.dtype != np.uint16 else values[every]
+    film = sample[~padding[every]] if padding is not None else sample.ravel()
+    if film.dtype == np.uint16:  # counting takes a fifteenth of the time of sorting
+        return range_of_counts(np.arange(2.0**16), np.bincount(film, minlength=2**16))
     film = film[np.isfinite(film)]
     if film.size == 0:
         return 0.0, 0.0
-    levels = np.quantile(film, QUANTILES)
+    return _without_outliers(np.quantile(film, QUANTILES), float(film.min()), float(film.max()))
+
+
+def range_of_counts(values: NDArray[np.float64], counts: NDArray[np.integer]) -> tuple[float, float]:
+    """`film_range` of a film that holds each of some ascending values so many times."""
+    present = np.flatnonzero(counts)
+    if present.size == 0:
+        return 0.0, 0.0
+    ends = np.cumsum(counts)
+    places = QUANTILES * (ends[-1] - 1)
+    lower = np.floor(places)
+    below, above = (
+        values[np.searchsorted(ends, np.minimum(place, ends[-1] - 1), side="right")] for place in (lower, lower + 1)
+    )
+    share = places - lower
+    step = above - below
+    # As numpy.quantile interpolates, to the last bit.
+    levels = np.where(share < 0.5, below + step * share, above - step * (1 - share))
+    return _without_outliers(levels, float(values[present[0]]), float(values[present[-1]]))
+
+
+def strides(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Every n-th row and column, so that about `SAMPLE_PIXELS` are left of a large film."""
+    stride = math.isqrt(max(math.prod(shape) // SAMPLE_PIXELS, 1))
+    return slice(None, None, stride), slice(None, None, stride)
+
+
+def _without_outliers(levels: NDArray[np.float64], lowest: float, highest: float) -> tuple[float, float]:
+    """The range of ascending levels after step 2 of the rule."""
     if levels[0] == levels[-1]:  # nearly all of one value: stretch what there is
-        return float(film.min()), float(film.max())
+        return lowest, highest
     while True:
         above, below = _outlying(levels), _outlying(-levels[::-1])
         if not above and not below:

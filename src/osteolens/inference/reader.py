@@ -19,7 +19,7 @@ from osteolens.films.read import MIN_SIDE, read
 from osteolens.inference import calibration
 from osteolens.inference.calibration import Reading
 from osteolens.inference.runtimes import Prediction, Runtime
-from osteolens.parameters import PATIENT_FACTS
+from osteolens.parameters import PATIENT_FACTS, PatientFact
 from osteolens.schema import (
     ALL_TARGETS,
     PERTURBING,
@@ -31,6 +31,7 @@ from osteolens.schema import (
     ModelInfo,
     Options,
     Quality,
+    Source,
     Spread,
     Timing,
     TScore,
@@ -118,8 +119,8 @@ class Reader:
             id=request.id,
             **_answer_fields(self.card.labels, reading),
             fold_spread=_spread(prediction, reading, self.card),
-            fused=self._fuse(options, reading),
-            quality=Quality(warnings=picture.warnings),
+            fused=self._fuse(_patient_facts(options, picture.source), reading),
+            quality=Quality(warnings=picture.warnings, source=picture.source),
             film=Film(width=width, height=height),
             explanations=explanations,
             model=self._model_info,
@@ -161,9 +162,8 @@ class Reader:
             return list(range(len(self.card.labels)))
         return [self.card.labels.index(options.target)]
 
-    def _fuse(self, options: Options, reading: Reading) -> Fused | None:
+    def _fuse(self, known: Mapping[PatientFact, float | str], reading: Reading) -> Fused | None:
         """The answer with the patient's facts, from as many as are known; None where they are too few."""
-        known = {name: fact for name in PATIENT_FACTS if (fact := getattr(options, name)) is not None}
         fusion = calibration.choose_fusion(self.card.fusion, known.keys())
         if fusion is None:
             return None
@@ -182,6 +182,12 @@ def _answer_fields(labels: tuple[str, ...], reading: Reading) -> dict[str, Any]:
         "t_score": None if math.isnan(estimate) else TScore(estimate=estimate, interval_90=interval),
         "triage": str(reading.zone[0]) or None,
     }
+
+
+def _patient_facts(options: Options, source: Source | None) -> dict[PatientFact, float | str]:
+    """What is known of the patient: the request's own values, else those of the film's DICOM header."""
+    places = [place for place in (source, options) if place is not None]
+    return {name: fact for place in places for name in PATIENT_FACTS if (fact := getattr(place, name)) is not None}
 
 
 def _as_number(fact: float | str) -> float:

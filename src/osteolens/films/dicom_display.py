@@ -1,0 +1,156 @@
+"""Stored values of a DICOM film -> one grey picture, as a workstation shows it.
+
+One rule makes 8 bits of a grey film, however it is stored (PS3.3 is part 3 of the DICOM standard):
+
+1. Stored values go through the Modality LUT, or the rescale slope and intercept (PS3.3 C.11.1).
+2. They go through the first VOI LUT, else the first window, linear, linear-exact or sigmoid (PS3.3 C.11.2). A film that
+   has neither, or whose window shows nothing of it, is shown over its own range (`osteolens.films.window`); one of at
+   most 8 bits stays as it is, as an 8-bit PNG does.
+3. MONOCHROME1, or a Presentation LUT Shape of INVERSE, is inverted (PS3.3 C.7.6.3.1.2 and C.11.6).
+4. Pixel padding becomes black (PS3.3 C.7.5.1.1.2).
+
+Each step depends on a pixel's value alone, so they are worked out once per possible value, not per pixel. Colour
+becomes its ITU-R BT.601 luminance.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut
+
+from osteolens.errors import UnreadableImage
+from osteolens.films.dicom import DAMAGED, FAULTS, GREY, integer, stored_values
+from osteolens.films.window import range_of_counts, strides
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+_BLOCK = 32
+_NO_VIEW = "the window in the DICOM header shows nothing of the film, so the film's own range was used"
+
+
+def grey(film: Dataset) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The picture of a film, and warnings.
+
+    Args:
+        film: From `osteolens.films.dicom.open_film`; its size was checked.
+
+    Returns:
+        uint8 [H, W].
+
+    Raises:
+        UnreadableImage, UnsupportedType, TooCostly: As `stored_values`, or a lookup table is broken.
+    """
+    values = stored_values(film)
+    try:
+        if film.PhotometricInterpretation not in GREY:
+            return _luminance(film, values), ()
+        return _display(film, values)
+    except FAULTS as error:
+        raise UnreadableImage("a lookup table or window in the DICOM header is damaged", DAMAGED) from error
+
+
+def _luminance(film: Dataset, values: NDArray[np.integer]) -> NDArray[np.uint8]:
+    bits = integer(film, "BitsStored")
+    if film.PhotometricInterpretation == "PALETTE COLOR":
+        values = apply_color_lut(values, film)[..., :3]
+        bits = values.dtype.itemsize * 8
+    luminance = values.astype(np.float32) @ _LUMINANCE
+    grey: NDArray[np.uint8] = np.rint(luminance * np.float32(255 / (2**bits - 1))).astype(np.uint8)
+    return grey
+
+
+def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    bits = integer(film, "BitsStored")
+    highest = 2**bits - 1
+    index = values.astype(np.uint16, copy=False)
+    if bits < 16:
+        index = index & np.uint16(highest)
+    stored = np.arange(highest + 1)
+    if integer(film, "PixelRepresentation", 0):
+        stored = np.where(stored > highest // 2, stored - highest - 1, stored)  # two's complement, PS3.5 6.2
+    padding = _padding(film, stored)
+    levels = _modality(film, stored)
+    counts = np.bincount(index[strides(index.shape)].ravel(), minlength=highest + 1) * ~padding
+    shown = _view(film, levels)
+    warnings: tuple[str, ...] = ()
+    if shown is not None and _blank(shown[counts > 0]) and not _blank(levels[counts > 0]):
+        shown, warnings = None, (_NO_VIEW,)
+    if shown is None and bits == 8 and np.array_equal(levels, np.arange(256)):
+        shown = levels
+    elif shown is None:
+        order = np.argsort(levels)
+        low, high = range_of_counts(levels[order], counts[order])
+        shown = np.clip((levels - low) * (255 / (high - low) if high > low else 0.0), 0, 255)
+    if film.PhotometricInterpretation == "MONOCHROME1" or film.get("PresentationLUTShape") == "INVERSE":
+        shown = 255 - shown
+    table = np.rint(shown).astype(np.uint8)
+    table[padding] = 0
+    return _look_up_pixels(table, index), warnings
+
+
+def _blank(shown: NDArray[np.float64]) -> bool:
+    return not shown.size or np.ptp(np.rint(shown)) == 0
+
+
+def _look_up_pixels(table: NDArray[np.uint8], index: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """`table[index]`, in blocks that stay within the processor's cache: two thirds of the time."""
+    pixels = np.empty(index.shape, np.uint8)
+    for top in range(0, len(index), _BLOCK):
+        block = slice(top, top + _BLOCK)
+        np.take(table, index[block].astype(np.intp), out=pixels[block], mode="clip")
+    return pixels
+
+
+def _padding(film: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which stored values mark that a pixel is no part of the film."""
+    first = film.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(stored.shape, bool)
+    last = film.get("PixelPaddingRangeLimit", first)
+    low, high = sorted((int(first), int(last)))
+    return (stored >= low) & (stored <= high)
+
+
+def _modality(film: Dataset, stored: NDArray[np.integer]) -> NDArray[np.float64]:
+    tables = film.get("ModalityLUTSequence")
+    if tables:
+        return _look_up(film, stored.astype(np.float64), tables[0])[0]
+    return stored.astype(np.float64) * float(film.get("RescaleSlope", 1)) + float(film.get("RescaleIntercept", 0))
+
+
+def _view(film: Dataset, levels: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Grey 0 to 255 by the first VOI LUT or window of the header; None without one."""
+    tables = film.get("VOILUTSequence")
+    if tables:
+        values, bits = _look_up(film, levels, tables[0])
+        return np.asarray(values * (255 / (2**bits - 1)), np.float64)
+    centre, width = _first(film.get("WindowCenter")), _first(film.get("WindowWidth"))
+    if centre is None or width is None or width <= 0:
+        return None
+    function = str(film.get("VOILUTFunction", "LINEAR")).strip().upper()
+    if function == "SIGMOID":  # C.11.2.1.3.1
+        shown = 255 / (1 + np.exp(np.clip(-4 * (levels - centre) / width, -700, 700)))
+    elif function == "LINEAR_EXACT":  # C.11.2.1.3.2
+        shown = np.clip((levels - centre) / width + 0.5, 0, 1) * 255
+    else:  # C.11.2.1.2.1
+        shown = np.clip((levels - (centre - 0.5)) / max(width - 1, 1e-9) + 0.5, 0, 1) * 255
+    return np.asarray(shown, np.float64)
+
+
+def _first(value: object) -> float | None:
+    """The first of one or several numbers; None for an empty element."""
+    numbers = value if isinstance(value, list) or hasattr(value, "append") else [value]
+    first = next(iter(numbers), None)  # type: ignore[call-overload]
+    return None if first is None else float(first)
+
+
+def _look_up(film: Dataset, levels: NDArray[np.float64], item: Dataset) -> tuple[NDArray[np.float64], int]:
+    """Values through a lookup table (C.11.1.1.1), and the bits of its entries; beyond its ends its end values count."""
+    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        word = "<u2" if film.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
+        data = np.frombuffer(data, np.uint8 if len(data) == (count or 2**16) else word)
+    entries = np.asarray(data, np.float64)[: count or 2**16]
+    if len(entries) < (count or 2**16) or not 8 <= bits <= 16:
+        raise ValueError("the table is shorter than its descriptor says")
+    return entries[np.clip(np.rint(levels - first), 0, len(entries) - 1).astype(np.int64)], bits

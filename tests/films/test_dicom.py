@@ -1,0 +1,319 @@
+"""DICOM films: each way of storing one and the same film gives the same picture, and damage is named."""
+
+import io
+import shutil
+import subprocess
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread, uid
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from tests.support.dicom import CR, dataset, knee, save
+
+from osteolens.errors import InputError, InputTooLarge, TooCostly, UnreadableImage, UnsupportedType, UnusableImage
+from osteolens.films.read import read
+
+BITS = 12
+WINDOW = {"WindowCenter": 2048, "WindowWidth": 4096}  # the whole 12-bit range: 0 -> 0, 4095 -> 255
+LOSSLESS = {
+    uid.JPEGLosslessSV1: lambda pixels: imagecodecs.ljpeg_encode(pixels, bitspersample=BITS),
+    uid.JPEGLSLossless: imagecodecs.jpegls_encode,
+    uid.JPEG2000Lossless: lambda pixels: imagecodecs.jpeg2k_encode(
+        pixels, codecformat="J2K", reversible=True, level=0, bitspersample=BITS
+    ),
+    uid.HTJ2KLossless: imagecodecs.htj2k_encode,
+}
+UNCOMPRESSED = [
+    uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian,
+]  # fmt: skip
+
+
+def film(*values: int, **elements: object) -> bytes:
+    """A 64 x 64 film of 12 bits whose first pixels are `values`, on a ramp over the whole range."""
+    pixels = np.linspace(0, 4095, 64 * 64).round().astype(np.uint16).reshape(64, 64)
+    pixels[0, : len(values)] = values
+    return save(dataset(pixels, BITS, **elements))
+
+
+def expected(pixels: np.ndarray) -> np.ndarray:
+    """12-bit values over their whole range in 8 bits: (x - 2047.5) / 4095 + 0.5 is x / 4095."""
+    return np.rint(pixels / 4095 * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=lambda syntax: syntax.name)
+def test_uncompressed_films(syntax: str) -> None:
+    picture = read(save(dataset(knee(), BITS, **WINDOW), syntax))
+    assert picture.format == "DICOM"
+    assert np.array_equal(picture.pixels, expected(knee()))
+
+
+def test_big_endian() -> None:
+    swapped = dataset(knee().astype(">u2"), BITS, **WINDOW)
+    swapped["PixelData"].VR = "OW"
+    assert np.array_equal(read(save(swapped, uid.ExplicitVRBigEndian)).pixels, expected(knee()))
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
+def test_losslessly_compressed_films(syntax: str) -> None:
+    coded = LOSSLESS[syntax](knee())
+    assert np.array_equal(read(save(dataset(knee(), BITS, **WINDOW), syntax, coded)).pixels, expected(knee()))
+
+
+def test_run_length_coding() -> None:
+    coded = dataset(knee(), BITS, **WINDOW)
+    data = dcmread(io.BytesIO(save(coded)))
+    data.compress(uid.RLELossless)
+    assert np.array_equal(read(save(data, uid.RLELossless)).pixels, expected(knee()))
+
+
+def test_lossy_jpeg_of_8_and_12_bits() -> None:
+    eight = (knee() >> 4).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(eight).save(stream, "JPEG", quality=95)
+    decoded = np.asarray(Image.open(stream)).astype(int)
+    assert np.array_equal(read(save(dataset(eight), uid.JPEGBaseline8Bit, stream.getvalue())).pixels, decoded)
+    twelve = imagecodecs.jpeg8_encode(knee(), bitspersample=12, level=98)
+    picture = read(save(dataset(knee(), BITS, **WINDOW), uid.JPEGExtended12Bit, twelve))
+    assert np.abs(picture.pixels.astype(int) - expected(knee())).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "grey"),
+    [
+        # (1000 - 2099.5) / 999 + 0.5 is below 0; (1700 - 2099.5) / 999 + 0.5 = 0.1001; 0.1001 * 255 = 25.5
+        ("LINEAR", 1000, 0),
+        ("LINEAR", 1702, 26),  # (1702 - 2099.5) / 999 + 0.5 = 0.10210; * 255 = 26.04
+        ("LINEAR_EXACT", 1702, 26),  # (1702 - 2100) / 1000 + 0.5 = 0.102; * 255 = 26.01
+        ("LINEAR_EXACT", 2600, 255),
+        ("SIGMOID", 2100, 128),  # 255 / 2 = 127.5, rounded to even
+        ("SIGMOID", 2350, 186),  # 255 / (1 + exp(-1)) = 186.42
+    ],
+)
+def test_windows(function: str, value: int, grey: int) -> None:
+    picture = read(film(value, WindowCenter=2100, WindowWidth=1000, VOILUTFunction=function))
+    assert picture.pixels[0, 0] == grey
+
+
+def test_the_first_of_several_windows_counts() -> None:
+    windows = film(1000, WindowCenter=[2048, 100], WindowWidth=[4096, 50])
+    assert read(windows).pixels[0, 0] == round(1000 / 4095 * 255)
+
+
+def test_signed_values_and_rescale() -> None:
+    # stored -1000 becomes -1000 * 2 + 500 = -1500; (-1500 - (-0.5)) / 3999 + 0.5 = 0.12503; * 255 = 31.88
+    pixels = np.linspace(-2000, 2000, 64 * 64).round().astype(np.int16).reshape(64, 64)
+    pixels[0, 0] = -1000
+    signed = dataset(pixels, 16, RescaleSlope=2, RescaleIntercept=500, WindowCenter=0, WindowWidth=4000)
+    assert read(save(signed)).pixels[0, 0] == 32
+    twelve = np.where(pixels < 0, pixels + 4096, pixels).astype(np.uint16)
+    packed = dataset(twelve, BITS, PixelRepresentation=1, WindowCenter=0, WindowWidth=4096)
+    assert read(save(packed)).pixels[0, 0] == round((-1000 + 0.5) / 4095 * 255 + 127.5)
+
+
+def lut(first: int, entries: list[int], bits: int) -> Sequence:
+    item = Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item.LUTData = entries
+    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+    return Sequence([item])
+
+
+def test_lookup_tables_of_8_bits_with_more_than_256_entries() -> None:
+    table = lut(1000, [min(place // 4, 255) for place in range(2000)], 8)
+    picture = read(film(900, 1400, 3999, VOILUTSequence=table))
+    assert list(picture.pixels[0, :3]) == [0, 100, 255]  # before the table, 400 / 4, beyond its end
+
+
+def test_modality_table_comes_first() -> None:
+    modality = lut(0, list(range(4095, -1, -1)), 12)
+    picture = read(film(95, ModalityLUTSequence=modality, **WINDOW))
+    assert picture.pixels[0, 0] == round(4000 / 4095 * 255)
+
+
+@pytest.mark.parametrize(
+    ("elements", "inverted"),
+    [
+        ({"PhotometricInterpretation": "MONOCHROME1"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}, True),
+        ({"PresentationLUTShape": "INVERSE"}, True),
+        ({"PresentationLUTShape": "IDENTITY"}, False),
+    ],
+)
+def test_inversion(elements: dict[str, str], inverted: bool) -> None:
+    grey = read(film(1000, **WINDOW, **elements)).pixels[0, 0]
+    assert grey == (255 - round(1000 / 4095 * 255) if inverted else round(1000 / 4095 * 255))
+
+
+def test_padding_is_black_in_both_polarities_and_no_part_of_the_range() -> None:
+    for interpretation in ("MONOCHROME1", "MONOCHROME2"):
+        pixels = knee(bits=10) + 100
+        pixels[:, :20] = 4000
+        padded = dataset(pixels, BITS, PhotometricInterpretation=interpretation, PixelPaddingValue=4000)
+        picture = read(save(padded)).pixels
+        assert not picture[:, :20].any()
+        assert np.ptp(picture[:, 20:]) >= 250  # 4000 did not widen the range
+
+
+def test_bits_that_are_not_stored_are_ignored() -> None:
+    pixels = knee() | 0xF000
+    assert np.array_equal(read(save(dataset(pixels, BITS, **WINDOW))).pixels, expected(knee()))
+
+
+def test_one_film_stored_three_ways_gives_one_picture() -> None:
+    grey = np.rint(knee(bits=16) / 65535 * 255)
+    low, high = np.percentile(grey, [0.5, 99.5])
+    twelve = knee(bits=12)
+    window = {"WindowCenter": (low + high) / 2 * 4095 / 255, "WindowWidth": (high - low) * 4095 / 255}
+    shown = read(save(dataset(twelve, BITS, VOILUTFunction="LINEAR_EXACT", **window))).pixels.astype(int)
+    sixteen = dataset(65535 - knee(bits=16), 16, PhotometricInterpretation="MONOCHROME1")
+    assert np.abs(read(save(sixteen)).pixels.astype(int) - shown).max() <= 1
+    stream = io.BytesIO()
+    Image.fromarray(np.clip((grey - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)).save(stream, "PNG")
+    assert np.abs(read(stream.getvalue()).pixels.astype(int) - shown).max() <= 1
+
+
+def test_colour() -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32] = (200, 100, 50)
+    assert read(save(dataset(pixels))).pixels[0, 0] == 124  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50 = 124.2
+    ybr = np.zeros((64, 64, 3), np.uint8)
+    ybr[..., 1:] = 128
+    ybr[:32, :, 0] = 124
+    assert read(save(dataset(ybr, PhotometricInterpretation="YBR_FULL"))).pixels[0, 0] == 124
+    palette = dataset(np.tile(np.arange(64, dtype=np.uint8) % 2, (64, 1)), PhotometricInterpretation="PALETTE COLOR")
+    for name, value in {"Red": 200, "Green": 100, "Blue": 50}.items():
+        setattr(palette, f"{name}PaletteColorLookupTableDescriptor", [2, 0, 8])
+        setattr(palette, f"{name}PaletteColorLookupTableData", bytes([0, value]))
+    assert list(read(save(palette)).pixels[0, :2]) == [0, 124]
+
+
+def test_a_window_beside_the_film_is_replaced_with_a_warning() -> None:
+    picture = read(film(WindowCenter=60000, WindowWidth=10))
+    assert np.ptp(picture.pixels) == 255
+    assert "shows nothing" in picture.warnings[0]
+
+
+def test_what_the_header_says() -> None:
+    told = film(
+        BodyPartExamined="KNEE", ViewPosition="AP", ImageLaterality="L", PixelSpacing=[0.15, 0.15], PatientAge="063Y",
+        PatientSex="F", PatientWeight=70.5, PatientSize=1.62, PatientName="Nobody^Real", **WINDOW,
+    )  # fmt: skip
+    source = read(told).source
+    assert source is not None
+    assert source.model_dump() == {
+        "body_part": "KNEE", "view": "AP", "side": "left", "pixel_spacing_mm": (0.15, 0.15), "age": 63.0,
+        "sex": "female", "weight_kg": 70.5, "height_m": 1.62,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("elements", "side", "warning"),
+    [
+        ({"SeriesDescription": "Knie rechts ap"}, "right", ""),
+        ({"Laterality": "R", "SeriesDescription": "left knee"}, None, "both the left and the right"),
+        ({"BodyPartExamined": "CHEST"}, None, "body part CHEST, expected KNEE"),
+        ({"BodyPartExamined": "MUELLER JOHANNA"}, None, "a body part that is not the knee"),
+        ({"ViewPosition": "LL"}, None, "view LL, expected AP or PA"),
+        ({"PatientSize": 162}, None, "size cannot be right"),
+    ],
+)
+def test_what_a_header_leaves_open(elements: dict[str, object], side: str | None, warning: str) -> None:
+    picture = read(film(**elements, **WINDOW))
+    assert picture.source is not None
+    assert picture.source.side == side
+    assert warning in "".join(picture.warnings)
+    assert "MUELLER" not in str(picture)
+
+
+def many_nested(depth: int) -> bytes:
+    """Sequences of undefined length, one inside the other, in place of the series description."""
+    opening = bytes.fromhex("08001011") + b"SQ\0\0" + b"\xff" * 4 + bytes.fromhex("feff00e0") + b"\xff" * 4
+    return b"\0" * 128 + b"DICM" + opening * depth
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        (film(**WINDOW)[:-100], UnreadableImage, "8,092 bytes of pixels where its header says 8,192"),
+        (film(Rows=128, **WINDOW), UnreadableImage, "8,192 bytes of pixels where its header says 16,384"),
+        (film(Columns=63, **WINDOW), UnusableImage, "63 x 64"),
+        (film(Rows=60000, Columns=60000), InputTooLarge, "60000 x 60000 pixels"),
+        (film(NumberOfFrames=30), UnsupportedType, "30 frames"),
+        (film(SOPClassUID=uid.CTImageStorage), UnsupportedType, "CT Image Storage, which is not a film"),
+        (film(SOPClassUID="1.2.840.999.1"), UnsupportedType, "class that the standard does not name"),
+        (film(PhotometricInterpretation="CMYK"), UnsupportedType, "unknown photometric interpretation"),
+        (film(BitsStored=13, BitsAllocated=12), UnsupportedType, "13 of 12 bits"),
+        (b"\0" * 128 + b"DICM", UnsupportedType, "without pixels"),
+        (b"\0" * 128 + b"DICM" + b"\x02\x00\x10\x00UI\xff\xff", UnsupportedType, "transfer syntax"),
+        (many_nested(10_000), UnreadableImage, "cannot be read"),
+        (save(dataset(knee(), BITS), uid.JPEG2000Lossless, b"\xff\x4f\xff\x51broken"), UnreadableImage, "JPEG 2000"),
+        (save(dataset(knee(), BITS), uid.JPEGLSLossless, b"broken" * 9), UnreadableImage, "JPEG-LS"),
+        (save(dataset(knee(), BITS), uid.MPEG2MPML, b"film"), UnsupportedType, "MPEG2"),
+        (film(Rows=8000, Columns=8000, BitsAllocated=16)[:-8192], UnreadableImage, "bytes of pixels"),
+    ],
+)  # fmt: skip
+def test_unusable_files_are_named(data: bytes, error: type[InputError], words: str) -> None:
+    with pytest.raises(error, match=words):
+        read(data)
+
+
+def test_float_pixels_and_directories_are_named() -> None:
+    floats = dataset(knee(), BITS)
+    del floats.PixelData
+    floats.FloatPixelData = knee().astype(np.float32).tobytes()
+    with pytest.raises(UnsupportedType, match="floating-point"):
+        read(save(floats))
+    listing = dataset(knee(), BITS, SOPClassUID=uid.MediaStorageDirectoryStorage, DirectoryRecordSequence=Sequence())
+    with pytest.raises(UnsupportedType, match="DICOMDIR"):
+        read(save(listing))
+
+
+def test_a_damaged_jpeg_inside_is_refused() -> None:
+    eight = (knee() >> 4).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(eight).save(stream, "JPEG", quality=95)
+    with pytest.raises(UnreadableImage, match="inside the DICOM film"):
+        read(save(dataset(eight), uid.JPEGBaseline8Bit, stream.getvalue()[:-400]))
+
+
+def test_a_deflated_bomb_is_refused_before_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osteolens.films.dicom.MAX_INFLATED", 10_000)
+    with pytest.raises(InputTooLarge, match="grows to more than 10,000 bytes"):
+        read(save(dataset(knee(), BITS), uid.DeflatedExplicitVRLittleEndian))
+
+
+def test_jpeg_2000_of_64_megapixels_costs_too_much() -> None:
+    large = dataset(knee(), BITS, Rows=8000, Columns=8000)
+    with pytest.raises(TooCostly, match="processor time"):
+        read(save(large, uid.JPEG2000Lossless, b"\xff\x4f\xff\x51"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPGLosslessP14SV1_1s_1f_8b.dcm",
+     "SC_rgb_small_odd.dcm", "examples_palette.dcm", "examples_ybr_color.dcm", "SC_rgb_jpeg_dcmtk.dcm"],
+)  # fmt: skip
+def test_other_peoples_files_look_as_another_decoder_shows_them(name: str, tmp_path) -> None:
+    """dcmtk's picture of the same file: same window, polarity and colours, at most two grey levels apart."""
+    if shutil.which("dcmj2pnm") is None:
+        pytest.skip("dcmj2pnm is not installed: apt-get install dcmtk")
+    path = get_testdata_file(name)
+    if path is None:
+        pytest.skip(f"{name} is not in this release of pydicom")
+    data = dcmread(path)
+    if min(data.Rows, data.Columns) < 64 or int(data.get("NumberOfFrames", 1)) > 1:
+        pytest.skip("not a single picture of at least 64 pixels")
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CR
+    for element in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        data.pop(element, None)
+    if "WindowCenter" not in data and data.SamplesPerPixel == 1 and data.PhotometricInterpretation != "PALETTE COLOR":
+        data.WindowCenter, data.WindowWidth = 1000, 1500
+    data.save_as(tmp_path / "film.dcm")
+    window = ["+Wi", "1"] if "WindowCenter" in data else []
+    subprocess.run(["dcmj2pnm", "+op", *window, "film.dcm", "film.pnm"], cwd=tmp_path, check=True, capture_output=True)
+    theirs = np.asarray(Image.open(tmp_path / "film.pnm").convert("L")).astype(int)
+    assert np.abs(read(tmp_path / "film.dcm").pixels.astype(int) - theirs).max() <= 2
