@@ -31,7 +31,7 @@ LIGHT = (
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
-    "aiohttp", "ray", "imagecodecs", "tifffile", "openpyxl",
+    "aiohttp", "ray", "imagecodecs", "tifffile", "openpyxl", "pydicom",
 )  # fmt: skip
 
 

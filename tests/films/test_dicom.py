@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+from contextlib import suppress
 
 import imagecodecs
 import numpy as np
@@ -15,7 +16,7 @@ from pydicom.sequence import Sequence
 from tests.support.dicom import CR, dataset, knee, save
 
 from osteolens.errors import InputError, InputTooLarge, TooCostly, UnreadableImage, UnsupportedType, UnusableImage
-from osteolens.films.read import read
+from osteolens.films.read import read, without_identity
 
 BITS = 12
 WINDOW = {"WindowCenter": 2048, "WindowWidth": 4096}  # the whole 12-bit range: 0 -> 0, 4095 -> 255
@@ -317,3 +318,48 @@ def test_other_peoples_files_look_as_another_decoder_shows_them(name: str, tmp_p
     subprocess.run(["dcmj2pnm", "+op", *window, "film.dcm", "film.pnm"], cwd=tmp_path, check=True, capture_output=True)
     theirs = np.asarray(Image.open(tmp_path / "film.pnm").convert("L")).astype(int)
     assert np.abs(read(tmp_path / "film.dcm").pixels.astype(int) - theirs).max() <= 2
+
+
+def test_a_film_without_identity_is_the_same_film() -> None:
+    names = {
+        "PatientName": "Mustermann^Erika", "PatientID": "4711-0815", "InstitutionName": "Klinikum Musterstadt",
+        "SeriesDescription": "Mustermann Knie links", "AccessionNumber": "ACC-99", "PatientBirthDate": "19600102",
+        "ReferringPhysicianName": "Dr^Beispiel",
+    }  # fmt: skip
+    private = Dataset()
+    private.PatientName = "Mustermann^Erika"
+    whole = film(PatientAge="063Y", PatientSex="F", PatientWeight=70.5, RequestAttributesSequence=Sequence([private]),
+                 **names, **WINDOW)  # fmt: skip
+    assert b"Mustermann" in whole
+    bare = without_identity(whole)
+    for value in names.values():
+        for part in value.split("^"):
+            assert part.encode() not in bare
+    before, after = read(whole), read(bare)
+    assert np.array_equal(before.pixels, after.pixels)
+    assert before.source == after.source
+    assert after.source is not None
+    assert after.source.side == "left"
+    assert without_identity(whole) == bare
+
+
+def test_other_formats_stay_as_they_are() -> None:
+    assert without_identity(b"\xff\xd8\xff...") == b"\xff\xd8\xff..."
+
+
+def test_mutated_films_are_read_or_refused_without_printing_their_values(recwarn: pytest.WarningsRecorder) -> None:
+    random = np.random.default_rng(14)
+    seeds = [
+        film(BodyPartExamined="KNEE", PatientAge="063Y", PixelSpacing=[0.1, 0.1], VOILUTSequence=lut(0, [1, 2, 3], 8)),
+        film(PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=7, **WINDOW),
+        save(dataset(knee(), BITS, **WINDOW), uid.JPEG2000Lossless, LOSSLESS[uid.JPEG2000Lossless](knee())),
+        save(dataset(knee(), BITS, **WINDOW), uid.JPEGLSLossless, LOSSLESS[uid.JPEGLSLossless](knee())),
+        save(dataset(knee(), BITS, **WINDOW), uid.DeflatedExplicitVRLittleEndian),
+    ]
+    for _ in range(400):
+        data = bytearray(seeds[random.integers(len(seeds))])
+        for _ in range(random.integers(1, 5)):
+            data[random.integers(132, min(len(data), 900))] = random.integers(256)
+        with suppress(InputError):
+            read(data)
+    assert not [str(warning.message) for warning in recwarn if "Invalid value" in str(warning.message)]

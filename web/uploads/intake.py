@@ -13,11 +13,12 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from films import answering, limits, pictures, storage
-from films.models import Film
+from films.models import FACTS, Film
 from project.errors import TooMany
 
 from osteolens.errors import InputTooLarge
-from osteolens.films.read import read
+from osteolens.films.read import read, without_identity
+from osteolens.schema import Source
 from uploads import known
 from uploads.known import IfKnown
 
@@ -76,8 +77,8 @@ def receive(
     Args:
         owner: The person who uploads.
         name: File name from the browser.
-        data: The file.
-        facts: Fields of `Film` that the form checked.
+        data: The file. Of a DICOM film only pixels and facts are kept, not who the patient is.
+        facts: Fields of `Film` that the form checked; where one is empty, a DICOM header's own counts.
         if_known: Value of `IfKnown`, for bytes that are there with other facts.
         on_kept: Called in the transaction that keeps a new film: what it writes is there if the film is.
 
@@ -100,6 +101,8 @@ def receive(
     # The size is known after decoding only, and decoding is what takes the memory.
     with limits.under_way(owner, limits.READ, pixels=None):
         picture = read(data)
+        data = without_identity(data)
+    facts = _with_header(facts, picture.source)
     height, width = picture.pixels.shape
     film = Film(
         id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(there), name=plain_name(name),
@@ -127,6 +130,12 @@ def receive(
     answering.answer_now(film, readings, data)
     film.refresh_from_db()
     return Received(film, created=True, changed=[])
+
+
+def _with_header(facts: Mapping[str, Any], source: Source | None) -> Mapping[str, Any]:
+    """The facts of the form, and those of a DICOM header where the form has none."""
+    header = {name: getattr(source, name, None) for name in FACTS}
+    return {**facts, **{name: value for name, value in header.items() if value and not facts.get(name)}}
 
 
 def _next(there: list[Film]) -> int:

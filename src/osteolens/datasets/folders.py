@@ -11,8 +11,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-FILM_SUFFIXES = frozenset({*PICTURE_SUFFIXES, ".dcm", ".dicom", ""})
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom")
+FILM_SUFFIXES = frozenset({*PICTURE_SUFFIXES, ""})
 """Files of a folder that a server is asked about; DICOM files often have no suffix."""
 
 IGNORED = frozenset(

@@ -66,6 +66,9 @@ FAULTS = (
 """What pydicom and its decoders raise on damaged data. Their messages may repeat a value of the header, a patient's
 name perhaps, and so are not passed on."""
 
+unchecked = config.disable_value_validation
+"""Context in which films are read: pydicom's warnings about odd values would print the values into logs."""
+
 # Nanoseconds of CPU per sample, measured on noise and rounded up.
 _NS_PER_SAMPLE = {"uncompressed": 8.0, "RLE": 20.0, "JPEG-LS": 80.0, "JPEG 2000": 250.0, "JPEG": 120.0}
 
@@ -80,14 +83,13 @@ def open_film(data: bytes) -> Dataset:
     """
     stream = io.BytesIO(data)
     try:
-        with config.disable_value_validation():  # its warnings would print values of the header into logs
-            read_preamble(stream, force=False)
-            meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
-            syntax = _transfer_syntax(meta)
-            if syntax == DeflatedExplicitVRLittleEndian:
-                stream = io.BytesIO(_inflate(data[stream.tell() :]))
-            tags: list[Any] = [Tag(name) for name in (*_PIXEL_TAGS, *HEADER_TAGS)]
-            film = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=tags)
+        read_preamble(stream, force=False)
+        meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+        syntax = _transfer_syntax(meta)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            stream = io.BytesIO(_inflate(data[stream.tell() :]))
+        tags: list[Any] = [Tag(name) for name in (*_PIXEL_TAGS, *HEADER_TAGS)]
+        film = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=tags)
     except FAULTS as error:
         raise UnreadableImage(f"the DICOM header cannot be read ({type(error).__name__})", DAMAGED) from error
     film.file_meta = FileMetaDataset()

@@ -87,6 +87,20 @@ def read(source: File) -> Picture:
         raise UnreadableImage(f"the {kind} cannot be decoded: {_reason(error)}", "is the file complete?") from error
 
 
+def without_identity(data: bytes) -> bytes:
+    """A film's bytes without the header of a DICOM file, where a patient's name is: pixels and facts stay.
+
+    Args:
+        data: A film that `read` has read. Formats other than DICOM are returned as they are.
+    """
+    if sniff(data) != "DICOM":
+        return data
+    from osteolens.films import dicom, dicom_header
+
+    with dicom.unchecked():
+        return dicom_header.without_identity(dicom.open_film(data))
+
+
 def _reason(error: Exception) -> str:
     """A decoder's message, without the addresses of its objects."""
     if isinstance(error, UnidentifiedImageError):
@@ -144,10 +158,11 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
 def _dicom(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...], Source]:
     from osteolens.films import dicom, dicom_display, dicom_header  # pydicom is loaded when a DICOM film arrives
 
-    film = dicom.open_film(data)
-    _check_size("DICOM film", *dicom.size(film))
-    pixels, shown = dicom_display.grey(film)
-    source, noted = dicom_header.read_header(film)
+    with dicom.unchecked():
+        film = dicom.open_film(data)
+        _check_size("DICOM film", *dicom.size(film))
+        pixels, shown = dicom_display.grey(film)
+        source, noted = dicom_header.read_header(film)
     return pixels, (*shown, *noted), source
 
 
