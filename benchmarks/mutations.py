@@ -1,4 +1,4 @@
-"""Small pictures of every format with random changes, through `image.read`.
+"""Small pictures of every format with random changes, through `osteolens.films.read.read`.
 
     python benchmarks/mutations.py --count 100000
 
@@ -18,8 +18,13 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from pydicom import uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 
 from osteolens.errors import InputError
 from osteolens.films.read import read
@@ -56,10 +61,11 @@ def main() -> int:
     """Read the pictures and print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--only", default="", help="formats whose name starts so, such as DICOM")
     parser.add_argument("--seed", type=int, default=0, help="of the first picture; the next ones follow it")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # Pillow's remarks on damaged headers
-    originals = list(pictures())
+    originals = [picture for picture in pictures() if picture[0].startswith(options.only)]
     outcomes: collections.Counter[str] = collections.Counter()
     slowest, faults = (0.0, ""), 0
     for seed in range(options.seed, options.seed + options.count):
@@ -95,12 +101,43 @@ def pictures() -> Iterator[tuple[str, bytes]]:
         exif[0x0112] = 6
         picture.save(stream, kind, **save, **({"exif": exif} if kind != "BMP" else {}))
         yield f"{kind} {mode}", stream.getvalue()
+    yield from dicom_films(grey)
     if find_spec("pillow_heif"):
         import pillow_heif
 
         stream = io.BytesIO()
         pillow_heif.from_pillow(Image.fromarray(grey)).save(stream)
         yield "HEIC L", stream.getvalue()
+
+
+def dicom_films(grey: NDArray[np.uint8]) -> Iterator[tuple[str, bytes]]:
+    """A film of 12 bits in every kind of transfer syntax that can be written here."""
+    deep = grey.astype(np.uint16) * 16
+    codes = {
+        uid.ExplicitVRLittleEndian: None,
+        uid.ImplicitVRLittleEndian: None,
+        uid.DeflatedExplicitVRLittleEndian: None,
+        uid.JPEGLosslessSV1: imagecodecs.ljpeg_encode(deep, bitspersample=12),
+        uid.JPEGExtended12Bit: imagecodecs.jpeg8_encode(deep, bitspersample=12, level=90),
+        uid.JPEGLSLossless: imagecodecs.jpegls_encode(deep),
+        uid.JPEG2000Lossless: imagecodecs.jpeg2k_encode(deep, codecformat="J2K", reversible=True, level=0),
+        uid.HTJ2KLossless: imagecodecs.htj2k_encode(deep),
+    }
+    for syntax, frame in codes.items():
+        header = Dataset()
+        header.SOPClassUID, header.SOPInstanceUID = uid.ComputedRadiographyImageStorage, "1.2.3"
+        header.BodyPartExamined, header.PatientAge, header.PixelSpacing = "KNEE", "063Y", [0.15, 0.15]
+        header.Rows, header.Columns = deep.shape
+        header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME1"
+        header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
+        header.WindowCenter, header.WindowWidth, header.PixelPaddingValue = 2000, 3000, 0
+        header.PixelData = deep.tobytes() if frame is None else encapsulate([frame])
+        header["PixelData"].VR = "OW" if frame is None else "OB"
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = syntax
+        stream = io.BytesIO()
+        header.save_as(stream, enforce_file_format=True)
+        yield f"DICOM {syntax.name}", stream.getvalue()
 
 
 def mutated(originals: list[tuple[str, bytes]], seed: int) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from tests.support.dicom import CR, dataset, knee, save
+from support.dicom import CR, dataset, knee, save
 
 from osteolens.errors import InputError, InputTooLarge, TooCostly, UnreadableImage, UnsupportedType, UnusableImage
 from osteolens.films.read import read, without_identity

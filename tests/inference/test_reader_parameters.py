@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import encoded, knee_like
+from support.dicom import dataset, save
 
 from inference.test_calibration import FUSION, points
 from osteolens.card import WEIGHTS_FILE, Card, load_card
@@ -99,6 +100,19 @@ def test_the_fused_answer_by_hand(plain: Answer, model_folder: Path, tmp_path: P
     male = ask(reader, age="50", sex="male").fused
     assert male is not None
     assert male.probabilities["osteoporosis"] == pytest.approx(1 / (1 + 2 / odds * np.exp(0.5)))
+
+
+def test_facts_of_a_dicom_header_are_used_where_the_request_has_none(model_folder: Path, tmp_path: Path) -> None:
+    reader = reader_with(model_folder, tmp_path / "knee", fusion=(FUSION, MORE))
+    pixels = np.tile(np.arange(100, dtype=np.uint8), (80, 1))
+    film = save(dataset(pixels, PatientAge="050Y", PatientSex="F", ImageLaterality="R"))
+    answer = reader.answer(Request(film, {}, "1"))
+    assert answer.quality.source is not None
+    assert (answer.quality.source.age, answer.quality.source.side) == (50.0, "right")
+    assert answer.fused == reader.answer(Request(film, {"age": "50", "sex": "female"}, "1")).fused
+    assert answer.fused is not None
+    assert answer.fused.inputs == ("age", "sex")
+    assert reader.answer(Request(film, {"sex": "male"}, "1")).fused != answer.fused
 
 
 @pytest.mark.parametrize(

@@ -54,12 +54,14 @@ class FakeReader:
 
     Attributes:
         asked: Model and facts of each question, in order.
+        films: The bytes of each, likewise.
         version: Of the model in the answers.
         strength: Of every map; None for a server that says none.
         faults: What happens instead of answers, by model: called with the request, it may raise or answer.
     """
 
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    films: list[bytes] = field(default_factory=list)
     version: str = "1.0"
     strength: float | None = None
     faults: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class FakeReader:
         sent = {name: request.headers.get(f"X-OsteoLens-{name.replace('_', '-')}") for name in names}
         facts = {name: text for name, text in sent.items() if text is not None}
         self.asked.append((model, facts))
+        self.films.append(request.content)
         assert request.headers["X-OsteoLens-Target"] == "all"
         fault = self.faults.get(model) or self.faults.get("all")
         if fault:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from accounts.models import AuditEntry, User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,10 +15,11 @@ from django.test import Client
 from fake_reader import FakeReader
 from films import storage
 from films.models import Film, Reading
+from support.dicom import dataset, save
 from uploads import intake, known
 from web_films import film_bytes
 
-from osteolens.films.read import SUPPORTED
+from osteolens.films.read import SUPPORTED, read
 
 Send = Callable[..., Any]
 
@@ -48,6 +50,22 @@ def test_a_film_is_stored_and_answered(send: Send, owner: User, reader: FakeRead
 def test_every_format_is_taken(send: Send, kind: str) -> None:
     assert send(film_bytes(kind=kind)).status_code == 201
     assert Film.objects.get().format == kind
+
+
+def test_of_a_dicom_film_pixels_and_facts_are_kept_and_no_name(send: Send, reader: FakeReader) -> None:
+    pixels = np.tile(np.arange(100, dtype=np.uint8), (80, 1))
+    film = dataset(
+        pixels, PatientName="Mustermann^Erika", PatientID="4711-0815", SeriesDescription="Mustermann left",
+        PatientAge="063Y", PatientSex="F", PatientWeight=70.5, PatientSize=1.62,
+    )  # fmt: skip
+    assert send(save(film), "film.dcm", age="64").status_code == 201
+    row = Film.objects.get()
+    assert (row.age, row.sex, row.weight_kg, row.height_m) == (64.0, "female", 70.5, 1.62)  # the form's own age counts
+    kept = storage.original(row.id).read_bytes()
+    for data in (kept, *reader.films):
+        assert b"Mustermann" not in data
+        assert b"4711" not in data
+    assert np.array_equal(read(kept).pixels, pixels)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 from accounts.models import User
 from films.models import Film
 from PIL import Image
+from support.dicom import dataset, save
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = ("normal", "osteopenia", "osteoporosis", "")
@@ -19,6 +20,8 @@ def film_bytes(seed: int = 0, kind: str = "PNG", size: tuple[int, int] = (120, 1
     width, height = size
     grain = np.random.default_rng(seed).integers(0, 60, (height, width))
     pixels = (grain + np.linspace(20, 180, width)[None, :]).astype(np.uint8)
+    if kind == "DICOM":
+        return save(dataset(pixels))
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -32,7 +32,7 @@ _FACT_NAMES = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "h
 
 @one_line_errors
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Films: JPEG, PNG, TIFF, BMP or WebP.")],
+    files: Annotated[list[Path], typer.Argument(help="Films: JPEG, PNG, TIFF, BMP, WebP or DICOM.")],
     model: Annotated[
         str, typer.Option(help="Name of a served model; with --local a name in weights/ or a model folder.")
     ] = "efficientnet",
