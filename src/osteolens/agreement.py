@@ -1,7 +1,7 @@
-"""How far people, or models, say the same about the same films, beyond what chance explains.
+"""Agreement of people, or models, on the labels of the same films, beyond chance.
 
 Each figure is computed for many tables at once, so that one implementation gives the value and all its bootstrap
-resamples; where it is not defined (everybody always says one and the same) it is NaN.
+resamples; where it is not defined (all labels are the same) it is NaN.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def cohen_kappa(tables: Floats) -> Floats:
     Source: J. Cohen, A coefficient of agreement for nominal scales, Educ. Psychol. Meas. 20 (1960) 37-46.
 
     Args:
-        tables: float64 [..., K, K], films by the label of the one (rows) and of the other (columns).
+        tables: float64 [..., K, K], films by the label of the first rater (rows) and of the second (columns).
 
     Returns:
         float64 [...], at most 1; NaN for an empty table and where p_e is 1.
@@ -35,8 +35,8 @@ def fleiss_kappa(counts: Floats, weights: Floats) -> Floats:
 
     kappa = (P - P_e) / (1 - P_e). With n_ij raters who gave film i the label j, and n_i raters of film i,
     P is the mean over films of sum_j n_ij (n_ij - 1) / (n_i (n_i - 1)), and P_e = sum_j p_j^2 with p_j the mean over
-    films of n_ij / n_i. Where all n_i are the same this is the figure of 1971. A film with fewer than two raters says
-    nothing about agreement and is left out.
+    films of n_ij / n_i. Where all n_i are the same this is the figure of 1971. A film with fewer than two raters is
+    left out, as there is no agreement to measure.
 
     Sources: J. L. Fleiss, Measuring nominal scale agreement among many raters, Psychol. Bull. 76 (1971) 378-382; for
     different numbers of raters K. L. Gwet, Handbook of Inter-Rater Reliability (4th ed. 2014), chapter 2.
@@ -59,6 +59,6 @@ def fleiss_kappa(counts: Floats, weights: Floats) -> Floats:
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    """The quotient; NaN where the whole is nothing (but for rounding)."""
+    """Quotient; NaN where the whole is 0, up to rounding."""
     nothing = np.isclose(whole, 0, rtol=0, atol=1e-12)
     return np.asarray(np.divide(part, np.where(nothing, np.nan, whole)))

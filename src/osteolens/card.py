@@ -1,7 +1,7 @@
-"""The model card: every fact about a model that code or a reader needs, beside its weights.
+"""Model card: every fact about a model that code or a reader needs, beside its weights.
 
 A card travels as `card.json` next to `weights.safetensors`, inside each archive, and every answer names its
-version and hash. Code reads its numbers from here and holds none of its own.
+version and hash. Code reads these numbers from the card and has none of its own.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ from osteolens.parameters import (
     fusion_inputs,
 )
 
-# The only place for names of files in a model folder and among its exports. It is not `models.folder`, because the web
-# app and a worker that answers from ONNX need them without PyTorch.
+# Names of all files in a model folder and among its exports. They are not in `models.folder`, because the web app and a
+# worker that answers from ONNX need them without PyTorch.
 CARD_FILE, WEIGHTS_FILE, RANGES_FILE = "card.json", "weights.safetensors", "activation_ranges.json"
 ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 
@@ -34,7 +34,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class PreprocessSpec(Frozen):
-    """The parameters of `osteolens.films.prepare.prepare`."""
+    """Parameters of `osteolens.films.prepare.prepare`."""
 
     height: int = Field(224, ge=32, le=2048, description="input height in pixels")
     width: int = Field(224, ge=32, le=2048, description="input width in pixels")
@@ -55,15 +55,15 @@ class Metric(Frozen):
 class Evaluation(Frozen):
     """Figures of one predictor under one protocol."""
 
-    subject: str = Field(description="what was measured: the model, or a baseline")
-    protocol: str = Field(description="how: which films, which split, which interval")
+    subject: str = Field(description="the predictor: the model, or a baseline")
+    protocol: str = Field(description="films, split and interval")
     films: int
     groups: int
     metrics: tuple[Metric, ...]
 
 
 class TrainingData(Frozen):
-    """Where the films came from, and how many were used for what."""
+    """Origin of the films, and their number in each part of the split."""
 
     name: str
     source: str = ""
@@ -74,7 +74,7 @@ class TrainingData(Frozen):
 
 
 class Quantisation(Frozen):
-    """How the answers of a graph of lower precision compare with the fp32 graph's, on films that the models never saw.
+    """Comparison of a graph of lower precision with the fp32 graph, on films that the models never saw.
 
     Labels are compared twice: as they are answered, and before calibration, as a calibration that pulls all answers
     to one label would hide every change.
@@ -82,17 +82,19 @@ class Quantisation(Frozen):
 
     precision: Literal["int8"] = "int8"
     accepted: bool
-    reasons: tuple[str, ...] = Field((), description="why it was refused")
+    reasons: tuple[str, ...] = Field((), description="reasons of a refusal")
     protocol: str
     films: int
-    auroc: dict[str, float] = Field(description="of the quantised graph")
+    auroc: dict[str, float] = Field(description="AUROCs of the quantised graph")
     auroc_fp32: dict[str, float]
     label_disagreement: float = Field(ge=0, le=1, description="share of films with another label")
     uncalibrated_label_disagreement: float = Field(ge=0, le=1, description="the same before calibration")
     triage_disagreement: float = Field(ge=0, le=1, description="share of films in another triage zone")
-    largest_difference: float = Field(ge=0, description="of a calibrated probability")
-    mean_difference: float = Field(ge=0, description="of a calibrated probability")
-    largest_uncalibrated_difference: float = Field(ge=0, description="of a probability before calibration")
+    largest_difference: float = Field(ge=0, description="largest change of a calibrated probability")
+    mean_difference: float = Field(ge=0, description="mean change of a calibrated probability")
+    largest_uncalibrated_difference: float = Field(
+        ge=0, description="largest change of a probability before calibration"
+    )
     map_cosine: float = Field(description="mean cosine between the heat maps of the answered label; 1: the same shape")
     maps: int = Field(0, description="heat maps of the shipped graphs that are strong enough to be compared")
     maps_held: float | None = Field(None, ge=0, le=1, description="share of them that are bright in the same places")
@@ -107,7 +109,7 @@ class Card(Frozen):
     )
     version: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,2}$")] = "1.0"
     architecture: str = Field(description="a name `osteolens.models.build` knows, or `ensemble`")
-    members: tuple[str, ...] = Field((), description="of an ensemble: the architecture of each member, in order")
+    members: tuple[str, ...] = Field((), description="architecture of each member of an ensemble, in order")
     labels: tuple[str, ...] = Field(min_length=2)
     has_t_score: bool = Field(description="whether the T-score head was trained")
     preprocess: PreprocessSpec
@@ -129,11 +131,11 @@ class Card(Frozen):
         exclude_if=lambda value: value is None,
         description="none: the numbers above are fitted on all predictions that the evaluations are about",
     )
-    quantisation: tuple[Quantisation, ...] = Field((), description="what the guard said of each lower precision")
+    quantisation: tuple[Quantisation, ...] = Field((), description="result of the guard for each lower precision")
     map_peaks: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {},
         description="label to the median peak of its Grad-CAM map over films of the model's data set that have this "
-        "label: what a map is weak or strong against; a label without one has maps of unknown strength",
+        "label: by comparison a map is weak or strong; without one the strength of a label's maps is unknown",
     )
     intended_use: str = "Research on knee radiographs. Not a diagnostic device."
     licence: str = "AGPL-3.0-or-later"
@@ -146,7 +148,7 @@ class Card(Frozen):
 
     @model_validator(mode="after")
     def _parameters_fit_the_model(self) -> Self:
-        """A parameter for another label or input must fail when the card is read, not when a film is."""
+        """Refuse a parameter for another label or input when the card is read, not when a film is."""
         count = len(self.labels)
         if isinstance(self.calibration, VectorScaling):
             lengths = {len(self.calibration.scale), len(self.calibration.bias)}
@@ -165,12 +167,12 @@ class Card(Frozen):
 
     @property
     def sha256(self) -> str:
-        """Hash of the content: the same for any layout of the JSON file."""
+        """Hash of the content, whatever the layout of the JSON file."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def accepts(self, precision: str) -> bool:
-        """Whether the graph of this precision may answer for the model."""
+        """Whether the guard accepted the graph of this precision."""
         return any(result.precision == precision and result.accepted for result in self.quantisation)
 
     def save(self, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A Ray cluster to work on: one that runs already, or one of this machine's cores."""
+"""Ray cluster to work on: a running one, or a new one on this machine's cores."""
 
 # mypy: disable-error-code="import-untyped"
 import logging
@@ -11,15 +11,15 @@ from osteolens.errors import BatchError
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Join a cluster, or start one on this machine, until the block ends; a session that is there already is used.
+    """Join a cluster, or start one on this machine, until the block ends; a session that is already open is used.
 
-    The variable RAY_ADDRESS says which cluster; without it that of this machine, if `ray start` made one.
+    The variable RAY_ADDRESS names the cluster; without it, a cluster of this machine by `ray start` is used.
 
     Raises:
         BatchError: Ray is not installed, or no cluster answers at the address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is there: it reports home by default
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it warns of its own making of actors as of an error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: Ray reports its usage by default
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray logs its own start of actors as an error
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -41,13 +41,13 @@ def ray_session() -> Iterator[None]:
 
 
 def cores() -> int:
-    """Cores of the whole cluster, 1 or more."""
+    """Number of cores of the whole cluster, 1 or more."""
     return max(1, int(resources().get("CPU", 1)))
 
 
 def resources() -> dict[str, float]:
-    """What the whole cluster has: name to amount, such as `CPU` and `GPU`."""
+    """Resources of the whole cluster: name to amount, such as `CPU` and `GPU`."""
     import ray
 
-    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return found
+    amounts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return amounts

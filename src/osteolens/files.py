@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and texts that may not be valid text."""
+"""Files written whole or not at all, and texts that may not be valid Unicode."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def whole(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part: the draft reaches the disk before it is renamed, so this
     holds after a power cut too. It has the suffix of `path`, by which libraries choose a format.
     """
-    # The thread's number too: two threads may write the same overlay at the same time.
+    # With the thread's number, as two threads may write the same overlay at the same time.
     draft = path.with_name(f".draft-{os.getpid()}-{get_ident()}-{path.name}")
     try:
         yield draft
@@ -64,7 +64,7 @@ def delete(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with line feeds, whole or not at all; what is no valid text is written as by `as_text`."""
+    """Write UTF-8 text with line feeds, whole or not at all; invalid text is written as by `as_text`."""
     with whole(path) as draft:
         draft.write_text(as_text(text), encoding="utf-8", newline="\n")
 

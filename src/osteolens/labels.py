@@ -1,4 +1,4 @@
-"""The class names and the WHO definition behind them."""
+"""Labels: the class names, the WHO definition behind them, and their order."""
 
 import json
 import math
@@ -21,7 +21,7 @@ OSTEOPOROSIS_AT = -2.5
 
 
 def label_from_t_score(t_score: float) -> Label:
-    """The class of a T-score (standard deviations from the young adult mean).
+    """Label of a T-score (standard deviations from the young adult mean).
 
     Source: WHO Technical Report Series 843 (1994): normal at -1.0 and above, osteoporosis at -2.5 and
     below, osteopenia in between.
@@ -34,7 +34,7 @@ def label_from_t_score(t_score: float) -> Label:
 
 
 def usual(label: str) -> str:
-    """A known label in its usual spelling (`Osteoporosis` is `osteoporosis`); any other label as it is."""
+    """Usual spelling of a known label (`osteoporosis` for `Osteoporosis`); any other label unchanged."""
     plain = " ".join(label.casefold().split())
     return plain if plain in SEVERITY else label
 
@@ -60,7 +60,7 @@ def in_natural_order(labels: Iterable[str]) -> tuple[str, ...]:
     """Sort labels without repeats as people do: 0, 2, 10 and KL2, KL10.
 
     Labels that are all numbers sort by value, so that -1 comes before 0.5. Others sort by their text, whatever its
-    case, with the whole numbers in it by value. This is an order of names: it says nothing of severity unless the
+    case, with the whole numbers in it by value. This is an order of names, and one of severity only if the
     labels are numbers.
     """
     different = sorted(set(labels))
@@ -78,7 +78,7 @@ def are_numbers(labels: Iterable[str]) -> bool:
 
 
 def _natural(label: str) -> list[str | int]:
-    # Splitting at a bracketed pattern gives text and number in turn, so that lists compare part by part.
+    # Splitting at a bracketed pattern returns text and number in turn, so that lists compare part by part.
     return [int(part) if index % 2 else part.casefold() for index, part in enumerate(re.split("([0-9]+)", label))]
 
 
@@ -87,7 +87,7 @@ def label_order(labels: Iterable[str], order: Sequence[str] = ()) -> tuple[str, 
 
     Args:
         labels: The label of each film.
-        order: All of its labels, as `data.labels` has them; without it their names must say the order.
+        order: All labels as in `data.labels`; without it their names must imply the order.
 
     Raises:
         DataError: There are fewer than two labels, `order` does not fit them, or there is no order.
@@ -106,7 +106,7 @@ def label_order(labels: Iterable[str], order: Sequence[str] = ()) -> tuple[str, 
 
 
 def _checked_order(names: Sequence[str], order: tuple[str, ...]) -> tuple[str, ...]:
-    """The order of `data.labels`, if it names each label once and leaves the known ones in their order."""
+    """Check that `data.labels` names each label once and leaves the known ones in their order."""
     if sorted(order) != sorted(names):
         raise DataError(
             f"data.labels names {', '.join(order)}, the films have the labels {', '.join(names)}; name each of those "

@@ -1,4 +1,4 @@
-"""The numbers of a model card that are fitted on predictions: calibration, thresholds, intervals and fusion."""
+"""Fitted parameters of a model card: calibration, operating points, T-score interval and fusion."""
 
 from collections.abc import Sequence
 from typing import Literal, Self, get_args
@@ -34,7 +34,7 @@ class VectorScaling(Frozen):
 
 
 class OperatingPoint(Frozen):
-    """A threshold of a score, and what it reached on the out-of-fold predictions that it was fitted on."""
+    """Threshold of a score, with sensitivity and specificity on the out-of-fold predictions that it was fitted on."""
 
     threshold: float = Field(description="a film whose score is at or above it counts as positive")
     sensitivity: float = Field(ge=0, le=1)
@@ -42,7 +42,7 @@ class OperatingPoint(Frozen):
 
 
 class OperatingPoints(Frozen):
-    """Where triage draws its lines; `osteolens.inference.calibration.triage` applies them."""
+    """Thresholds of triage; `osteolens.inference.calibration.triage` applies them."""
 
     label: str = Field(description="the score is the probability of this label and of those after it")
     high_sensitivity: OperatingPoint = Field(description="below its threshold: low suspicion")
@@ -82,21 +82,21 @@ class Fusion(Frozen):
     and the patient's `age` (years), `female` (1 or 0), `weight_kg` and `height_m`.
     """
 
-    inputs: tuple[PatientFact, ...] = Field(min_length=1, description="what has to be known of the patient")
+    inputs: tuple[PatientFact, ...] = Field(min_length=1, description="facts about the patient that have to be known")
     intercepts: tuple[float, ...] = Field(description="one per label")
     coefficients: dict[str, tuple[float, ...]] = Field(description="input to one number per label")
     t_score: TScoreFusion | None = None
     operating_points: OperatingPoints | None = None
-    no_triage: str = Field("", description="why there are no operating points")
+    no_triage: str = Field("", description="reason for the lack of operating points")
 
 
 class FittedOn(Frozen):
-    """The films of a single split that calibration, operating points, intervals and fusions were fitted on."""
+    """Films of a single split that calibration, operating points, intervals and fusions were fitted on."""
 
     part: Literal["validation"] = "validation"
     films: int = Field(ge=0)
     groups: int = Field(ge=0)
-    left_out: dict[str, str] = Field({}, description="parameter to why these films are too few for it")
+    left_out: dict[str, str] = Field({}, description="parameter to the reason why it could not be fitted")
 
 
 def fusion_inputs(labels: Sequence[str], facts: Sequence[PatientFact], *, has_t_score: bool) -> tuple[str, ...]:

@@ -13,8 +13,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from osteolens.errors import InputError, InvalidOption
 from osteolens.parameters import PatientFact
 
-SCHEMA_VERSION = 1
-
 Method = Literal[
     "none", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "gradcamelementwise",
     "finercam", "eigencam", "eigengradcam", "kpcacam", "fem", "ablationcam", "scorecam",
@@ -61,7 +59,7 @@ def header_name(option: str) -> str:
 
 
 def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options:
-    """Check request options.
+    """Check the options of a request.
 
     Args:
         values: Option name to text, as sent; empty texts count as not sent.
@@ -92,7 +90,7 @@ def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options
 
 
 def _target(text: str, targets: tuple[str, ...]) -> str | None:
-    """The target that a text names, whatever its case.
+    """Target that a text names, in any case.
 
     Headers hold only ASCII, so it may be percent-encoded; UTF-8 in a header arrives decoded as Latin-1.
     """
@@ -121,7 +119,7 @@ class TScore(_Message):
 
 
 Zone = Literal["refer", "uncertain", "low suspicion"]
-"""Triage, from the most to the least suspicious. Low suspicion is never `ruled out`: one ill film in ten is there."""
+"""Triage, from the most to the least suspicious. Low suspicion is not `ruled out`: one ill film in ten is in it."""
 
 
 class Fused(_Message):
@@ -135,7 +133,7 @@ class Fused(_Message):
 
 
 class Spread(_Message):
-    """How far the members of an ensemble (models trained on different folds) agree."""
+    """Agreement of the members of an ensemble (models trained on different folds)."""
 
     members: int
     agreeing: int = Field(description="members whose own most likely label is the answer's")
@@ -160,7 +158,7 @@ class Source(_Message):
 
 
 class Quality(_Message):
-    """Whether the picture looks like something the model can read."""
+    """Whether the picture looks like a film that the model can read."""
 
     accepted: bool = True
     warnings: tuple[str, ...] = ()
@@ -232,7 +230,7 @@ class Answer(_Message):
 
 
 class ErrorDetail(_Message):
-    """What went wrong, and what to do about it."""
+    """Fault of a request, with what to do about it."""
 
     code: str
     message: str

@@ -188,7 +188,7 @@ def test_a_group_under_another_name_is_refused(patients, name):
 
 def test_columns_that_are_not_used_are_listed_once(patients):
     lines: list[str] = []
-    read_films(write(patients, rows_of("file", "group", "label", "film", "ward")), tell=lines.append)
+    read_films(write(patients, rows_of("file", "group", "label", "film", "ward")), notify=lines.append)
     assert lines == ["Columns of films.csv that are not used: film, ward."]
 
 
@@ -235,7 +235,7 @@ def test_a_folder_says_what_it_passes_over_and_refuses_what_lies_deeper(tmp_path
     (tmp_path / "ill" / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "ill" / "notes.txt").write_bytes(b"x")
     lines: list[str] = []
-    assert [film.file for film in read_films(tmp_path, tell=lines.append)] == ["ill/1.png", "well/2.png"]
+    assert [film.file for film in read_films(tmp_path, notify=lines.append)] == ["ill/1.png", "well/2.png"]
     assert lines == [
         "Passed over: 3 hidden or system files and folders and 2 files that are no pictures by their names "
         "(.txt, beside the class folders)."

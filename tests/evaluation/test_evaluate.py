@@ -134,9 +134,9 @@ def test_no_fit_sees_the_fold_that_it_is_for(monkeypatch, predictions):
     original = predictors.fit_parameters
     monkeypatch.setattr(predictors, "fit_parameters", lambda rows, facts: calls.append(rows) or original(rows, facts))
     placed = []
-    put = predictors._Answers.put
+    put = predictors._Table.put
     monkeypatch.setattr(
-        predictors._Answers, "put", lambda self, rows, said: placed.append((len(calls), rows)) or put(self, rows, said)
+        predictors._Table, "put", lambda self, rows, said: placed.append((len(calls), rows)) or put(self, rows, said)
     )
     predictors.answer_from_images(Rows(predictions, np.ones((2, 90), bool)), (), "a model")
     assert len(calls) == len(placed) == 6
@@ -346,7 +346,7 @@ def test_grades_without_t_scores_facts_or_triage():
     parameters = found.parameters
     assert (parameters.operating_points, parameters.t_score_interval, parameters.fusion) == (None, None, ())
     assert parameters.calibration is not None
-    assert "a held-out set, dealt by group into 5 folds" in found.evaluations[0].protocol
+    assert "a held-out set, split by group into 5 folds" in found.evaluations[0].protocol
     json.dumps(found.dump(), allow_nan=False)
 
 

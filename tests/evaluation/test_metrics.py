@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from osteolens.evaluation import metrics
-from osteolens.evaluation.metrics import Scored, bootstrap, draw, figures, questions, with_intervals
+from osteolens.evaluation.metrics import Scored, bootstrap, draw, figures, questions
 from osteolens.labels import LABELS
 
 NAN = float("nan")
@@ -19,6 +19,10 @@ def scored(truth, predicted, groups=None, measured=None, t_score=None, labels=LA
         measured=np.array(measured or [NAN] * count),
         t_score=np.array(t_score or [NAN] * count),
     )
+
+
+def with_intervals(scored_films):
+    return bootstrap([scored_films], draw(scored_films.groups, metrics.RESAMPLES, seed=0)).metrics()
 
 
 def at_random(seed=0, count=40, labels=LABELS):

@@ -140,7 +140,7 @@ def test_a_folder_of_an_earlier_version_is_refused_in_one_line(once, crossed, tm
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "checkpoint.safetensors").write_bytes(b"as it was")
     for start in (once, crossed):
-        with pytest.raises(DataError, match=r"holds checkpoint.safetensors of a run that does not say what decided it"):
+        with pytest.raises(DataError, match=r"holds checkpoint.safetensors of a run without identity.json"):
             start()
     once(restart=True)
     assert not (tmp_path / "out" / "checkpoint.safetensors").exists()

@@ -1,7 +1,7 @@
-"""The poster's figures made again, and what the same pictures give when nothing leaks.
+"""Reproduction of the poster's figures, and figures on the same pictures without leaks.
 
-Every fold leaves one file with all it answered, so a killed run goes on with the next fold; all figures are
-computed from those files.
+Every fold leaves a file with all its predictions, so a killed run goes on with the next fold; all figures are computed
+from those files.
 """
 
 import json
@@ -44,7 +44,7 @@ def reproduce(
     *,
     restart: bool = False,
 ) -> list[Result]:
-    """Measure every architecture under every protocol, or go on where `out` stopped.
+    """Measure every architecture under every protocol, or go on where the run in `out` stopped.
 
     Args:
         config: All settings but `model.architecture`.
@@ -62,7 +62,7 @@ def reproduce(
         TrainingError: The loss is not finite.
     """
     for name in architectures:
-        # An unknown name, or weights that cannot be had, now and not after the first architecture.
+        # Fails on an unknown name or missing weights now, not after the first architecture.
         models.build(name, 2, has_t_score=False, pretrained=config.model.pretrained and not config.model.start)
     pictures = read_pictures(table)
     protocols = build_protocols(pictures, config.preprocess, config.data.split_seed, console)
@@ -77,7 +77,7 @@ def reproduce(
             answers = run_protocol(settings, protocol, out / FOLD_FOLDER, console)
             results.append(score(protocol, settings, answers))
     document = describe(results, pictures, config)
-    write_whole(out / RESULTS_FILE, document)
+    write_text(out / RESULTS_FILE, json.dumps(document, indent=2, allow_nan=False) + "\n")
     write_page(out / PAGE_FILE, results, document)
     show(results, console)
     return results
@@ -89,9 +89,9 @@ def run_protocol(
     """Train and test each fold whose file is not there yet.
 
     Returns:
-        Per fold, logits float64 [E, n, K] of its tested films after each epoch that was scored.
+        Per fold, logits float64 [E, n, K] of its test films after each epoch that was scored.
     """
-    decided = _fold_identity(config, protocol)
+    identity = _fold_identity(config, protocol)
     answers = []
     name = f"{protocol.name} {config.model.architecture}"
     with progress_bar(console) as bar:
@@ -106,15 +106,16 @@ def run_protocol(
                     bar.update(task, advance=1, loss=f"loss {loss:.3f}")
 
                 logits = run_fold(config, training, tested, every_epoch=protocol.best_epoch, on_step=on_step)
-                write_whole(path, {"identity": decided, "logits": np.round(logits, 4).tolist()})
-            answers.append(read_fold(path, decided))
+                stored = {"identity": identity, "logits": np.round(logits, 4).tolist()}
+                write_text(path, json.dumps(stored, allow_nan=False) + "\n")
+            answers.append(read_fold(path, identity))
             reached = ", ".join(f"{value:.3f}" for value in accuracies(answers[-1], tested.truth))
             console.print(f"{name}, fold {fold + 1}: accuracy {reached}", soft_wrap=True)
     return answers
 
 
 def fold_sides(protocol: Protocol, fold: int) -> tuple[Cohort, Cohort]:
-    """The films that train a fold, and those tested with it."""
+    """Training films and test films of a fold."""
     whole = protocol.cohort
     parts = np.where(protocol.fold == fold, "test", "train")
     cohort = Cohort(whole.films, whole.labels, whole.pictures, parts)
@@ -133,16 +134,16 @@ def run_fold(
 
     Args:
         config: All settings.
-        training: Its films.
-        tested: Films that it never trains on.
-        every_epoch: Answer the tested films after each epoch; else after the last alone, which can choose nothing.
+        training: Training films.
+        tested: Test films.
+        every_epoch: Predict the test films after each epoch; else only after the last, so that they choose nothing.
         on_step: Called with each step's loss.
 
     Returns:
-        Logits float64 [E, n, K] of the tested films: E is the number of epochs, or 1.
+        Logits float64 [E, n, K] of the test films: E is the number of epochs, or 1.
 
     Raises:
-        TrainingError: The loss or an answer is not finite.
+        TrainingError: The loss or a logit is not finite.
     """
     settings, seed = config.optimisation, config.run.seed
     make_deterministic(seed)
@@ -150,21 +151,21 @@ def run_fold(
     precision = choose_precision(config.run.precision, device)
     learner = build_learner(config, training, precision)
     pictures = torch.from_numpy(tested.pictures)
-    answers = []
+    outputs = []
     for epoch in range(settings.epochs):
         torch.manual_seed(derived_seed(seed, epoch))
         train_one_epoch(learner, epoch_batches(config, training, epoch), epoch, on_step)
         if every_epoch or epoch == settings.epochs - 1:
             logits, _ = predict(learner.model, pictures, settings.batch_size, precision)
-            answers.append(logits.double().numpy())
-    found = np.stack(answers)
-    if not np.isfinite(found).all():
+            outputs.append(logits.double().numpy())
+    logits_by_epoch = np.stack(outputs)
+    if not np.isfinite(logits_by_epoch).all():
         raise TrainingError("the model's answers became infinite: try a smaller optimisation.learning_rate")
-    return found
+    return logits_by_epoch
 
 
 def read_fold(path: Path, identity: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The logits of a finished fold.
+    """Read the logits of a finished fold.
 
     Raises:
         DataError: The file is damaged, or was made with other settings or pictures.
@@ -180,7 +181,7 @@ def read_fold(path: Path, identity: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def _identity(config: Configuration, protocols: Sequence[Protocol]) -> Identity:
-    """What decides all folds of all architectures."""
+    """Identity of all folds of all architectures."""
     settings = config.model_copy(update={"model": config.model.model_copy(update={"architecture": ""})})
     shared = [_fold_identity(settings, protocol) for protocol in protocols]
     rows = {
@@ -192,10 +193,5 @@ def _identity(config: Configuration, protocols: Sequence[Protocol]) -> Identity:
 
 def _fold_identity(config: Configuration, protocol: Protocol) -> Identity:
     cohort = protocol.cohort
-    decided = of_training("a protocol of the poster", config, cohort.films, cohort.labels)
-    return with_pictures(decided, cohort.pictures) | {"folds": {"fold of each film": digest(protocol.fold.tolist())}}
-
-
-def write_whole(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON in place of the file before; a kill at any moment leaves one of the two whole."""
-    write_text(path, json.dumps(document, indent=None if "logits" in document else 2, allow_nan=False) + "\n")
+    identity = of_training("a protocol of the poster", config, cohort.films, cohort.labels)
+    return with_pictures(identity, cohort.pictures) | {"folds": {"fold of each film": digest(protocol.fold.tolist())}}

@@ -1,6 +1,6 @@
-"""What the poster measured on: the published files and a small copy of each, in its order and in its folds.
+"""Data of the poster: the published files and a small copy of each, in its order and its folds.
 
-The same pictures split by group stand beside it, with the published labels and with those of the films.
+Two other protocols split the same pictures by group, with the published labels and with those of the films.
 """
 
 import re
@@ -42,12 +42,12 @@ class Picture:
     """One row of the table: a distinct picture.
 
     Attributes:
-        file: Its name as the table gives it.
-        path: The file.
+        file: Name in the table.
+        path: Path of the file.
         group: Pictures of one group show the same patient.
-        kaggle: The labels under which it was published.
-        source: The labels of the film that it shows.
-        copies: How many files were published with it.
+        kaggle: Labels under which it was published.
+        source: Labels of the film that it shows.
+        copies: Number of published files with it.
     """
 
     file: str
@@ -59,25 +59,25 @@ class Picture:
 
     @property
     def published(self) -> list[str]:
-        """The label of each published file."""
+        """Label of each published file."""
         return list(self.kaggle) if len(self.kaggle) > 1 else list(self.kaggle) * self.copies
 
     @property
     def number(self) -> tuple[str, str]:
-        """What sorts it inside a class folder: its name without the class, then the whole name."""
+        """Sort key inside a class folder: the name without the class, then the whole name."""
         return re.sub(r"^\D+", "", Path(self.file).stem), self.file
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Films, who is tested with whom, and whether the tested films choose the epoch.
+    """Films, their folds, and whether the test films choose the epoch.
 
     Attributes:
         name: A short name.
-        title: What a reader should know of it.
-        cohort: N films; one picture's files share their `path`.
+        title: Description in a few words.
+        cohort: N films; the files of a picture share their `path`.
         fold: int64 [N], the fold in which a film is tested; all other folds train.
-        best_epoch: Take the epoch with the highest accuracy on the tested films; else the last one.
+        best_epoch: Take the epoch with the highest accuracy on the test films; else the last.
     """
 
     name: str
@@ -121,12 +121,12 @@ def read_pictures(table: Path) -> list[Picture]:
 
 
 def build_protocols(pictures: Sequence[Picture], spec: PreprocessSpec, seed: int, console: Console) -> list[Protocol]:
-    """The poster's protocol, and two that keep groups apart, on the same pictures.
+    """Build the poster's protocol, and two that keep groups apart, on the same pictures.
 
     Args:
-        pictures: P of them.
-        spec: How pictures are prepared.
-        seed: Of the folds by group.
+        pictures: P pictures.
+        spec: Preprocessing parameters.
+        seed: Random seed for the folds by group.
         console: Where progress goes.
 
     Raises:
@@ -155,7 +155,7 @@ def build_protocols(pictures: Sequence[Picture], spec: PreprocessSpec, seed: int
 def publication_order(pictures: Sequence[Picture]) -> list[tuple[str, int]]:
     """Label and picture index of each published file, by class folder and number, the classes in turn.
 
-    A list sorted by class alone would make contiguous folds of one class; so the classes take turns, in proportion.
+    A list sorted by class would make contiguous folds of one class; so the classes alternate, in proportion.
     """
     folders: dict[str, list[int]] = {}
     for index in sorted(range(len(pictures)), key=lambda index: pictures[index].number):
@@ -178,22 +178,22 @@ def contiguous_folds(films: int) -> NDArray[np.int64]:
 
 
 def leaks(protocol: Protocol) -> tuple[float, float]:
-    """The shares of films for which those that train hold a version of the picture, or another one of the group."""
+    """Shares of test films with a version of the picture, or another picture of the group, among the training films."""
     paths = np.array([str(film.path) for film in protocol.cohort.films])
     groups = np.array(protocol.cohort.groups)
     apart = protocol.fold[:, None] != protocol.fold
     same = paths[:, None] == paths
-    akin = (groups[:, None] == groups) & ~same
-    return float((same & apart).any(axis=1).mean()), float((akin & apart).any(axis=1).mean())
+    same_group = (groups[:, None] == groups) & ~same
+    return float((same & apart).any(axis=1).mean()), float((same_group & apart).any(axis=1).mean())
 
 
 def squeezed(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """A picture uint8 [H, W] brought to a size as by common loaders, whatever its shape: uint8 [height, width]."""
+    """Resize a picture uint8 [H, W] as common loaders do, without its aspect ratio: uint8 [height, width]."""
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _problems(row: dict[str, str], folder: Path) -> Iterator[str]:
-    """What is wrong with one row."""
+    """Problems of a row."""
     yield from (f"{name} is empty" for name in COLUMNS if not row[name])
     if row["file"] and not (folder / row["file"]).is_file():
         yield f"there is no file {folder / row['file']}"
@@ -211,7 +211,7 @@ def _problems(row: dict[str, str], folder: Path) -> Iterator[str]:
 def _load(
     pictures: Sequence[Picture], spec: PreprocessSpec, console: Console
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """All pictures and all their small copies, prepared: twice uint8 [P, 1, H, W]."""
+    """Read and prepare all pictures and their small copies: twice uint8 [P, 1, H, W]."""
     whole = np.empty((len(pictures), 1, spec.height, spec.width), np.uint8)
     small = np.empty_like(whole)
     problems = []
@@ -232,7 +232,7 @@ def _film(picture: Picture, label: str, kind: str = "") -> Film:
 
 
 def _cohort(films: Sequence[Film], pictures: NDArray[np.uint8]) -> Cohort:
-    """Films whose parts are set fold by fold."""
+    """Cohort of films whose parts are set fold by fold."""
     return Cohort(films, label_order(film.label for film in films), pictures, np.full(len(films), "train", dtype="U10"))
 
 

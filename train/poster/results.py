@@ -1,4 +1,4 @@
-"""From the folds' answers to figures, sentences, a table and a page."""
+"""Results of the poster's protocols: figures, sentences, a table and a page from the folds' predictions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,9 +22,9 @@ from poster.published import COPY_SIZE, FOLDS, ORDER, Picture, Protocol, leaks
 Floats = NDArray[np.float64]
 STATED = {"EfficientNet": 0.954, "YOLOv5": 0.83}
 STATED_EPOCHS = 150
-"""What the poster states."""
+"""Figures and epochs that the poster states."""
 UNUSED = {"model": {"architecture"}, "data": {"skip", "held_out", "validation", "test"}, "optimisation": {"patience"}}
-"""Settings that come from elsewhere, or that five folds without validation films have no use for."""
+"""Settings that come from elsewhere, or that folds without validation films do not need."""
 INTERVALS = f"95 % percentile intervals from {RESAMPLES} bootstrap resamples of groups"
 
 
@@ -40,7 +40,7 @@ class Result(BaseModel):
     films: int
     groups: int
     accuracy: Metric = Field(description="mean over folds")
-    balanced_accuracy: Metric = Field(description="of the films of all folds together")
+    balanced_accuracy: Metric = Field(description="over the films of all folds together")
     majority: float = Field(description="accuracy of always answering the most frequent label")
     last_epoch: float = Field(description="mean over folds of the accuracy after the last epoch")
     epoch: str = Field(description="which epoch was scored")
@@ -58,25 +58,25 @@ def accuracies(logits: Floats, truth: NDArray[np.int64]) -> Floats:
     return np.asarray((logits.argmax(axis=2) == truth).mean(axis=1))
 
 
-def score(protocol: Protocol, config: Configuration, answers: Sequence[Floats]) -> Result:
-    """The figures of one architecture under one protocol.
+def score(protocol: Protocol, config: Configuration, outputs: Sequence[Floats]) -> Result:
+    """Compute the figures of one architecture under one protocol.
 
     Args:
-        protocol: Its films and folds.
-        config: What the folds were trained with.
-        answers: Per fold, logits [E, n, K] of the films tested with it.
+        protocol: Films and folds.
+        config: Configuration of the folds' training.
+        outputs: Per fold, logits [E, n, K] of the films tested with it.
     """
     cohort = protocol.cohort
     truths = [cohort.truth[protocol.fold == fold] for fold in range(FOLDS)]
-    reached = [accuracies(logits, truth) for logits, truth in zip(answers, truths, strict=True)]
+    reached = [accuracies(logits, truth) for logits, truth in zip(outputs, truths, strict=True)]
     chosen = [int(values.argmax()) if protocol.best_epoch else len(values) - 1 for values in reached]
     epochs = config.optimisation.epochs
-    given = np.empty(len(cohort.films), np.int64)
-    for fold, (logits, epoch) in enumerate(zip(answers, chosen, strict=True)):
-        given[protocol.fold == fold] = logits[epoch].argmax(axis=1)
+    predicted = np.empty(len(cohort.films), np.int64)
+    for fold, (logits, epoch) in enumerate(zip(outputs, chosen, strict=True)):
+        predicted[protocol.fold == fold] = logits[epoch].argmax(axis=1)
     draws = draw(cohort.groups, RESAMPLES, config.run.seed)
-    metrics = sample(lambda weights: _figures(protocol, given, weights), draws).metrics()
-    found = {metric.name: _rounded(metric) for metric in metrics}
+    metrics = sample(lambda weights: _figures(protocol, predicted, weights), draws).metrics()
+    figures = {metric.name: _rounded(metric) for metric in metrics}
     best = [float(values[epoch]) for values, epoch in zip(reached, chosen, strict=True)]
     same_picture, same_group = leaks(protocol)
     return Result(
@@ -86,8 +86,8 @@ def score(protocol: Protocol, config: Configuration, answers: Sequence[Floats]) 
         classes=len(cohort.labels),
         films=len(cohort.films),
         groups=len(set(cohort.groups)),
-        accuracy=found["accuracy"],
-        balanced_accuracy=found["balanced accuracy"],
+        accuracy=figures["accuracy"],
+        balanced_accuracy=figures["balanced accuracy"],
         majority=_round(np.bincount(cohort.truth).max() / len(cohort.films)),
         last_epoch=_round(np.mean([values[-1] for values in reached])),
         epoch=f"best of {epochs} on the test films" if protocol.best_epoch else f"last of {epochs}",
@@ -102,22 +102,22 @@ def score(protocol: Protocol, config: Configuration, answers: Sequence[Floats]) 
 
 
 def sentences(results: Sequence[Result], pictures: Sequence[Picture]) -> list[str]:
-    """Why the figures differ, in five plain sentences with the numbers of this run."""
+    """Explain in five sentences, with the numbers of this run, why the figures differ."""
     poster, kaggle, film = (_of(results, name) for name in ("poster", "kaggle", "film"))
     first = poster[0]
     agreeing = ", and ".join(_agreement(pictures, label) for label in ("normal", "osteoporosis"))
     return [
         f"The poster's data set holds every picture twice, as published and as a small copy, and unshuffled folds put "
         f"the other version of {_percent(first.same_picture)} of the test pictures into the training set: such a "
-        f"picture need not be read, only recognised.",
-        f"Its folds know nothing of patients, so {_percent(first.same_group)} of the test pictures have another "
+        f"picture need only be recognised, not read.",
+        f"Its folds ignore patients, so {_percent(first.same_group)} of the test pictures have another "
         f"picture of their patient in the training set; where none has, nor any copy, the accuracy on the same labels "
         f"is {_list(r.accuracy.value for r in kaggle)} instead of {_list(r.accuracy.value for r in poster)}.",
         f"The poster takes in each fold the best epoch on the very films that it reports: here this gives "
         f"{_list(r.accuracy.value for r in poster)}, and the last epoch {_list(r.last_epoch for r in poster)}.",
         f"Kaggle's labels are mostly not those of the films: {agreeing}; so even a right answer to them says little "
         f"about bone.",
-        f"Asked for the films' own labels, with groups kept apart, the same networks reach an accuracy of "
+        f"Trained on the films' own labels, with groups kept apart, the same networks reach an accuracy of "
         f"{_list(r.accuracy.value for r in film)} where always answering the most frequent label gives "
         f"{_percent(film[0].majority)}, and a balanced accuracy of "
         f"{_list(r.balanced_accuracy.value for r in film)} where guessing gives {_percent(1 / film[0].classes)}.",
@@ -125,10 +125,10 @@ def sentences(results: Sequence[Result], pictures: Sequence[Picture]) -> list[st
 
 
 def describe(results: Sequence[Result], pictures: Sequence[Picture], config: Configuration) -> dict[str, Any]:
-    """Everything that `poster.json` holds: results, sentences, and how they came about."""
+    """Content of `poster.json`: results, sentences and settings."""
     start = "pretrained" if config.model.pretrained else "random"
     return {
-        "about": "What a student poster measured, made again, beside the same pictures measured without leaks.",
+        "about": "The figures of a student poster reproduced, beside figures on the same pictures without leaks.",
         "results": [result.model_dump(mode="json") for result in results],
         "sentences": sentences(results, pictures),
         "stated by the poster": STATED,
@@ -154,7 +154,7 @@ def write_page(path: Path, results: Sequence[Result], document: Mapping[str, Any
 
 
 def show(results: Sequence[Result], console: Console) -> None:
-    """Print one line per result; narrow, as what all lines share is said below them."""
+    """Print a line per result, and below them what all lines share, so that the table is narrow."""
     titles = dict.fromkeys(f"{result.protocol}: {result.title}; epoch: {result.epoch}" for result in results)
     first = results[0]
     shared = f"Input {first.height} x {first.width} pixels; {INTERVALS}"
@@ -169,10 +169,10 @@ def show(results: Sequence[Result], console: Console) -> None:
     console.print(table)
 
 
-def _figures(protocol: Protocol, given: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
-    """Figures of the answers int64 [N] where films count as weights [R, N] say: [R] each."""
+def _figures(protocol: Protocol, predicted: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
+    """Figures of predicted labels int64 [N], with films weighted by [R, N]: [R] each."""
     truth, classes = protocol.cohort.truth, len(protocol.cohort.labels)
-    cells = np.eye(classes**2)[truth * classes + given]
+    cells = np.eye(classes**2)[truth * classes + predicted]
     members = [protocol.fold == fold for fold in range(FOLDS)]
     folds = [(weights[:, own] @ cells[own]).reshape(-1, classes, classes) for own in members]
     return {
@@ -200,7 +200,7 @@ def _percent(value: float) -> str:
 
 
 def _interval(metric: Metric) -> str:
-    """In per cent."""
+    """Value and interval in per cent."""
     return f"{100 * metric.value:.1f} ({100 * metric.low:.1f}-{100 * metric.high:.1f})"
 
 

@@ -1,4 +1,4 @@
-"""Which column of a table is which: by name, whatever its case and the spaces around it.
+"""Columns of a table, recognised by name in any case and with spaces around it.
 
 A column that is not known is not used, and is listed. One that looks like a known column which the table lacks is
 refused: a group under another name would let patients leak across a split, and facts would be dropped without a word.
@@ -23,7 +23,7 @@ MEANINGS = {
     WEIGHT: "in kilograms",
     HEIGHT: "in metres",
 }
-"""Optional columns that nobody goes without unnoticed."""
+"""Optional columns with their meaning: a similar name in a table is refused, as it may be a slip."""
 _OTHER_WORDS = {
     FILE: ("filename", "filepath", "path", "image", "imagepath", "picture", "datei", "dateiname"),
     LABEL: ("class", "diagnosis", "target", "diagnose", "klasse"),
@@ -37,7 +37,7 @@ _OTHER_WORDS = {
     HEIGHT: ("height", "bodyheight", "size", "groesse", "größe", "patientsize", "patientssize"),
 }  # fmt: skip
 _NO_SLIPS = frozenset({"zscore", "score", "bscore", "table"})
-"""Names that differ little from a known one and mean something else."""
+"""Names that resemble a known one and mean something else."""
 _SIMILAR, _SHORTEST = 0.8, 4
 
 
@@ -46,26 +46,26 @@ class Columns:
     """The columns of one table that are used.
 
     Attributes:
-        own: Known name to the table's own.
-        others: The table's other columns, which are not used.
+        own: Known name to the name in the table.
+        others: Other columns of the table, which are not used.
     """
 
     own: dict[str, str]
     others: tuple[str, ...]
 
     def known(self, row: Row) -> dict[str, str]:
-        """The cells of a row by known name."""
+        """Cells of a row by known name."""
         return {name: row.cells[own] for name, own in self.own.items()}
 
 
 def find_columns(table: Table, known: Sequence[str], required: Iterable[str] = (FILE,), example: str = "") -> Columns:
-    """The columns of a table that are known.
+    """Find the known columns of a table.
 
     Args:
         table: A table.
-        known: Names.
-        required: Those of them that must be there.
-        example: A first line that would be right.
+        known: Known names.
+        required: Known names that the table must have.
+        example: A valid first line.
 
     Raises:
         DataError: A required column is missing, or one looks like a known one that is missing.
@@ -90,24 +90,24 @@ def find_columns(table: Table, known: Sequence[str], required: Iterable[str] = (
 
 
 def column_named(table: Table, name: str) -> str:
-    """A column as the table writes its name; nothing if there is none."""
+    """Name of a column as the table spells it; empty if there is none."""
     return next((column for column in table.columns if fold(column) == fold(name)), "")
 
 
 def look_alikes(columns: Sequence[str], missing: Iterable[str]) -> dict[str, str]:
-    """For each missing name, the first column that is most likely meant for it: another word for it, or a slip."""
-    found: dict[str, str] = {}
+    """First column that looks like each missing name: a synonym, or a slip of the pen."""
+    similar: dict[str, str] = {}
     for name in missing:
         for column in columns:
             if _is_like(column, name, columns):
-                found.setdefault(name, column)
-    return found
+                similar.setdefault(name, column)
+    return similar
 
 
 def _is_like(column: str, name: str, columns: Sequence[str]) -> bool:
     short, wanted = _letters(column), _letters(name)
     if name == HEIGHT and "width" in map(_letters, columns):
-        return False  # the size of the picture
+        return False  # beside a width, it is the height of the picture
     if short == wanted or short in _OTHER_WORDS.get(name, ()):
         return True
     if min(len(short), len(wanted)) < _SHORTEST or short in _NO_SLIPS:

@@ -31,9 +31,9 @@ class Film:
     """One row of a data set.
 
     Attributes:
-        place: Where it was named, for messages: `line 7`, or the file's name.
+        place: Place in the data set, for messages: `line 7`, or the file's name.
         path: The picture.
-        file: Its name as the data set gives it.
+        file: Name of the picture in the data set.
         group: Films of one group (a patient) always stay on the same side of a split.
         label: The class.
         t_score: Standard deviations from the young adult mean, or NaN.
@@ -42,7 +42,7 @@ class Film:
         weight_kg: Kilograms, or NaN.
         height_m: Metres, or NaN.
         source: Where the film was taken, for data from several places; empty where unknown.
-        family: What the file's format or size tells of the device; empty where unknown.
+        family: Family of the file's format or size, which depends on the device; empty where unknown.
         held_out: Whether the data set keeps this film for the final test.
     """
 
@@ -62,7 +62,7 @@ class Film:
 
 
 class LabelledFilms:
-    """What a table of films says of each, for classes with films and labels: N films, K labels."""
+    """N films with K labels: labels, T-scores and groups as arrays, for classes with these two attributes."""
 
     films: Sequence[Film]
     labels: tuple[str, ...]
@@ -88,9 +88,9 @@ def read_films(
     skip: str = "",
     held_out: str = "",
     labels: Sequence[str] = (),
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> list[Film]:
-    """The films of a data set.
+    """Read the films of a data set.
 
     Args:
         source: A table (see `osteolens.datasets.tables`) with `file` (relative to the table) and `label`, and
@@ -100,23 +100,23 @@ def read_films(
         skip: A column of the table; rows where it is true (1, true, yes) are left out.
         held_out: A column of the table; rows where it is true are kept for the final test.
         labels: All labels that may occur; without them, those of `osteolens.labels` or any others, but not both.
-        tell: Is told in a sentence which columns and files are not used.
+        notify: Called with a sentence on the columns and files that are not used.
 
     Raises:
         DataError: Names every wrong row with its line, up to 20, and how many there are.
     """
     if not source.is_dir():
-        return _read_table(source, skip, held_out, labels, tell)
+        return _read_table(source, skip, held_out, labels, notify)
     for key, column in (("skip", skip), ("held_out", held_out)):
         if column:
             raise DataError(
                 f'data.{key} names the column {column!r}, but {source} is a folder; use a table or {key} = ""'
             )
-    return _read_folder(source, labels, tell)
+    return _read_folder(source, labels, notify)
 
 
 def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> NDArray[np.uint8]:
-    """All films, decoded and prepared: uint8 [N, 1, H, W].
+    """Decode and prepare all films: uint8 [N, 1, H, W].
 
     Raises:
         DataError: Names every picture that cannot be read.
@@ -132,10 +132,10 @@ def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console)
     return pictures
 
 
-def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None]) -> list[Film]:
+def _read_folder(folder: Path, labels: Sequence[str], notify: Callable[[str], None]) -> list[Film]:
     passed_over: Counter[str] = Counter()
     films, problems = [], []
-    for path, error in sorted(folders.files_below(str(folder), passed_over), key=lambda found: found[0]):
+    for path, error in sorted(folders.files_below(str(folder), passed_over), key=lambda entry: entry[0]):
         name = Path(path).relative_to(folder).as_posix()
         depth, suffix = name.count("/"), Path(path).suffix.lower()
         if error is not None:
@@ -151,7 +151,7 @@ def _read_folder(folder: Path, labels: Sequence[str], tell: Callable[[str], None
     if not films and not problems:
         raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
     if sentence := folders.describe(passed_over):
-        tell(sentence)
+        notify(sentence)
     problems += _label_problems(films, labels)
     problems += _repeated(films, os.path.realpath)
     _refuse(problems, str(folder))
@@ -162,12 +162,14 @@ def _film_in_folder(path: Path, name: str) -> Film:
     return Film(place=name, path=path, file=name, group=name, label=usual(composed(as_text(path.parent.name))))
 
 
-def _read_table(path: Path, skip: str, held_out: str, labels: Sequence[str], tell: Callable[[str], None]) -> list[Film]:
+def _read_table(
+    path: Path, skip: str, held_out: str, labels: Sequence[str], notify: Callable[[str], None]
+) -> list[Film]:
     table = open_table(path)
     flags = [name for name in (skip, held_out) if name]
     used = columns.find_columns(table, [*_KNOWN, *flags], (FILE, LABEL, *flags), "file,label,group")
     if used.others:
-        tell(f"Columns of {path.name} that are not used: {', '.join(used.others)}.")
+        notify(f"Columns of {path.name} that are not used: {', '.join(used.others)}.")
     films: list[Film] = []
     problems: list[str] = []
     for row in table:
@@ -176,8 +178,8 @@ def _read_table(path: Path, skip: str, held_out: str, labels: Sequence[str], tel
             if row.problem:
                 raise ValueError(row.problem)
             if not (skip and values.flag(cells[skip], skip)):
-                kept = bool(held_out) and values.flag(cells[held_out], held_out)
-                films.append(_film(table, row, cells, row.raw[used.own[FILE]], held_out=kept))
+                is_held_out = bool(held_out) and values.flag(cells[held_out], held_out)
+                films.append(_film(table, row, cells, row.raw[used.own[FILE]], held_out=is_held_out))
         except ValueError as error:
             problems.append(f"{row.place}: {error}")
     problems += _label_problems(films, labels)
@@ -189,10 +191,10 @@ def _read_table(path: Path, skip: str, held_out: str, labels: Sequence[str], tel
 
 
 def _film(table: Table, row: Row, cells: dict[str, str], file: str, *, held_out: bool) -> Film:
-    """A checked row.
+    """Check a row and make a film of it.
 
     Raises:
-        ValueError: Says what is wrong with it.
+        ValueError: Names the fault.
     """
     for name in (FILE, LABEL, GROUP):
         if not cells.get(name, "-"):
@@ -216,7 +218,7 @@ def _film(table: Table, row: Row, cells: dict[str, str], file: str, *, held_out:
 
 
 def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
-    """Unknown labels: where any of ours occurs, any other is most likely a slip; and labels that differ in case."""
+    """Problems with labels: unknown ones beside any of `LABELS`, which are most likely slips; or a different case."""
     if not labels and not any(film.label in LABELS for film in films):
         alike = values.differ_in_case(film.label for film in films)
         return [f"the labels {' and '.join(map(repr, names))} differ only in case; write them alike" for names in alike]
@@ -229,7 +231,7 @@ def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
 
 
 def _repeated(films: Sequence[Film], identity: Callable[[Path], str]) -> list[str]:
-    """A film named twice could end up on both sides of a split."""
+    """Problems with films named twice, which could end up on both sides of a split."""
     first: dict[str, str] = {}
     return [
         f"{film.place}: {film.file} is already named on {first[identity(film.path)]}"

@@ -1,8 +1,7 @@
-"""Folders of films: which files count, one rule for training, audit and batches.
+"""Folders of films: which files count, by one rule for training, audit and batches.
 
-Passed over are hidden files and folders (such as .ipynb_checkpoints, .DS_Store and ._x.png) and what operating systems
-and disk stations leave behind (`IGNORED`). Folders behind links are read as if they lay there; a link to a folder that
-it is in is not followed.
+Hidden files and folders (such as .ipynb_checkpoints, .DS_Store and ._x.png) are passed over, and so are files of
+operating systems and disk stations (`IGNORED`). Links to folders are followed, but not to a folder that holds the link.
 """
 
 # A Path would change names such as ./films and //films, and takes ten times as long.
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom")
 FILM_SUFFIXES = frozenset({*PICTURE_SUFFIXES, ""})
-"""Files of a folder that a server is asked about; DICOM files often have no suffix."""
+"""Suffixes of files that are sent to a server; DICOM files often have none."""
 
 IGNORED = frozenset(
     {
@@ -21,9 +20,9 @@ IGNORED = frozenset(
         "system volume information", "#recycle", "@recycle", "lost+found",
     }
 )  # fmt: skip
-"""In lower case."""
+"""Names of ignored files and folders, in lower case."""
 HIDDEN = "hidden or system"
-"""What is counted of them, beside the suffixes of other files that are no films."""
+"""Key under which ignored files are counted, beside the suffixes of files that are no films."""
 
 
 def is_ignored(name: str) -> bool:
@@ -32,11 +31,11 @@ def is_ignored(name: str) -> bool:
 
 
 def files_below(top: str, passed_over: Counter[str], apart_from: str = "") -> Iterator[tuple[str, OSError | None]]:
-    """Path of each file of a folder and of all folders below it, in no order; one that cannot be listed with its error.
+    """Path of each file in a folder and below it, in no order; or of a folder that cannot be listed, with the error.
 
     Args:
         top: The folder.
-        passed_over: Counts what is ignored, under `HIDDEN`.
+        passed_over: Counts ignored files and folders, under `HIDDEN`.
         apart_from: The real path of a folder to leave out.
     """
     pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(top, frozenset())]
@@ -67,7 +66,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def describe(passed_over: Counter[str]) -> str:
-    """What was passed over, in one sentence; nothing if nothing was."""
+    """Sentence on the files that were passed over; empty if there were none."""
     hidden = passed_over[HIDDEN]
     others = {suffix or "no suffix": count for suffix, count in passed_over.items() if suffix != HIDDEN}
     parts = [f"{hidden} hidden or system files and folders"] if hidden else []

@@ -1,4 +1,4 @@
-"""Splits that never put a group on two sides."""
+"""Splits and folds that never divide a group."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def assign_folds(labels: Sequence[str], groups: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold number 0 to `folds` - 1 per film: whole groups, with each label spread evenly.
+    """Assign each film a fold, 0 to `folds` - 1: whole groups, with each label spread evenly.
 
     Raises:
         DataError: A label occurs in fewer groups than there are folds.
@@ -40,16 +40,16 @@ def split(
     seed: int,
     held_out: Sequence[bool] = (),
 ) -> NDArray[np.str_]:
-    """The part of each film, one of `PARTS`; the same for the same arguments.
+    """Assign each film a part, one of `PARTS`; the same for the same arguments.
 
     Args:
-        labels: [N].
-        groups: [N]; a group is never in two parts.
-        validation: Share of all groups; rounded, as whole folds make up a part (none is smaller than a tenth).
-            0 for none.
-        test: The same, but not 0.
+        labels: Label of each film, [N].
+        groups: Group of each film, [N]; a group is never in two parts.
+        validation: Share of all groups for validation, 0 for none; rounded, as a part consists of whole folds (at least
+            a tenth of the groups).
+        test: The same for the test part, above 0.
         seed: Random seed for the shuffle.
-        held_out: [N], which films are the test part; where none is, it is drawn.
+        held_out: [N], the films of the test part; if none are, the part is drawn.
 
     Raises:
         DataError: A label occurs in too few groups to be in every part, or a group is held out and is not.
@@ -76,7 +76,7 @@ def mark_validation(
     """Turn about this share of the groups that are not test into `validation`, in place.
 
     Raises:
-        DataError: They are too few for that.
+        DataError: There are too few groups.
     """
     rest = np.flatnonzero(parts != "test")
     chosen = _share(np.asarray(labels)[rest].tolist(), np.asarray(groups)[rest].tolist(), share, seed, "validation")
@@ -94,7 +94,7 @@ def _refuse_shared(groups: Sequence[str], parts: NDArray[np.str_]) -> None:
 
 
 def _share(labels: Sequence[str], groups: Sequence[str], share: float, seed: int, part: Part) -> NDArray[np.bool_]:
-    """Mark about this share of the groups: so many whole folds, and a tenth at least."""
+    """Mark about this share of the groups: whole folds, at least a tenth."""
     fraction = max(Fraction(share).limit_denominator(10), Fraction(1, 10))
     if fraction >= 1:
         raise DataError(f"data.{part} leaves no group to train on: take a smaller share, or fewer test films")
@@ -108,6 +108,6 @@ def _share(labels: Sequence[str], groups: Sequence[str], share: float, seed: int
 
 
 def _rarest(labels: Sequence[str], groups: Sequence[str]) -> tuple[str, int]:
-    """The label that occurs in the fewest groups, and in how many."""
+    """Label that occurs in the fewest groups, with their number."""
     counts = Counter(label for label, _ in {*zip(labels, groups, strict=True)})
     return min(sorted(counts.items()), key=lambda item: item[1])

@@ -29,11 +29,11 @@ _PARQUET_ROWS = 1024
 
 @dataclass(frozen=True)
 class TextTable:
-    """A text file as a table.
+    """Text file as a table.
 
     Attributes:
-        path: Where it is.
-        encoding: As Python calls it.
+        path: Path of the file.
+        encoding: Python's name of the encoding.
         delimiter: One character.
         preamble: Lines before the first row: 1 for `sep=;`, else 0.
     """
@@ -44,9 +44,9 @@ class TextTable:
     preamble: int
 
     def rows(self) -> Rows:
-        """Line number and cells of each row, the first with the columns' names.
+        """Line number and cells of each row; the first has the columns' names.
 
-        Bytes that Windows-1252 leaves undefined come as surrogates, so that a file name can be had back as bytes.
+        Bytes that Windows-1252 leaves undefined become surrogates, from which a file name's bytes can be restored.
 
         Raises:
             DataError: A quote is never closed, or the last line was cut off.
@@ -63,14 +63,14 @@ class TextTable:
                 raise DataError(f"line {line} of {self.path} is not CSV: {error}; is a quote not closed?") from error
 
     def ends_whole(self) -> bool:
-        """Whether the last line has its end: one without may have been cut off."""
+        """Whether the last line ends with a line break: without one it may have been cut off."""
         with self.path.open("rb") as stream:
             stream.seek(max(0, self.path.stat().st_size - 2))
             return stream.read().rstrip(b"\0").endswith((b"\n", b"\r"))
 
 
 def open_text(path: Path) -> TextTable:
-    """Find out how a text file is written.
+    """Detect the encoding and the delimiter of a text file.
 
     Raises:
         DataError: It is not text.
@@ -111,7 +111,7 @@ def _delimiter(line: str) -> str:
     for delimiter in _DELIMITERS:
         if len(cells[delimiter]) > 1 and FILE in map(fold, cells[delimiter]):
             return delimiter
-    # The last is the comma, which a table of a single column is taken to have.
+    # With equal counts the comma wins, as in a table of a single column.
     return max(reversed(_DELIMITERS), key=lambda delimiter: len(cells[delimiter]))
 
 
@@ -177,9 +177,9 @@ def parquet_rows(path: Path) -> Rows:
 
 
 def cell_text(value: Any) -> str:
-    """A value as text; nothing for a missing one.
+    """Text of a value; empty for a missing one.
 
-    Whole numbers have no decimals: a column of ids with one gap is stored as 1.0, 2.0.
+    Whole numbers lose their decimals: a column of ids with one gap is stored as 1.0, 2.0.
     """
     if value is None or value != value:  # NaN differs from itself
         return ""

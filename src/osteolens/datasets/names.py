@@ -1,4 +1,4 @@
-"""Names of columns, and names of files as tables give them."""
+"""Names of columns, and file names as they are written in tables."""
 
 # A Path takes ten times as long, and a batch has millions of names.
 # ruff: noqa: PTH118
@@ -11,26 +11,26 @@ WINDOWS = "cp1252"
 
 
 def fold(name: str) -> str:
-    """A column's name for comparison: without spaces around it, in lower case, composed."""
+    """Normalise a column's name for comparison: without spaces around it, case-folded, in composed form (NFC)."""
     return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
 def composed(text: str) -> str:
-    """A label or group without spaces around it, in composed form (NFC): macOS decomposes the names of folders."""
+    """Normalise a label or group: no spaces around it, composed form (NFC), as macOS decomposes names of folders."""
     return unicodedata.normalize("NFC", text.strip())
 
 
 def find_file(folder: str, cell: str, encoding: str = "utf-8") -> str:
-    """A film's name as it stands in its folder, where a table names it with other bytes.
+    """Find a film's name in its folder, where the table may spell it with other bytes.
 
-    Tried in turn: the bytes that the table holds, the name as it reads, the same without spaces around it, and that in
-    composed (NFC) and decomposed (NFD) form, and with slashes for backslashes. Where nothing is there, it is the name
-    without spaces.
+    Tried in turn: the bytes in the table, the decoded name, the name without spaces around it, and that one in composed
+    (NFC) and decomposed (NFD) form and with slashes instead of backslashes. If no such file exists, the result is the
+    name without spaces.
 
     Args:
-        folder: What names are relative to.
-        cell: As it stands in the table.
-        encoding: The table's encoding.
+        folder: Folder that names are relative to.
+        cell: The cell of the table.
+        encoding: Encoding of the table.
     """
     trimmed = cell.strip()
     forms = [cell, trimmed, *(unicodedata.normalize(form, trimmed) for form in ("NFC", "NFD"))]
@@ -43,5 +43,5 @@ def find_file(folder: str, cell: str, encoding: str = "utf-8") -> str:
 def _is_there(folder: str, name: str) -> bool:
     try:
         return os.path.lexists(os.path.join(folder, name))
-    except ValueError:  # a zero byte
+    except ValueError:  # a zero byte in the name
         return False

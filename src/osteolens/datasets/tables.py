@@ -1,9 +1,8 @@
-"""The one reader of tables: a file in, rows by column name out, row by row.
+"""Reader of all tables: rows by column name, one after the other.
 
-Text (CSV and its kin), Excel workbooks and Parquet files are told apart by their first bytes. Cells are stripped, rows
-without anything in them are passed over. A row that ends early is taken as if its last cells were empty, as Excel
-leaves out the delimiters of empty last cells; a row with more cells than the first line is wrong, and so are two
-columns of one name.
+Text (such as CSV), Excel workbooks and Parquet files are recognised by their first bytes. Cells are stripped, empty
+rows skipped. A row that ends early counts as one with empty last cells, as Excel leaves out the delimiters of such
+cells; a row with more cells than the first line is an error, and so are two columns of one name.
 """
 
 from collections import Counter
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from osteolens.datasets.formats import Rows, TextTable, open_text, parquet_rows, workbook_rows
+from osteolens.datasets.formats import Rows, open_text, parquet_rows, workbook_rows
 from osteolens.datasets.names import fold
 from osteolens.errors import DataError
 
@@ -26,9 +25,9 @@ class Row:
     """A row of a table.
 
     Attributes:
-        place: Where it is, for messages: `line 7`, or `row 7` of a workbook or Parquet file.
+        place: Place of the row, for messages: `line 7`, or `row 7` of a workbook or Parquet file.
         cells: Column name to stripped text.
-        problem: What is wrong with the row as a whole; its cells are then empty.
+        problem: Fault of the row as a whole, whose cells are then empty; else empty.
         raw: Column name to text with its spaces, for names of files.
     """
 
@@ -40,14 +39,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, read again each time it is iterated over.
+    """Table that is read again each time it is iterated over.
 
     Attributes:
-        path: Where it is.
+        path: Path of the file.
         kind: `text`, `workbook` or `parquet`.
-        header: Names of the columns as they stand, stripped; empty for a column without a name.
+        header: Names of the columns, stripped; empty for a column without a name.
         encoding: A text file's encoding; `utf-8` elsewhere.
-        decimal_comma: Whether 1,5 is a number here: wherever commas do not separate columns.
+        decimal_comma: Whether 1,5 is a number: wherever commas do not separate columns.
     """
 
     path: Path
@@ -62,7 +61,7 @@ class Table:
         return tuple(name for name in self.header if name)
 
     def __iter__(self) -> Iterator[Row]:
-        """The rows that hold anything, in order.
+        """Rows that are not empty, in order.
 
         Raises:
             DataError: The file is damaged.
@@ -98,16 +97,16 @@ class Table:
 
     def _all_rows(self) -> Rows:
         if self.kind == "workbook":
-            # Cells that only have a format come with a sheet's rows.
+            # A sheet also returns cells that only have a format.
             return ((number, _without_last_empty(cells)) for number, cells in workbook_rows(self.path))
         return parquet_rows(self.path) if self.kind == "parquet" else open_text(self.path).rows()
 
 
 def open_table(path: Path) -> Table:
-    """Read the first line of a table and find out how the file is written.
+    """Read the first line of a table and detect how the file is stored.
 
     Raises:
-        DataError: It cannot be read, is none, or has two columns of one name.
+        DataError: The file cannot be read, is no table, or has two columns of one name.
     """
     try:
         kind = _kind(path)
@@ -120,11 +119,7 @@ def open_table(path: Path) -> Table:
     doubles = [name for name, count in Counter(map(fold, header)).items() if count > 1 and name]
     if doubles:
         raise DataError(f"{path} has several columns {', '.join(doubles)}; each name may be there once")
-    return Table(path, kind, header, text.encoding if text else "utf-8", _commas_are_free(text))
-
-
-def _commas_are_free(text: TextTable | None) -> bool:
-    return text is None or text.delimiter != ","
+    return Table(path, kind, header, text.encoding if text else "utf-8", text is None or text.delimiter != ",")
 
 
 def _filled(rows: Rows) -> Rows:

@@ -1,4 +1,4 @@
-"""The values of cells: numbers with their ranges, sex, yes and no. What cannot be read is refused.
+"""Values of cells: numbers within their ranges, sex, yes and no; anything else is refused.
 
 A decimal comma is read wherever commas do not separate columns (`Table.decimal_comma`).
 """
@@ -23,21 +23,21 @@ SEX_WORDS = ", ".join(word for words in _SEXES.values() for word in words)
 
 
 def number(text: str, name: str, decimal_comma: bool) -> float:
-    """A cell as a number; NaN where it is empty.
+    """Read a cell as a number; NaN where it is empty.
 
     Args:
         text: The cell.
         name: One of `NUMBERS`.
-        decimal_comma: Whether a comma may stand for the point.
+        decimal_comma: Whether a comma may take the place of the decimal point.
 
     Raises:
-        ValueError: It is none, or not in the range of its kind.
+        ValueError: It is no number, or outside the range of its column.
     """
     if not text:
         return math.nan
     low, high = RANGES[name]
     try:
-        if "_" in text:  # which Python alone takes for part of a number
+        if "_" in text:  # Python reads 1_000 as a number
             raise ValueError
         value = float(plain_number(text, decimal_comma))
     except ValueError:
@@ -49,16 +49,16 @@ def number(text: str, name: str, decimal_comma: bool) -> float:
 
 
 def plain_number(text: str, decimal_comma: bool) -> str:
-    """A number's text with a point and a plain minus; any other text as it is."""
+    """Rewrite a number's text with a point and a plain minus; other text stays as it is."""
     text = text.replace("\N{MINUS SIGN}", "-")
     return text.replace(",", ".") if decimal_comma and text.count(",") == 1 and "." not in text else text
 
 
 def sex(text: str) -> str:
-    """`female`, `male`, or nothing where the cell is empty.
+    """Read a cell as `female` or `male`, or as empty.
 
     Raises:
-        ValueError: It is another word, or 0 or 1, which different data sets use in different senses.
+        ValueError: It is another word, or 0 or 1, which mean different things in different data sets.
     """
     if not text:
         return ""
@@ -70,10 +70,10 @@ def sex(text: str) -> str:
 
 
 def flag(text: str, name: str) -> bool:
-    """A cell as yes or no; an empty one is no.
+    """Read a cell as yes or no; an empty one is no.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is neither yes nor no.
     """
     value = fold(text)
     if value not in TRUE + FALSE:
@@ -82,7 +82,7 @@ def flag(text: str, name: str) -> bool:
 
 
 def differ_in_case(labels: Iterable[str]) -> list[Sequence[str]]:
-    """Labels that would be one but for their case."""
+    """Labels that differ only in case."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in dict.fromkeys(labels):
         alike[fold(name)].append(name)

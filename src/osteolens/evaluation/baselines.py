@@ -13,13 +13,13 @@ from osteolens.datasets.films import Film
 
 Floats = NDArray[np.float64]
 Answer = tuple[Floats, Floats]
-"""Probabilities [N, K] and T-scores [N] (NaN without T-scores to learn from)."""
+"""Probabilities [N, K] and T-scores [N] (NaN without T-scores to fit on)."""
 Baseline = Callable[[Sequence[Film], Sequence[Film], Sequence[str]], Answer | None]
-"""Films to learn from, films to answer and labels -> answers, or None where the films lack what it needs."""
+"""Films to fit on, films to predict and labels -> predictions, or None where the films lack a fact."""
 
 
 def majority(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer:
-    """The shares of the classes and the mean T-score, for every film the same."""
+    """Predict the shares of the classes and the mean T-score, the same for every film."""
     shares = np.array([sum(film.label == label for film in fitted) for label in labels]) / len(fitted)
     measured = np.array([film.t_score for film in fitted])
     known = measured[np.isfinite(measured)]
@@ -44,14 +44,14 @@ def age_and_sex(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence
 
 
 def age_sex_weight_and_height(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer | None:
-    """Regression on these four; None if one is known of no film. Missing values as for `age_and_sex`."""
+    """Regression on these four; None if one of them is known of no film. Missing values as for `age_and_sex`."""
     return _on_facts(("age", "weight_kg", "height_m"), fitted, scored, labels)
 
 
 def label_model() -> Pipeline:
     """Multinomial logistic regression, L2-regularised on standardised inputs.
 
-    Baselines and fusion share it: what lies between them is what the image adds.
+    Baselines and fusion share it, so that their difference is what the image adds.
     """
     classifier = LogisticRegression(C=1.0, max_iter=1000)
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), classifier)
@@ -84,13 +84,13 @@ def _regress(
     labels: Sequence[str],
     inputs: Callable[[Film], Sequence[float]],
 ) -> Answer:
-    known, asked = (np.array([inputs(film) for film in films], float) for films in (fitted, scored))
-    classes = label_model().fit(known, [labels.index(film.label) for film in fitted])
-    probabilities = np.zeros((len(scored), len(labels)))  # a class that was not there to learn from stays at 0
-    probabilities[:, classes.classes_] = classes.predict_proba(asked)
+    fitted_inputs, scored_inputs = (np.array([inputs(film) for film in films], float) for films in (fitted, scored))
+    classes = label_model().fit(fitted_inputs, [labels.index(film.label) for film in fitted])
+    probabilities = np.zeros((len(scored), len(labels)))  # a class without films to fit on stays at 0
+    probabilities[:, classes.classes_] = classes.predict_proba(scored_inputs)
     measured = np.array([film.t_score for film in fitted])
     rows = np.isfinite(measured)
     t_scores = np.full(len(scored), np.nan)
     if rows.any():
-        t_scores = t_score_model().fit(known[rows], measured[rows]).predict(asked)
+        t_scores = t_score_model().fit(fitted_inputs[rows], measured[rows]).predict(scored_inputs)
     return probabilities, t_scores

@@ -23,7 +23,7 @@ AGE_BANDS = {"under 45": (-np.inf, 45), "45 to 59": (45, 60), "60 and over": (60
 _RANKINGS = ("AUROC", "average precision", "T-score Pearson r")
 _CHANCE_TRIALS = 2000
 _HELD_OUT = {
-    "": f"a held-out set, dealt by group into {PARTS_OF_A_FOLD} folds",
+    "": f"a held-out set, split by group into {PARTS_OF_A_FOLD} folds",
     "test": "held-out groups, which chose nothing",
     "validation": "a trial: scored on the validation groups, which also chose the epoch: the figures flatter the model",
 }
@@ -41,11 +41,13 @@ def sampled_figures(
             predictor.probabilities, predictor.t_score, predictions.fold, strict=True
         )
     ]
-    found = bootstrap(repeats, draws[:, chosen])
+    sampled = bootstrap(repeats, draws[:, chosen])
     if predictor.name != MAJORITY:
-        return found
-    # Constant within a fold: what ranking it has comes from small differences between folds, and means nothing.
-    return Bootstrap({name: v for name, v in found.point.items() if not name.startswith(_RANKINGS)}, found.resampled)
+        return sampled
+    # Constant within a fold: it ranks films only by small differences between folds, which mean nothing.
+    return Bootstrap(
+        {name: v for name, v in sampled.point.items() if not name.startswith(_RANKINGS)}, sampled.resampled
+    )
 
 
 def evaluation(
@@ -55,7 +57,7 @@ def evaluation(
     resamples: int,
     chosen: Flags | slice = slice(None),
 ) -> Evaluation:
-    """A predictor's figures on all films or on some, with the protocol in words."""
+    """Evaluation of a predictor on all films or on some, with the protocol in words."""
     groups = np.array(predictions.groups)[chosen]
     repeats = len(predictions.fold)
     over = f"mean over {repeats} repeats of " if repeats > 1 else ""
@@ -76,7 +78,7 @@ def evaluation(
 
 
 def differences(sampled: dict[str, Bootstrap], fact_sets: Sequence[FactSet]) -> tuple[Difference, ...]:
-    """Against age and sex, and each fused predictor against the baseline of its own facts."""
+    """Differences from the baseline of age and sex, and of each fused predictor from the baseline of its own facts."""
     images = [IMAGE, *(fused_name(names) for names in fact_sets)]
     pairs = [(image, "baseline: age and sex") for image in images]
     pairs += [(fused_name(names), f"baseline: {FACTS[names]}") for names in fact_sets]
@@ -102,7 +104,7 @@ def image_subgroups(predictions: Predictions, predictors: Sequence[Predictor], d
 def subgroups(
     predictions: Predictions, predictors: Sequence[Predictor], kind: str, values: Sequence[str], draws: Floats
 ) -> tuple[Subgroup, ...]:
-    """Figures per value, of those with at least ten films; nothing unless there are two values."""
+    """Figures for each value with at least ten films; empty unless there are two values."""
     names = sorted(set(values) - {""})
     if len(names) < 2:
         return ()
@@ -126,21 +128,21 @@ def _age_band(film: Film) -> str:
 
 
 def triage_zones(predictions: Predictions, predictor: Predictor, label: str, draws: Floats) -> Triage:
-    """What a predictor's zones hold, and the rates that they reach; `label` and those after it count as ill."""
+    """Films in each of a predictor's zones, and the rates reached; `label` and those after it count as ill."""
     labels, truth = predictions.labels, predictions.truth
-    asked = predictor.zone != ""
+    zoned = predictor.zone != ""
     ill = np.broadcast_to(truth >= labels.index(label), predictor.zone.shape)
     inside = {zone: predictor.zone == zone for zone in ZONES}
     aims = {
-        f"sensitivity of {REFER} or {UNCERTAIN}": (ill & asked, ~inside[LOW_SUSPICION]),
-        f"specificity of {REFER}": (~ill & asked, ~inside[REFER]),
+        f"sensitivity of {REFER} or {UNCERTAIN}": (ill & zoned, ~inside[LOW_SUSPICION]),
+        f"specificity of {REFER}": (~ill & zoned, ~inside[REFER]),
     }
 
     def share(weights: Floats, whole: Flags, part: Flags) -> Floats:
-        """How much of the whole is in the part, all repeats together: bool [R, N] each -> [B]."""
+        """Share of the whole that is in the part, all repeats together: bool [R, N] each -> [B]."""
         return np.asarray((weights @ (whole & part).T).sum(axis=1) / (weights @ whole.T).sum(axis=1))
 
-    found = sample(lambda weights: {zone: share(weights, inside[zone], ill) for zone in ZONES}, draws)
+    ill_shares = sample(lambda weights: {zone: share(weights, inside[zone], ill) for zone in ZONES}, draws)
     reached = sample(lambda weights: {name: share(weights, *parts) for name, parts in aims.items()}, draws)
     return Triage(
         predictor=predictor.name,
@@ -149,13 +151,13 @@ def triage_zones(predictions: Predictions, predictor: Predictor, label: str, dra
             zone: {name: float((inside[zone] & (truth == k)).sum(axis=1).mean()) for k, name in enumerate(labels)}
             for zone in ZONES
         },
-        ill={metric.name: metric for metric in found.metrics()},
+        ill={metric.name: metric for metric in ill_shares.metrics()},
         reached=reached.metrics(),
     )
 
 
 def interval_coverage(predictions: Predictions, predictor: Predictor, draws: Floats) -> Coverage | None:
-    """How often the intervals hold; None where that is not defined: no interval, or no measured T-score to compare."""
+    """Coverage of the T-score intervals; None without an interval or without a measured T-score."""
     measured = predictions.measured
     known = np.isfinite(predictor.low) & np.isfinite(measured)
     inside = known & (predictor.low <= measured) & (measured <= predictor.high)
@@ -173,6 +175,6 @@ def interval_coverage(predictions: Predictions, predictor: Predictor, draws: Flo
 
 
 def ece_by_chance(predictor: Predictor, seed: int) -> float:
-    """The ECE that the answers would stay below in 19 of 20 cases if they were perfectly calibrated."""
+    """ECE that perfectly calibrated predictions would stay below in 19 of 20 cases, on so few films."""
     confidences = predictor.probabilities.max(axis=2)
     return float(np.mean([measures.calibration_error_by_chance(row, _CHANCE_TRIALS, seed) for row in confidences]))

@@ -22,7 +22,7 @@ Flags = NDArray[np.bool_]
 Calibration = Temperature | VectorScaling | None
 
 LEVEL = 0.9
-"""Sensitivity, specificity and coverage of the T-score interval that are aimed at."""
+"""Target of sensitivity, specificity and coverage of the T-score interval."""
 TRIAGE_LABEL = "osteoporosis"
 PARTS_OF_A_FOLD = 5
 MIN_RESIDUAL_GROUPS = 9  # ceil(0.9 (n + 1)) <= n from here on: a finite half width is enough
@@ -31,18 +31,18 @@ _SHARPEST, _FLATTEST = 0.05, 50.0  # bounds of the temperature; the vector's sca
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table, M in all, to fit on.
+    """M rows of a table of predictions, to fit on or to score.
 
     Attributes:
-        predictions: The table, of R repeats and N films.
-        chosen: bool [R, N], which of its rows.
+        predictions: The table, with R repeats and N films.
+        chosen: bool [R, N], the rows.
     """
 
     predictions: Predictions
     chosen: Flags
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The values of these rows: [N], [R, N] or [R, N, ...] -> [M, ...]."""
+        """Values of these rows: [N], [R, N] or [R, N, ...] -> [M, ...]."""
         return (np.broadcast_to(values, self.chosen.shape) if values.ndim == 1 else values)[self.chosen]
 
     @property
@@ -72,27 +72,27 @@ class Rows:
 
     @cached_property
     def film(self) -> NDArray[np.int64]:
-        """Which film, int64 [M]."""
+        """Index of each row's film, int64 [M]."""
         return self.of(np.arange(len(self.predictions.films)))
 
     @cached_property
     def facts(self) -> Facts:
-        """What is known of the patients, [M] each."""
+        """Facts about the patients, [M] each; NaN where unknown."""
         return {name: self.of(values) for name, values in facts_of(self.predictions.films).items()}
 
     @cached_property
     def weights(self) -> Floats:
-        """float64 [M]: a film's repeats count as one film together, or a fit would believe to have more films."""
+        """float64 [M]: the repeats of a film weigh as one film, or regularisation would be too weak."""
         return np.full(len(self.film), 1 / max(1, self.chosen.any(axis=1).sum()))
 
-    def among(self, wanted: Flags) -> "Rows":
-        """Those of these rows that are wanted, bool [M]."""
+    def among(self, mask: Flags) -> "Rows":
+        """Rows chosen from these by bool [M]."""
         chosen = np.zeros_like(self.chosen)
-        chosen[self.chosen] = wanted
+        chosen[self.chosen] = mask
         return Rows(self.predictions, chosen)
 
     def turns(self) -> Iterator[tuple["Rows", "Rows"]]:
-        """For each fold of each repeat: the repeat's other rows to fit on, and the fold's rows to ask.
+        """For each fold of each repeat: the repeat's other rows to fit on, and the fold's rows to score.
 
         Where a repeat has one fold here (a held-out set, or one of two while the other is scored), its groups are
         split into five parts.
@@ -104,12 +104,12 @@ class Rows:
             single = len(np.unique(folds[self.chosen[repeat]])) == 1
             parts = number_of_group % PARTS_OF_A_FOLD if single else folds
             for part in np.unique(parts[self.chosen[repeat]]):
-                asked = here & (parts == part)
-                yield Rows(self.predictions, here & ~asked), Rows(self.predictions, asked)
+                scored = here & (parts == part)
+                yield Rows(self.predictions, here & ~scored), Rows(self.predictions, scored)
 
 
 def facts_of(films: Sequence[Film]) -> Facts:
-    """What is known of the patients, [N] each."""
+    """Facts about the patients, [N] each; NaN where unknown."""
     return {
         "age": np.array([film.age for film in films]),
         "sex": np.array([SEXES.get(film.sex, np.nan) for film in films]),
@@ -119,7 +119,7 @@ def facts_of(films: Sequence[Film]) -> Facts:
 
 
 def fit_calibration(method: Method, rows: Rows) -> Calibration:
-    """The parameters of a method with the lowest log-loss on these rows (Guo et al. 2017).
+    """Fit a method's parameters by the log-loss on these rows (Guo et al. 2017).
 
     Vector scales are kept positive, so that a higher logit never makes its label less likely.
     """
@@ -129,18 +129,18 @@ def fit_calibration(method: Method, rows: Rows) -> Calibration:
         (inverse,) = _descend(rows, np.ones((1, len(rows.labels))), np.zeros((0, len(rows.labels))))
         return Temperature(temperature=float(1 / inverse))
     count = len(rows.labels)
-    found = _descend(rows, np.eye(count), np.eye(count))
-    bias = found[count:] - found[count:].mean()  # the same number for all labels changes nothing
-    return VectorScaling(scale=tuple(found[:count].tolist()), bias=tuple(bias.tolist()))
+    solution = _descend(rows, np.eye(count), np.eye(count))
+    bias = solution[count:] - solution[count:].mean()  # softmax ignores a number that all labels share
+    return VectorScaling(scale=tuple(solution[:count].tolist()), bias=tuple(bias.tolist()))
 
 
 def log_loss(probabilities: Floats, truth: NDArray[np.int64]) -> float:
-    """Mean negative natural logarithm of the true class's probability, [N, K] and [N]."""
+    """Mean negative natural logarithm of the true class's probability: [N, K], [N]."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
 def triage_label(labels: Sequence[str]) -> str | None:
-    """The label from which on a film counts as ill, as these labels spell it; None where it is not among them."""
+    """The label from which on a film counts as ill, in the spelling of `labels`; None if it is not among them."""
     return next((name for name in labels if usual(name) == TRIAGE_LABEL), None)
 
 
@@ -148,13 +148,13 @@ def fit_operating_points(rows: Rows, probabilities: Floats, served: Floats | Non
     """Thresholds at 90 % sensitivity and at 90 % specificity for osteoporosis.
 
     Args:
-        rows: M of them.
+        rows: M rows.
         probabilities: [M, K], to set the thresholds on.
-        served: [M, K], by the numbers that the thresholds are served with; default: the same.
+        served: [M, K], by the parameters that the card serves; default: the same.
 
     Returns:
-        The points with the share of these rows in each zone, by what is served; None if osteoporosis is not among the
-        labels, all films have it or none, or a zone cannot be reached.
+        The points with the share of these rows in each zone, by the served probabilities; None if osteoporosis is not
+        among the labels, all films have it or none, or a zone is empty.
     """
     label = triage_label(rows.labels)
     if label is None:
@@ -171,16 +171,16 @@ def fit_operating_points(rows: Rows, probabilities: Floats, served: Floats | Non
         OperatingPoint(threshold=threshold, sensitivity=share, specificity=other)
         for threshold, share, other in zip(thresholds.tolist(), sensitivity, specificity, strict=True)
     ]
-    found = OperatingPoints(
+    pair = OperatingPoints(
         label=label,
         high_sensitivity=[point for point in points if point.sensitivity >= LEVEL][-1],
         high_specificity=next(point for point in points if point.specificity >= LEVEL),
     )
-    zone = triage(rows.labels, probabilities if served is None else served, found)
+    zone = triage(rows.labels, probabilities if served is None else served, pair)
     try:
         zones = {name: float((zone == name).mean()) for name in ZONES}
-        return OperatingPoints.model_validate(found.model_dump() | {"zones": zones})
-    except ValidationError:  # a zone that no answer reaches
+        return OperatingPoints.model_validate(pair.model_dump() | {"zones": zones})
+    except ValidationError:  # the card refuses an empty zone
         return None
 
 
@@ -192,9 +192,9 @@ def fit_interval(rows: Rows, t_score: Floats, served: Floats | None = None) -> T
     repeat that is the usual finite-sample quantile, the ceil(0.9 (n + 1))-th smallest residual.
 
     Args:
-        rows: M of them.
+        rows: M rows.
         t_score: [M], cross-fitted; NaN where there is none.
-        served: [M], what the card's own numbers give for these rows, where that is something else; the share of
+        served: [M], the T-scores that the card's own parameters give for these rows; default: `t_score`. The share of
             measured T-scores that the interval then covers is stored with it.
 
     Returns:
@@ -220,7 +220,7 @@ def _descend(rows: Rows, scale_of: Floats, bias_of: Floats) -> Floats:
     """Minimise the log-loss of log-probabilities x scale + bias.
 
     Args:
-        rows: M of them.
+        rows: M rows.
         scale_of: [S, K], scale = the first S parameters @ scale_of.
         bias_of: [B, K], bias = the other B parameters @ bias_of.
 
@@ -240,5 +240,5 @@ def _descend(rows: Rows, scale_of: Floats, bias_of: Floats) -> Floats:
 
     bounds: Sequence[tuple[float, float]] = [(1 / _FLATTEST, 1 / _SHARPEST)] * scales + [(-20.0, 20.0)] * biases
     start = np.concatenate([np.ones(scales), np.zeros(biases)])
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
-    return np.asarray(found.x)
+    solution = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    return np.asarray(solution.x)

@@ -1,4 +1,4 @@
-"""The numbers of a card, fitted on films that the model had not seen; or why the films are too few for a number."""
+"""Parameters of a card, fitted on films that the model had not seen; or why the films are too few for one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from osteolens.parameters import FittedOn, OperatingPoints
 
 Floats = NDArray[np.float64]
 MIN_GROUPS = 10
-MIN_PER_SIDE = 10  # with fewer films, 90 % of them cannot be told from all of them
+MIN_PER_SIDE = 10  # among fewer films, 90 % of them are all of them
 _SERVED = (
     "the model of the card, calibrated as served; calibration, thresholds and intervals from the validation films, "
     "which also chose the epoch"
@@ -28,11 +28,11 @@ _TRIAL = "the model, whose epoch these films chose"
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted, and what comes of it.
+    """Fitted parameters, and the predictors that follow from them.
 
     Attributes:
         parameters: For the card.
-        choice: How the calibration was chosen; no candidates where none was fitted.
+        choice: Choice of the calibration; without candidates where none was fitted.
         predictors: The image, and the image with each set of facts, on the films that are scored.
     """
 
@@ -42,13 +42,13 @@ class Fit:
 
 
 def fit_out_of_fold(predictions: Predictions, draws: Floats, who: str, per_side: int = 1) -> Fit:
-    """Fit on all films; each film's answer comes from numbers that were fitted on the other folds.
+    """Fit on all films; each film is predicted with parameters that were fitted on the other folds.
 
     Args:
         predictions: N films.
         draws: [B, N], bootstrap resamples of the films.
         who: The model that predicted, as the first words of the protocol.
-        per_side: How many films with osteoporosis, and how many without, thresholds need.
+        per_side: Number of films with osteoporosis, and of films without, that thresholds need.
     """
     rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
     fact_sets = usable_facts(rows)
@@ -59,9 +59,9 @@ def fit_out_of_fold(predictions: Predictions, draws: Floats, who: str, per_side:
 
 
 def fit_split(predictions: Predictions, split: Split, resamples: int, seed: int) -> Fit:
-    """Fit on the validation films of a single split; the test films choose nothing, and get what is served.
+    """Fit on the validation films of a single split; the test films are predicted by the served parameters.
 
-    The validation films of a trial are scored like folds: each with numbers that were fitted on the other films.
+    A trial scores the validation films like folds: each with parameters that were fitted on the others.
     """
     trial = split.scored == "validation"
     fit = _fit_on_validation(predictions if trial else split.validation, resamples, seed)
@@ -71,13 +71,13 @@ def fit_split(predictions: Predictions, split: Split, resamples: int, seed: int)
 
 
 def one_label_outside_a_part(predictions: Predictions) -> bool:
-    """Whether a fit without some fold, or without a fifth of a single fold, would know one label only."""
+    """Whether a fit without some fold, or without a fifth of a single fold, would see one label only."""
     rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
     return any(len(set(fitted.truth.tolist())) < 2 for fitted, _ in rows.turns())
 
 
 def _fit_on_validation(validation: Predictions | None, resamples: int, seed: int) -> Fit:
-    """Fit as many parameters as the validation films are enough for; no predictors where they are for none."""
+    """Fit as many parameters as there are enough validation films for; no predictors where nothing can be fitted."""
     films, groups = (len(validation.films), len(set(validation.groups))) if validation else (0, 0)
     reason = _too_few(validation)
     if validation is None or reason:
@@ -90,7 +90,7 @@ def _fit_on_validation(validation: Predictions | None, resamples: int, seed: int
 
 
 def _too_few(validation: Predictions | None) -> str:
-    """Why nothing can be fitted on the validation films; empty where something can."""
+    """Reason why nothing can be fitted on the validation films; empty where something can."""
     if validation is None:
         return "there are no validation films"
     groups = len(set(validation.groups))
@@ -106,7 +106,7 @@ def _too_few(validation: Predictions | None) -> str:
 
 
 def _left_out(validation: Predictions, parameters: Parameters) -> dict[str, str]:
-    """The parameters that the validation films are too few for, with the reason."""
+    """Parameters for which there are too few validation films, with the reason."""
     rows = Rows(validation, np.ones_like(validation.fold, dtype=bool))
     reasons = {"operating points": parameters.no_triage} if parameters.no_triage else {}
     if np.isfinite(rows.t_score).any() and parameters.t_score_interval is None:
@@ -127,7 +127,7 @@ def _left_out(validation: Predictions, parameters: Parameters) -> dict[str, str]
 def _withhold(
     parameters: Parameters, predictions: Predictions, predictors: Sequence[Predictor], draws: Floats, per_side: int
 ) -> Parameters:
-    """The parameters without the operating points of answers that are not shown to rank better than chance."""
+    """Parameters without the operating points of predictors that are not shown to rank better than chance."""
     reasons = [
         _no_triage(predictions, predictor, points, draws, per_side)
         for predictor, points in zip(
@@ -144,7 +144,7 @@ def _withhold(
 def _no_triage(
     predictions: Predictions, predictor: Predictor, points: OperatingPoints | None, draws: Floats, per_side: int
 ) -> str:
-    """Why a predictor gives no zones; empty where it gives some, or where no label calls for any."""
+    """Reason why a predictor gets no triage zones; empty where it gets them, or where no label needs any."""
     label = triage_label(predictions.labels)
     if label is None:
         return ""
@@ -169,4 +169,4 @@ def _no_triage(
             f"not shown to beat chance: AUROC for {label} {area.value:.2f} ({area.low:.2f} to {area.high:.2f}) on "
             "films that it was not fitted on"
         )
-    return "" if points else "the answers differ too little to be told apart by thresholds"
+    return "" if points else "the answers differ too little to be separated by thresholds"

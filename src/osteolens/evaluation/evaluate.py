@@ -1,4 +1,4 @@
-"""From a table of predictions to all evidence; nothing is fitted or chosen on the films it is scored on."""
+"""Evidence from a table of predictions; nothing is fitted or chosen on the films that it is scored on."""
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -24,13 +24,13 @@ from osteolens.evaluation.predictors import answer_from_baselines
 
 
 def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0, *, ensemble: int = 0) -> Evidence:
-    """Everything that is known from a table of predictions; the same for the same arguments.
+    """Compute all evidence from a table of predictions; the same for the same arguments.
 
     Args:
-        predictions: Answers of single models, a row for each repeat; or those of a single split.
-        resamples: For the intervals.
-        seed: For the resamples.
-        ensemble: How many members the model to ship has; 0 for a single model. An ensemble's figures are those of the
+        predictions: Predictions by single models, a row for each repeat; or those of a single split.
+        resamples: Number of bootstrap resamples for the intervals.
+        seed: Random seed for the resamples.
+        ensemble: Number of members of the model to ship; 0 for a single model. An ensemble's figures are those of the
             mean answers of the repeats, as these members never saw the film; the first figure's protocol says how many.
 
     Raises:
@@ -44,7 +44,7 @@ def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0
 
 
 def _who(predictions: Predictions, ensemble: int) -> str:
-    """Who answered, as the first words of the image's protocol."""
+    """The model that predicted, as the first words of the image's protocol."""
     repeats = len(predictions.fold)
     if not ensemble:
         return "a model that had seen no film of the group"
@@ -85,13 +85,13 @@ def _evaluate(predictions: Predictions, resamples: int, seed: int, who: str) -> 
 
 
 def apply_to_card(card: Card, evidence: Evidence) -> Card:
-    """The card with the figures and the fitted parameters, checked as when it is read."""
+    """Put figures and fitted parameters into a card, checked as when it is read."""
     parameters = {name: getattr(evidence.parameters, name) for name in Parameters.model_fields}
     return Card.model_validate(card.model_copy(update={"evaluations": evidence.evaluations} | parameters).model_dump())
 
 
 def check(predictions: Predictions) -> None:
-    """Refuse a table that cannot be evaluated; labels, groups and folds are looked at, answers are not.
+    """Refuse a table that cannot be evaluated, by its labels, groups and folds; predictions are not looked at.
 
     Raises:
         DataError: See `evaluate`.

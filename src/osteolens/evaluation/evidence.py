@@ -1,4 +1,4 @@
-"""What is known of a model from its stored predictions, as data: pages, cards and files are written from it."""
+"""Evidence about a model from its stored predictions, as data: pages, cards and files are written from it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -17,7 +17,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class Parameters(Frozen):
-    """All numbers of a card that are fitted on predictions of films that the model had not seen."""
+    """All parameters of a card that are fitted on predictions of films that the model had not seen."""
 
     calibration: Temperature | VectorScaling | None = None
     operating_points: OperatingPoints | None = None
@@ -28,7 +28,7 @@ class Parameters(Frozen):
 
 
 class Difference(Frozen):
-    """A predictor's figures less a baseline's, on the same films and the same bootstrap resamples."""
+    """Figures of a predictor minus those of a baseline, on the same films and the same bootstrap resamples."""
 
     predictor: str
     baseline: str
@@ -44,7 +44,7 @@ class Subgroup(Frozen):
 
 
 class Triage(Frozen):
-    """What a predictor's triage zones hold; zones from the most to the least suspicious."""
+    """Films in each triage zone of a predictor; zones from the most to the least suspicious."""
 
     predictor: str
     label: str = Field(description="what counts as ill: this label and those after it")
@@ -57,16 +57,16 @@ class Triage(Frozen):
 
 
 class Coverage(Frozen):
-    """How often a predictor's T-score interval contains the measured T-score."""
+    """Share of measured T-scores inside a predictor's T-score intervals."""
 
     predictor: str
-    level: float = Field(description="what it is meant to be")
+    level: float = Field(description="nominal coverage")
     covered: Metric
     mean_width: float = Field(description="from low to high, standard deviations")
 
 
 class Candidate(Frozen):
-    """A calibration method under cross-fitting; lower is better for each figure. All are means over repeats."""
+    """Figures of a calibration method under cross-fitting, means over repeats; lower is better for each."""
 
     method: Method
     log_loss: float = Field(description="natural logarithm; the method with the lowest is chosen")
@@ -75,7 +75,7 @@ class Candidate(Frozen):
 
 
 class Choice(Frozen):
-    """Which calibration method was chosen, and the figures of all."""
+    """Chosen calibration method, with the figures of all candidates."""
 
     method: Method
     candidates: tuple[Candidate, ...]
@@ -83,17 +83,17 @@ class Choice(Frozen):
 
 @dataclass(frozen=True)
 class Predictor:
-    """What one predictor says about every film of every repeat, never fitted on that film.
+    """Predictions for every film of every repeat, never fitted on that film.
 
     Attributes:
         name: `image`, `baseline: majority`, `baseline: file format`, `baseline: age and sex`,
             `baseline: age, sex, weight and height`, `image + age and sex`, `image + age, sex, weight and height`.
-        protocol: How its answers came about, without the full stop.
+        protocol: How its predictions were made, without the full stop.
         probabilities: float64 [R, N, K].
-        t_score: float64 [R, N]; NaN where it gives none.
-        low: float64 [R, N], lower end of the T-score interval; NaN where it gives none.
+        t_score: float64 [R, N]; NaN where there is none.
+        low: float64 [R, N], lower end of the T-score interval; NaN where there is none.
         high: float64 [R, N], upper end.
-        zone: str [R, N], triage zone; empty where it gives none.
+        zone: str [R, N], triage zone; empty where there is none.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is computed from a table of predictions.
+    """Everything that is computed from a table of predictions.
 
     Attributes:
         predictions: The table.
@@ -117,12 +117,12 @@ class Evidence:
             against the baseline of its own facts, which is what the image adds; empty without these baselines.
         per_source: Figures of each predictor per source, where there are at least two.
         subgroups: Figures of the image predictor by sex, age band and format family.
-        triage: One per predictor with operating points, of the films that it gives a zone.
+        triage: One per predictor with operating points, over the films with a zone.
         coverage: One per predictor with T-score intervals.
-        ece_by_chance: Predictor to the ECE that its answers would stay below on so few films in 19 of 20 cases if
-            they were perfectly calibrated.
+        ece_by_chance: By predictor, the ECE that perfectly calibrated predictions would stay below on so few films
+            in 19 of 20 cases.
         calibration: The candidates and the choice.
-        parameters: For the card, fitted on all rows.
+        parameters: Parameters of the card, fitted on all rows.
     """
 
     predictions: Predictions
@@ -138,7 +138,7 @@ class Evidence:
     parameters: Parameters
 
     def dump(self) -> dict[str, Any]:
-        """Everything but the table and the single answers, as plain JSON values."""
+        """Everything except the table and the single predictions, as plain JSON values."""
         names = ("evaluations", "differences", "per_source", "subgroups", "triage", "coverage")
         parts = {name: [part.model_dump(mode="json") for part in getattr(self, name)] for name in names}
         return {

@@ -1,9 +1,9 @@
-"""Fits all numbers of a card on out-of-fold predictions: one function, for the card and for the films of each fold.
+"""Fit of all parameters of a card on out-of-fold predictions, by one function for the card and for each fold.
 
-What is reported of a fold was fitted by this function on the other folds alone. Wherever a choice or an interval
-depends on how good answers are, the function in turn fits on some of its folds and looks at another. The image's
-thresholds are set on the served calibration itself: its few numbers fit no film in particular, whereas calibrations of
-other folds, where a model knows little, lie further apart than the answers do.
+Figures of a fold come from parameters that this function fitted on the other folds alone (cross-fitting). Wherever a
+choice or an interval depends on how good predictions are, the function itself fits on some of its folds and scores
+another. The image's thresholds are set on the served calibration: its few parameters hardly adapt to any one film,
+whereas the calibrations of different folds, where a model knows little, differ by more than the predictions do.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,19 +30,19 @@ Floats = NDArray[np.float64]
 FactSet = tuple[PatientFact, ...]
 FACT_SETS: tuple[FactSet, ...] = (("age", "sex"), ("age", "sex", "weight_kg", "height_m"))
 MIN_FILMS = 30
-_NEVER = -20.0  # intercept of a label that no film had: it is answered with a probability near 0
+_NEVER = -20.0  # intercept of a label that no film has, so that its probability is near 0
 
 
 class Turn(NamedTuple):
-    """One step of cross-fitting: what was fitted on some folds, and the fold to ask."""
+    """Step of cross-fitting: rows to fit on, rows of another fold to score, calibrations fitted on the former."""
 
     fitted: Rows
-    asked: Rows
+    scored: Rows
     calibrations: dict[Method, Calibration]
 
 
 def usable_facts(rows: Rows) -> tuple[FactSet, ...]:
-    """The sets that are known of at least 30 films, and in every part to fit on of both sexes and of two labels.
+    """Fact sets that are known of at least 30 films, and in every part to fit on of both sexes and of two labels.
 
     Where a fold is a source, the other sources may not have the facts that this one has.
     """
@@ -58,23 +58,25 @@ def usable_facts(rows: Rows) -> tuple[FactSet, ...]:
 
 
 def known_facts(rows: Rows, names: FactSet) -> NDArray[np.bool_]:
-    """Whether all of these facts are known, for rows M: bool [M]."""
+    """Whether all of these facts are known, for M rows: bool [M]."""
     return np.asarray(np.all([np.isfinite(rows.facts[name]) for name in names], axis=0))
 
 
 def fit_parameters(rows: Rows, fact_sets: Sequence[FactSet]) -> tuple[Parameters, Choice]:
-    """Calibration, operating points, T-score interval and fusions, and how the calibration was chosen.
+    """Fit calibration, operating points, T-score interval and fusions, and choose the calibration method.
 
     Args:
-        rows: To fit on; at least two folds in each repeat.
-        fact_sets: What to fuse the image with, from `usable_facts`.
+        rows: Rows to fit on; at least two folds in each repeat.
+        fact_sets: Facts to fuse the image with, from `usable_facts`.
     """
     turns = [
-        Turn(fitted, asked, {method: fit_calibration(method, fitted) for method in METHODS})
-        for fitted, asked in rows.turns()
+        Turn(fitted, scored, {method: fit_calibration(method, fitted) for method in METHODS})
+        for fitted, scored in rows.turns()
     ]
     probabilities = {
-        method: _gather(rows, ((turn.asked, calibrate(turn.asked.logits, turn.calibrations[method])) for turn in turns))
+        method: _gather(
+            rows, ((turn.scored, calibrate(turn.scored.logits, turn.calibrations[method])) for turn in turns)
+        )
         for method in METHODS
     }
     choice = _choose(rows, probabilities)
@@ -92,7 +94,7 @@ def fit_parameters(rows: Rows, fact_sets: Sequence[FactSet]) -> tuple[Parameters
 
 
 def fit_fusion(rows: Rows, names: FactSet, calibration: Calibration) -> Fusion:
-    """The stacked model on the rows of which all facts are known, without thresholds."""
+    """Fit the stacked model, without thresholds, on the rows whose facts are all known."""
     rows = rows.among(known_facts(rows, names))
     inputs = fusion_inputs(rows.labels, names, has_t_score=bool(np.isfinite(rows.t_score).all()))
     values = fusion_values(rows.labels, calibrate(rows.logits, calibration), rows.t_score, rows.facts)
@@ -107,7 +109,7 @@ def fit_fusion(rows: Rows, names: FactSet, calibration: Calibration) -> Fusion:
 
 
 def _gather(rows: Rows, parts: Iterable[tuple[Rows, Floats]]) -> Floats:
-    """What was found for each part of some rows, put in the order of these rows: [M, ...]."""
+    """Values of each part of some rows, in the order of these rows: [M, ...]."""
     parts = list(parts)
     table = np.full((*rows.chosen.shape, *parts[0][1].shape[1:]), np.nan)
     for part, values in parts:
@@ -116,7 +118,7 @@ def _gather(rows: Rows, parts: Iterable[tuple[Rows, Floats]]) -> Floats:
 
 
 def _choose(rows: Rows, probabilities: dict[Method, Floats]) -> Choice:
-    """Temperature or vector scaling, whichever has the lower cross-fitted log-loss: a proper score, unlike ECE."""
+    """Choose temperature or vector scaling by cross-fitted log-loss: a proper score, unlike ECE."""
     repeat = rows.of(np.broadcast_to(np.arange(len(rows.chosen))[:, None], rows.chosen.shape))
     in_repeats = (repeat == np.unique(repeat)[:, None]).astype(np.float64)
     candidates = [
@@ -139,19 +141,19 @@ def _ece(shares: Floats, truth: NDArray[np.int64], weights: Floats) -> float:
 def _with_thresholds(
     fusion: Fusion, rows: Rows, calibration: Calibration, turns: Sequence[Turn], method: Method
 ) -> Fusion:
-    """The fusion with operating points and interval from answers that it gives when fitted on other folds.
+    """The fusion with operating points and interval from its predictions when fitted on other folds.
 
-    A fusion fits the very films it is made from too well for thresholds: set on these answers, 90 % sensitivity was
-    83 % on other films, and 91 % when set on cross-fitted ones. Which zones are reached is looked up in what is served.
+    A fusion fits its own films too well for thresholds: set on the fitted predictions, 90 % sensitivity was 83 % on
+    other films; set on cross-fitted ones, 91 %. The shares of the zones are those of the served predictions.
     """
-    readings = [(turn.asked, _blind(fusion, turn, method)) for turn in turns]
-    probabilities = _gather(rows, ((asked, reading.probabilities) for asked, reading in readings))
+    readings = [(turn.scored, _cross_fitted(fusion, turn, method)) for turn in turns]
+    probabilities = _gather(rows, ((scored, reading.probabilities) for scored, reading in readings))
     served = _fused(fusion, rows, calibration)
     known = np.isfinite(probabilities[:, 0])
     points = fit_operating_points(rows.among(known), probabilities[known], served.probabilities[known])
     t_score = fusion.t_score
     if t_score is not None:
-        estimates = _gather(rows, ((asked, reading.t_score) for asked, reading in readings))
+        estimates = _gather(rows, ((scored, reading.t_score) for scored, reading in readings))
         t_score = t_score.model_copy(update={"interval": fit_interval(rows, estimates, served.t_score)})
     return fusion.model_copy(update={"operating_points": points, "t_score": t_score})
 
@@ -161,10 +163,10 @@ def _fused(fusion: Fusion, rows: Rows, calibration: Calibration) -> Reading:
     return read_fused(rows.labels, probabilities, rows.t_score, rows.facts, fusion)
 
 
-def _blind(fusion: Fusion, turn: Turn, method: Method) -> Reading:
-    """What a fusion that was fitted on the other folds says of a fold."""
+def _cross_fitted(fusion: Fusion, turn: Turn, method: Method) -> Reading:
+    """Predictions for a fold by the fusion that was fitted on the other folds."""
     calibration = turn.calibrations[method]
-    return _fused(fit_fusion(turn.fitted, fusion.inputs, calibration), turn.asked, calibration)
+    return _fused(fit_fusion(turn.fitted, fusion.inputs, calibration), turn.scored, calibration)
 
 
 def _fit_labels(table: Floats, rows: Rows) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""The figures themselves, each for many weightings of the films at once.
+"""Formulas of the figures, each for many weightings of the films at once.
 
 A weight says how often a film counts: 1 for the figure, the number of draws for a bootstrap resample. `B` is the
 number of weightings; a figure that is not defined under a weighting (no film of a class) is NaN there.
@@ -30,12 +30,12 @@ def macro_f1(confusion: Floats) -> Floats:
 
 
 def sensitivity(confusion: Floats, label: int) -> Floats:
-    """Share of a class's films that were given that class, [B, K, K] -> [B]."""
+    """Share of a class's films that are predicted as that class, [B, K, K] -> [B]."""
     return np.asarray(confusion[:, label, label] / confusion[:, label].sum(axis=1))
 
 
 def specificity(confusion: Floats, label: int) -> Floats:
-    """Share of the other classes' films that were not given this class, [B, K, K] -> [B]."""
+    """Share of the other classes' films that are not predicted as this class, [B, K, K] -> [B]."""
     others = np.delete(confusion, label, axis=1)
     return np.asarray(1 - others[:, :, label].sum(axis=1) / others.sum(axis=(1, 2)))
 
@@ -68,7 +68,7 @@ def auroc(score: Floats, positive: Flags, weights: Floats) -> Floats:
 def average_precision(score: Floats, positive: Flags, weights: Floats) -> Floats:
     """Mean precision over the positive films, each at its own score as threshold (no interpolation), [B].
 
-    Args as for `auroc`. What a score without information gets is the share of positive films.
+    Args as for `auroc`. A score without information gets the share of positive films.
     """
     wins, losses = (part[:, ::-1] for part in _by_score(score, positive, weights))
     above = np.cumsum(wins, axis=1)
@@ -77,13 +77,13 @@ def average_precision(score: Floats, positive: Flags, weights: Floats) -> Floats
 
 
 def calibration_error(confidence: Floats, right: Flags, weights: Floats) -> Floats:
-    """Expected calibration error of the given class, [B]: mean of |share right - mean confidence| over bins.
+    """Expected calibration error of the predicted class, [B]: mean of |share right - mean confidence| over bins.
 
     Ten bins of equal width (Naeini et al. 2015; Guo et al. 2017): unlike bins of equal mass they stay where they
     are from resample to resample. Few films make the figure large even for a perfect predictor.
 
     Args:
-        confidence: [N], probability of the class that was given, 0 to 1.
+        confidence: [N], probability of the predicted class, 0 to 1.
         right: bool [N].
         weights: [B, N].
     """
@@ -99,7 +99,7 @@ def calibration_error_by_chance(confidence: Floats, trials: int, seed: int) -> f
 
 
 def auroc_within(score: Floats, positive: Flags, weights: Floats, fold: NDArray[np.int64]) -> Floats:
-    """Like `auroc`, over the pairs of films of one fold alone, [B]: models of different folds differ in level.
+    """Like `auroc`, but only over pairs of films in the same fold, [B]: models of different folds differ in level.
 
     Args:
         score: [N].
@@ -142,7 +142,7 @@ def mean(values: ArrayLike, weights: Floats) -> Floats:
 
 
 def _bins(confidence: Floats) -> Floats:
-    """1 at each film's bin, [N] -> [N, bins]."""
+    """One-hot bin of each film, [N] -> [N, bins]."""
     return np.asarray(np.eye(ECE_BINS)[np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)])
 
 

@@ -2,7 +2,7 @@
 
 Every figure is a function of weights (`measures`), so one implementation gives the value and all bootstrap
 resamples at once. Over repeats, a figure is the mean of each repeat's figure; a resample draws groups once for all
-repeats and all predictors, which is what makes differences between predictors paired.
+repeats and all predictors, so that differences between predictors are paired.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +18,12 @@ Floats = NDArray[np.float64]
 RESAMPLES = 2000
 WITHIN_FOLDS = "AUROC within folds"
 _CHUNK = 4_000_000
-"""Weights that are looked at together, which bounds the memory that thousands of films take."""
+"""Weights that are processed together, which bounds the memory that thousands of films take."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Films with what is true and what a predictor said.
+    """Films with their true classes and T-scores, and the predicted ones.
 
     Attributes:
         labels: The K classes, in order of severity.
@@ -31,8 +31,8 @@ class Scored:
         truth: int64 [N], index of the class.
         probabilities: float64 [N, K].
         measured: float64 [N], the T-score; NaN where there is none.
-        t_score: float64 [N], predicted; NaN where the predictor gives none.
-        fold: int64 [N], which model answered; None where one model did, as for films of one part.
+        t_score: float64 [N], predicted; NaN where there is none.
+        fold: int64 [N], the fold whose model predicted; None where one model predicted all films.
     """
 
     labels: tuple[str, ...]
@@ -45,7 +45,7 @@ class Scored:
 
     def among(self, chosen: NDArray[np.bool_]) -> "Scored":
         """Some of the films, chosen by bool [N]."""
-        groups = [group for group, wanted in zip(self.groups, chosen, strict=True) if wanted]
+        groups = [group for group, is_chosen in zip(self.groups, chosen, strict=True) if is_chosen]
         rows = (self.truth[chosen], self.probabilities[chosen], self.measured[chosen], self.t_score[chosen])
         return Scored(self.labels, groups, *rows, None if self.fold is None else self.fold[chosen])
 
@@ -54,8 +54,8 @@ class Scored:
 class Question:
     """A yes-or-no question about ordered labels: is the class one of these?
 
-    The score of a film is the sum of their probabilities. The first and the last label are asked for by
-    themselves, the labels between them together with all that are more severe.
+    The score of a film is the sum of their probabilities. The first and the last label have a question each, the
+    labels between them one together with all that are more severe.
     """
 
     name: str
@@ -81,7 +81,7 @@ def questions(labels: Sequence[str]) -> tuple[Question, ...]:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Figures by name, and what each is on every resample (float64 [B], NaN where it is not defined)."""
+    """Figures by name, with the value on every resample (float64 [B], NaN where it is not defined)."""
 
     point: dict[str, float]
     resampled: dict[str, Floats]
@@ -113,13 +113,8 @@ def figures(scored: Scored) -> dict[str, float]:
     return bootstrap([scored], np.ones((1, len(scored.truth)))).point
 
 
-def with_intervals(scored: Scored, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Metric, ...]:
-    """The same figures with 95 % bootstrap intervals over groups."""
-    return bootstrap([scored], draw(scored.groups, resamples, seed)).metrics()
-
-
 def draw(groups: Sequence[str], resamples: int, seed: int) -> Floats:
-    """How often each film is drawn when whole groups are drawn with replacement: float64 [resamples, N]."""
+    """Draw whole groups with replacement: how often each film is drawn, float64 [resamples, N]."""
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     return drawn[:, group].astype(np.float64)
@@ -129,49 +124,50 @@ def bootstrap(repeats: Sequence[Scored], draws: Floats) -> Bootstrap:
     """All figures, as the mean over repeats.
 
     Args:
-        repeats: The same films, answered again in each repeat.
+        repeats: The same films, predicted again in each repeat.
         draws: [B, N] from `draw`, or part of its columns for part of the films.
     """
-    return sample(lambda weights: _mean_over([dict(_values(scored, weights)) for scored in repeats]), draws)
+
+    def means(weights: Floats) -> dict[str, Floats]:
+        values = [dict(_values(scored, weights)) for scored in repeats]
+        return {name: np.mean([row[name] for row in values], axis=0) for name in values[0]}
+
+    return sample(means, draws)
 
 
 def sample(measure: Callable[[Floats], dict[str, Floats]], draws: Floats) -> Bootstrap:
-    """Any figures by name that are functions of weights [B, N]; those that are not defined are left out."""
+    """Compute figures by name that are functions of weights [B, N]; undefined ones are left out."""
     ones = np.ones((1, draws.shape[1]))
     parts = np.array_split(draws, max(1, draws.size // _CHUNK))
     with np.errstate(divide="ignore", invalid="ignore"):
         point = {name: float(value[0]) for name, value in measure(ones).items() if np.isfinite(value[0])}
-        found = [measure(part) for part in parts]
-    return Bootstrap(point, {name: np.concatenate([part[name] for part in found]) for name in point})
-
-
-def _mean_over(repeats: Sequence[dict[str, Floats]]) -> dict[str, Floats]:
-    return {name: np.mean([values[name] for values in repeats], axis=0) for name in repeats[0]}
+        resampled = [measure(part) for part in parts]
+    return Bootstrap(point, {name: np.concatenate([values[name] for values in resampled]) for name in point})
 
 
 def _values(scored: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     """All figures of one repeat, [B] each."""
     labels, classes = scored.labels, len(scored.labels)
-    given = scored.probabilities.argmax(axis=1)
-    cells = np.eye(classes**2)[scored.truth * classes + given]
+    predicted = scored.probabilities.argmax(axis=1)
+    cells = np.eye(classes**2)[scored.truth * classes + predicted]
     confusion = (weights @ cells).reshape(-1, classes, classes)
     yield "accuracy", measures.accuracy(confusion)
     yield "balanced accuracy", measures.balanced_accuracy(confusion)
     yield "macro-F1", measures.macro_f1(confusion)
-    asked = [(q.name, q.score(scored.probabilities), q.truth(scored.truth)) for q in questions(labels)]
-    for name, score, positive in asked:
+    binary = [(q.name, q.score(scored.probabilities), q.truth(scored.truth)) for q in questions(labels)]
+    for name, score, positive in binary:
         yield f"AUROC {name}", measures.auroc(score, positive, weights)
     if scored.fold is not None and len(np.unique(scored.fold)) > 1:
-        for name, score, positive in asked:
+        for name, score, positive in binary:
             yield f"{WITHIN_FOLDS} {name}", measures.auroc_within(score, positive, weights, scored.fold)
-    for name, score, positive in asked:
+    for name, score, positive in binary:
         yield f"average precision {name}", measures.average_precision(score, positive, weights)
     for index, label in enumerate(labels):
         yield f"sensitivity {label}", measures.sensitivity(confusion, index)
         yield f"specificity {label}", measures.specificity(confusion, index)
     yield "quadratic-weighted kappa", measures.quadratic_kappa(confusion)
     confidence = scored.probabilities.max(axis=1)
-    yield "ECE", measures.calibration_error(confidence, given == scored.truth, weights)
+    yield "ECE", measures.calibration_error(confidence, predicted == scored.truth, weights)
     yield "Brier score", measures.mean(measures.brier(scored.probabilities, scored.truth), weights)
     known = np.isfinite(scored.measured) & np.isfinite(scored.t_score)
     if known.any():

@@ -1,4 +1,4 @@
-"""The table of stored predictions: every film, every repeat, what the model that had not seen it said.
+"""Table of stored predictions: for every film and repeat, those of a model that had not seen the film.
 
 All figures, curves and fitted parameters are computed again from this table, and from nothing else.
 """
@@ -48,7 +48,7 @@ class Predictions(LabelledFilms):
 
     Attributes:
         labels: The K classes, in order of severity if `ordered`.
-        films: N of them, each once; their paths are empty when read from a table.
+        films: N films, each once; their paths are empty when read from a table.
         fold: int64 [R, N], the fold whose films the film was tested with, in each of R repeats.
         logits: float64 [R, N, K], not calibrated.
         t_score: float64 [R, N], predicted; NaN where the model gives none.
@@ -66,15 +66,15 @@ class Predictions(LabelledFilms):
 
     @property
     def all_films(self) -> list[Film]:
-        """The films of all parts: of a single split, training and validation films too."""
+        """Films of all parts, with the training and validation films of a single split."""
         split = self.split
         validation = split.validation.films if split and split.validation else []
         return [*(split.training if split else []), *validation, *self.films]
 
     def together(self) -> "Predictions":
-        """The mean answer about each film over the repeats, in the folds of the first.
+        """Mean prediction for each film over the repeats, in the folds of the first.
 
-        No model behind it saw the film: this is what an ensemble of one model per repeat says of films new to it.
+        No model behind it saw the film: so an ensemble of one model per repeat predicts films that are new to it.
         """
         shares = softmax(self.logits).mean(axis=0, keepdims=True)
         return replace(
@@ -82,10 +82,10 @@ class Predictions(LabelledFilms):
         )
 
     def with_facts(self, films: Sequence[Film]) -> "Predictions":
-        """The same answers about films with the facts (T-score, age, sex, weight, height) of another table.
+        """The same predictions, with the patients' facts (T-score, age, sex, weight, height) of another table.
 
         Raises:
-            DataError: A film is missing there, or has another label or group: then its answers are of another fold.
+            DataError: A film is missing there, or has another label or group, so that its fold is another one.
         """
         table = {film.file: film for film in films}
         split = self.split
@@ -178,7 +178,7 @@ def _table(path: Path, rows: Sequence[dict[str, str]], labels: tuple[str, ...], 
 
 
 def _order(named: Sequence[str], rows: Sequence[dict[str, str]]) -> tuple[tuple[str, ...], bool]:
-    """The labels of a table in order, and whether that is known: from their names, or from the column of ranks."""
+    """Labels of a table in order, and whether the order is known: from their names, or from the column of ranks."""
     if have_order(named):
         return in_order(named), True
     ranks = {row["label"]: int(row[_RANK]) for row in rows if _RANK in row}
@@ -188,7 +188,7 @@ def _order(named: Sequence[str], rows: Sequence[dict[str, str]]) -> tuple[tuple[
 
 
 def average(tables: Sequence[Predictions]) -> Predictions:
-    """What the models answer together: the mean probability and the mean T-score of each film and repeat.
+    """Predictions of several models together: mean probability and mean T-score of each film and repeat.
 
     Raises:
         DataError: The tables are not about the same films, labels and folds.

@@ -1,4 +1,4 @@
-"""Predictions by the image, the image with the patient's facts, and the baselines, on films they were not fitted on."""
+"""Predictors: the image, the image with the patient's facts, and baselines, on films that they were not fitted on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -34,16 +34,15 @@ _FITTED = "of the other folds of the same repeat"
 
 
 def fused_name(names: FactSet) -> str:
-    """The predictor of the image and these facts."""
+    """Name of the predictor from the image and these facts."""
     return f"{IMAGE} + {FACTS[names]}"
 
 
 def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet], who: str) -> tuple[Predictor, ...]:
-    """The image predictor and one for each set of facts; `who` answered, in words for the protocol.
+    """The image predictor and one for each set of facts; `who` names the model in the protocol.
 
     For the films of a fold, all parameters are fitted on the out-of-fold predictions of the other folds of that
-    repeat. A film whose facts are not known gets the answer that the reader gives it: from fewer facts, or from
-    the image.
+    repeat. A film whose facts are not known is predicted as the reader does: from fewer facts, or from the image.
     """
     how = f"{who}; calibration, thresholds and intervals from the out-of-fold predictions {_FITTED}"
     steps = ((fit_parameters(fitted, fact_sets)[0], scored) for fitted, scored in rows.turns())
@@ -51,7 +50,7 @@ def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet], who: str) -> tu
 
 
 def answer_as_served(predictions: Predictions, parameters: Parameters, how: str) -> tuple[Predictor, ...]:
-    """The image predictor and one for each fusion of a card, as a reader with that card answers."""
+    """The image predictor and one for each fusion of a card, as a reader with that card predicts."""
     rows = Rows(predictions, np.ones_like(predictions.fold, dtype=bool))
     return _read(predictions, [(parameters, rows)], [fusion.inputs for fusion in parameters.fusion], how)
 
@@ -59,48 +58,48 @@ def answer_as_served(predictions: Predictions, parameters: Parameters, how: str)
 def _read(
     predictions: Predictions, steps: Iterable[tuple[Parameters, Rows]], fact_sets: Sequence[FactSet], how: str
 ) -> tuple[Predictor, ...]:
-    """The answers that each step's parameters give for its rows; `how` opens the protocols."""
-    answers = [_Answers(predictions) for _ in range(1 + len(fact_sets))]
+    """Predictors from each step's parameters and rows; `how` opens the protocols."""
+    tables = [_Table(predictions) for _ in range(1 + len(fact_sets))]
     for parameters, rows in steps:
         image = read_image(rows.labels, rows.logits, rows.t_score, parameters)
-        for answer in answers:
-            answer.put(rows, image)
+        for table in tables:
+            table.put(rows, image)
         for index, fusion in enumerate(parameters.fusion):
             fused = read_fused(rows.labels, image.probabilities, image.t_score, rows.facts, fusion)
-            for answer in answers[index + 1 :]:
-                answer.put(rows, fused)
+            for table in tables[index + 1 :]:
+                table.put(rows, fused)
     protocols = [how, *(f"{how}; stacked with {FACTS[names]} on these" for names in fact_sets)]
     names = [IMAGE, *(fused_name(facts) for facts in fact_sets)]
     return tuple(
-        answer.predictor(name, protocol) for answer, name, protocol in zip(answers, names, protocols, strict=True)
+        table.predictor(name, protocol) for table, name, protocol in zip(tables, names, protocols, strict=True)
     )
 
 
 def without_withheld_zones(
     predictors: Sequence[Predictor], films: Sequence[Film], parameters: Parameters
 ) -> tuple[Predictor, ...]:
-    """The predictors without the zones that came from a part of the card that gives none.
+    """Predictors without the zones of films for which the card gives none.
 
     Args:
         predictors: The image, then one per fusion, then the baselines.
-        films: N of them.
+        films: N films.
         parameters: The card's fitted parameters.
     """
     facts = facts_of(films)
-    gives = np.full(len(films), parameters.operating_points is not None)
-    kept: list[Predictor] = []
+    has_zone = np.full(len(films), parameters.operating_points is not None)
+    zoned: list[Predictor] = []
     for predictor, fusion in zip_longest(predictors, [None, *parameters.fusion]):
         if fusion:
             known = np.all([np.isfinite(facts[name]) for name in fusion.inputs], axis=0)
-            gives = np.where(known, fusion.operating_points is not None, gives)
-        kept.append(replace(predictor, zone=np.where(gives, predictor.zone, "")))
-    return tuple(kept)
+            has_zone = np.where(known, fusion.operating_points is not None, has_zone)
+        zoned.append(replace(predictor, zone=np.where(has_zone, predictor.zone, "")))
+    return tuple(zoned)
 
 
 def answer_from_baselines(predictions: Predictions) -> tuple[Predictor, ...]:
-    """The baselines that the films have the facts for.
+    """Predictors of the baselines whose facts the films have.
 
-    Each is fitted on the films that the model of the scored films learned from: those of the other folds, or the
+    Each is fitted on the films that the model of the scored films was trained on: those of the other folds, or the
     training films (and, for the test films, the validation films) of a single split.
     """
     rows, split = Rows(predictions, np.ones_like(predictions.fold, dtype=bool)), predictions.split
@@ -113,20 +112,20 @@ def answer_from_baselines(predictions: Predictions) -> tuple[Predictor, ...]:
         where = f"films {_FITTED}"
     predictors = []
     for name, (what, baseline) in BASELINES.items():
-        answers = _Answers(predictions)
+        table = _Table(predictions)
         for films, scored in steps:
             answer = baseline(films, [predictions.films[i] for i in scored.film], rows.labels)
             if answer is None:
                 break
             none = np.full(len(scored.film), np.nan)
-            answers.put(scored, Reading(*answer, none, none, np.full(len(none), "")))
+            table.put(scored, Reading(*answer, none, none, np.full(len(none), "")))
         else:
-            predictors.append(answers.predictor(name, f"{what}, fitted on the {where}"))
+            predictors.append(table.predictor(name, f"{what}, fitted on the {where}"))
     return tuple(predictors)
 
 
-class _Answers:
-    """Room for one predictor's answers about every film of every repeat."""
+class _Table:
+    """Table of one predictor, filled step by step: every film of every repeat."""
 
     def __init__(self, predictions: Predictions) -> None:
         shape = predictions.fold.shape
@@ -135,12 +134,12 @@ class _Answers:
         self.zone = np.full(shape, "", "U13")
 
     def put(self, rows: Rows, reading: Reading) -> None:
-        """Enter what was said about some rows; films without an answer keep what they have."""
-        said = np.isfinite(reading.probabilities[:, 0])
-        places = rows.among(said).chosen
-        self.probabilities[places], self.zone[places] = reading.probabilities[said], reading.zone[said]
+        """Enter the readings of some rows; a row without a reading stays as it is."""
+        present = np.isfinite(reading.probabilities[:, 0])
+        places = rows.among(present).chosen
+        self.probabilities[places], self.zone[places] = reading.probabilities[present], reading.zone[present]
         for name in ("t_score", "low", "high"):
-            getattr(self, name)[places] = getattr(reading, name)[said]
+            getattr(self, name)[places] = getattr(reading, name)[present]
 
     def predictor(self, name: str, protocol: str) -> Predictor:
         return Predictor(name, protocol, self.probabilities, self.t_score, self.low, self.high, self.zone)

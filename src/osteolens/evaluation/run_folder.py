@@ -1,4 +1,4 @@
-"""The files of a run's folder, or of its committed evidence, as a report needs them."""
+"""Run folder, or its committed evidence, read for a report."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ FACTS_FILE, TRIED_FILE, MODEL_FOLDER = "run.json", "tried.csv", "model"
 
 @dataclass(frozen=True)
 class Tried:
-    """What was tried before the settings were fixed: a table as it was written down, every cell as text."""
+    """Settings that were tried before the final ones were fixed: a table as written by hand, every cell as text."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -29,12 +29,12 @@ class RunFolder:
     """A cross-validation, or a single split.
 
     Attributes:
-        folder: Where it lies.
+        folder: Path of the folder.
         name: The model's name.
-        predictions: Answers to films that the models had not seen.
-        facts: `run.json`, or what the model's card says in its place.
-        maps: The checks of the heat maps, if they were made.
-        tried: The log of what was tried, from this folder or the one above, if there is one.
+        predictions: Predictions of films that the models had not seen.
+        facts: `run.json`, or the same facts from the model's card.
+        maps: Checks of the heat maps, if they were made.
+        tried: Log of the settings that were tried, from this folder or the one above, if there is one.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class RunFolder:
 
     @property
     def ensemble(self) -> int:
-        """How many members the run's model has: the folds of a repeat; 0 for a single model."""
+        """Number of members of the run's model: the folds of a repeat; 0 for a single model."""
         return int(self.facts.get("folds", 0)) if self.facts.get("ensemble") else 0
 
 
@@ -88,7 +88,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def read_tried(path: Path) -> Tried:
-    """Read a log of what was tried.
+    """Read a log of settings that were tried.
 
     Raises:
         DataError: Its rows are not as long as its first line.
@@ -101,6 +101,6 @@ def read_tried(path: Path) -> Tried:
 
 
 def _tried(folder: Path, labels: Sequence[str]) -> Tried | None:
-    """The folder's own log; or the one above it, which is about the models for osteoporosis."""
+    """Log of the folder itself; or of the one above it, which is about the models for osteoporosis."""
     places = [folder / TRIED_FILE, *([folder.resolve().parent / TRIED_FILE] if labels == LABELS else [])]
     return next((read_tried(path) for path in places if path.is_file()), None)

@@ -1,6 +1,6 @@
-"""Films varied as radiographs vary: pose, exposure, sharpness, and no markers to read.
+"""Augmentation: films varied as radiographs vary, in pose, exposure and sharpness, with markers erased.
 
-It works on prepared pictures, so it never takes the place of the one preprocessing.
+It works on prepared pictures, after the one preprocessing and never in its place.
 """
 
 import math
@@ -20,18 +20,18 @@ BLUR_KERNEL = 7
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed from several numbers, such as run seed, epoch and index; unlike their sum, well spread."""
+    """Random seed from several numbers, such as run seed, epoch and index; unlike sums, (0, 1) and (1, 0) differ."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def random_gamma(picture: Tensor, strength: float) -> Tensor:
-    """A film exposed differently: gamma between exp(-strength) and exp(strength)."""
+    """Change the exposure: gamma between exp(-strength) and exp(strength)."""
     changed: Tensor = F.adjust_gamma(picture, math.exp(_uniform(-strength, strength)))
     return changed
 
 
 def erase_borders(picture: Tensor, largest: float) -> Tensor:
-    """Black strips at all four sides, where side markers and annotations are.
+    """Black out a strip at each of the four sides, where side markers and annotations are.
 
     Args:
         picture: uint8 [1, H, W].
@@ -39,13 +39,13 @@ def erase_borders(picture: Tensor, largest: float) -> Tensor:
     """
     height, width = picture.shape[-2:]
     top, bottom, left, right = (round(_uniform(0, largest) * side) for side in (height, height, width, width))
-    kept = torch.zeros_like(picture)
-    kept[:, top : height - bottom, left : width - right] = picture[:, top : height - bottom, left : width - right]
-    return kept
+    inner = torch.zeros_like(picture)
+    inner[:, top : height - bottom, left : width - right] = picture[:, top : height - bottom, left : width - right]
+    return inner
 
 
 def build_transform(spec: AugmentSection) -> v2.Transform:
-    """The steps whose strength is not 0, in one transform of uint8 [1, H, W]."""
+    """Chain the steps whose strength is not 0 into one transform of uint8 [1, H, W]."""
     steps: dict[v2.Transform, float] = {
         v2.RandomAffine(
             spec.rotation,
@@ -77,11 +77,12 @@ class Augmentation:
 
         Args:
             picture: uint8 [1, H, W].
-            index: Its place among the training films.
+            index: Position of the film among the training films.
 
         Returns:
             uint8 [1, H, W].
         """
+        # Transforms v2 draw from torch's global generator: a fork leaves dropout's random numbers alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, self.epoch, index))
             varied: Tensor = self.transform(picture)

@@ -1,4 +1,4 @@
-"""Everything that a killed run needs to go on exactly, in one file that is whole or absent.
+"""Checkpoint: everything that a killed run needs to go on exactly, in one file that is whole or absent.
 
 The file is safetensors: model, optimiser and best weights as tensors, the rest as JSON in its header. Random
 numbers need no state, as each epoch derives its own from the seed.
@@ -52,20 +52,20 @@ class Progress:
         return done >= epochs or done - self.best_epoch >= patience
 
     def add(self, row: Row, model: nn.Module) -> None:
-        """Note a finished epoch, and keep its weights if they are the best."""
+        """Add a finished epoch, with a copy of its weights if they are the best."""
         self.history.append(row)
         if self.best_epoch == len(self.history):
             self.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 def save(path: Path, identity: Mapping[str, Any], progress: Progress, learner: Learner) -> None:
-    """Write a checkpoint in place of the one before; a kill at any moment leaves one of the two whole.
+    """Write a checkpoint over the previous one; a kill at any moment leaves one of the two whole.
 
     Args:
         path: The file.
         identity: What decides the training, see `osteolens.training.identity`: `load` compares it.
-        progress: How far it has come.
-        learner: Model and optimiser as they are after the last epoch.
+        progress: How far the run has come.
+        learner: Model and optimiser after the last epoch.
     """
     tensors = {f"model/{name}": value for name, value in learner.model.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in progress.best.items()}
@@ -77,7 +77,7 @@ def save(path: Path, identity: Mapping[str, Any], progress: Progress, learner: L
 
 
 def load(path: Path, identity: Mapping[str, Any], learner: Learner) -> Progress:
-    """Bring a learner back to a checkpoint.
+    """Restore a learner from a checkpoint.
 
     Raises:
         DataError: The file is damaged, or belongs to a run with another configuration or other data.
@@ -102,13 +102,13 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Fill the optimiser's state; the settings of its parameter groups come from the configuration."""
+    """Fill the optimiser's state; its learning rate and weight decay come from the configuration."""
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split("/")
         like = parameters[int(index)]
-        if value.shape == like.shape:  # the memory layout decides how sums round, so it is restored too
+        if value.shape == like.shape:  # strides decide how sums round, and safetensors stores none
             value = torch.empty_like(like).copy_(value)
         state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

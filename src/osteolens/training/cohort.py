@@ -25,7 +25,7 @@ class Cohort(LabelledFilms):
     """Films with their pictures and their parts of the split.
 
     Attributes:
-        films: N of them.
+        films: N films.
         labels: The K classes in order.
         pictures: uint8 [N, 1, H, W], prepared; [N, 1, 0, 0] before they are read.
         parts: [N], see `osteolens.datasets.folds.split`.
@@ -37,13 +37,13 @@ class Cohort(LabelledFilms):
     parts: NDArray[np.str_]
 
     def among(self, *parts: str) -> "Cohort":
-        """The films of some parts."""
+        """Cohort of the films in some parts of the split."""
         chosen = np.flatnonzero(np.isin(self.parts, parts))
         films = [self.films[int(index)] for index in chosen]
         return Cohort(films, self.labels, self.pictures[chosen], self.parts[chosen])
 
     def read(self, config: Configuration, console: Console) -> "Cohort":
-        """The same with the pictures.
+        """Cohort with its pictures read and prepared.
 
         Raises:
             DataError: Names every picture that cannot be read.
@@ -61,18 +61,18 @@ class Cohort(LabelledFilms):
             )
 
 
-def share_out(config: Configuration, source: Path, tell: Callable[[str], None] = lambda _: None) -> Cohort:
-    """The films of a data set with their parts, before any picture is read.
+def split_films(config: Configuration, source: Path, notify: Callable[[str], None] = lambda _: None) -> Cohort:
+    """Read a data set's table and split its films, before any picture is read.
 
     Args:
-        config: Its `data` section says which rows are used and how they are shared out.
+        config: Its `data` section says which rows are used and how they are split.
         source: The data set, see `osteolens.datasets.films.read_films`.
-        tell: Called with a sentence on the rows and columns that are not used.
+        notify: Called with a sentence on the rows and columns that are not used.
 
     Raises:
         DataError: Rows or labels are wrong, or there are too few groups to split.
     """
-    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, tell)
+    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, notify)
     labels = label_order((film.label for film in films), config.data.labels)
     parts = split(
         [film.label for film in films],
@@ -86,7 +86,7 @@ def share_out(config: Configuration, source: Path, tell: Callable[[str], None] =
 
 
 class VariedFilms(Dataset[Batch]):
-    """Training films, each varied as the epoch has it."""
+    """Training films, each augmented as its epoch says."""
 
     def __init__(self, training: Cohort, augmentation: Augmentation) -> None:
         self.pictures = torch.from_numpy(training.pictures)
@@ -102,9 +102,9 @@ class VariedFilms(Dataset[Batch]):
 
 
 def epoch_batches(config: Configuration, training: Cohort, epoch: int) -> DataLoader[Batch]:
-    """Shuffled and varied training films, in whole batches unless there is only one.
+    """Shuffled and augmented training films, in whole batches unless there is only one.
 
-    The order and the variations follow from seed and epoch, however many workers there are.
+    Order and augmentation follow from seed and epoch, however many workers there are.
     """
     seed, size, count = config.run.seed, config.optimisation.batch_size, len(training.films)
     return DataLoader(
@@ -112,6 +112,6 @@ def epoch_batches(config: Configuration, training: Cohort, epoch: int) -> DataLo
         batch_size=size,
         sampler=np.random.default_rng((seed, epoch)).permutation(count).tolist(),
         num_workers=config.run.workers,
-        drop_last=count >= size,
+        drop_last=count >= size,  # as many steps as the schedule counts
         generator=torch.Generator().manual_seed(seed),  # its own, so that the model's dropout is left alone
     )

@@ -26,7 +26,7 @@ class DatasetSection(_Section):
 
 
 class DataSection(_Section):
-    """Which rows are used, and how groups are shared out between training, validation and test."""
+    """Which rows are used, and how groups are split into training, validation and test."""
 
     labels: tuple[str, ...] = Field(
         (),
@@ -46,7 +46,7 @@ class DataSection(_Section):
 
 
 class ModelSection(_Section):
-    """What is trained."""
+    """Architecture and starting weights."""
 
     architecture: str = Field("tf_efficientnet_lite0", description="a timm EfficientNet, or yolov5n, yolov5s, yolov5m")
     pretrained: bool = Field(True, description="start from weights that the architecture comes with")
@@ -71,7 +71,7 @@ class AugmentSection(_Section):
 
 
 class OptimisationSection(_Section):
-    """How the weights are moved: AdamW, linear warm-up, cosine to zero."""
+    """Optimiser AdamW, with a linear warm-up and a cosine to zero."""
 
     epochs: int = Field(30, ge=1, description="at most this many passes over the training films")
     batch_size: int = Field(16, ge=2)
@@ -81,16 +81,16 @@ class OptimisationSection(_Section):
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = Field("balanced", description="balanced: each class counts the same")
     ordinal_weight: float = Field(
-        0.0, ge=0, le=100, description="of the squared error of the expected label's rank; 0 leaves it out"
+        0.0, ge=0, le=100, description="factor of the squared error of the expected label's rank; 0 leaves it out"
     )
-    t_score_weight: float = Field(1.0, ge=0, le=100, description="of the T-score's loss; 0 leaves T-scores out")
+    t_score_weight: float = Field(1.0, ge=0, le=100, description="factor of the T-score's loss; 0 leaves T-scores out")
     patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation loss")
 
 
 class RunSection(_Section):
-    """How the run is carried out."""
+    """Seed, processes and number format."""
 
-    seed: int = Field(0, ge=0, description="of starting weights, order of films, augmentation and dropout")
+    seed: int = Field(0, ge=0, description="random seed of starting weights, order of films, augmentation and dropout")
     workers: int = Field(0, ge=0, description="processes that augment films; 0 does it in the training process")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: the fastest that fits")
 
@@ -124,7 +124,7 @@ def load_configuration(path: Path) -> Configuration:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """What is wrong with which key, and a line that would be right."""
+    """Message with the wrong key, what was found, and a line that would be right."""
     place = error["loc"]
     key = ".".join(str(part) for part in place)
     section, example = _example(place)
@@ -137,7 +137,7 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _example(place: Sequence[int | str]) -> tuple[str, list[str]]:
-    """The section that a key is in, and a valid line for the key, or all keys there if it is unknown."""
+    """Section of a key, and a valid line for the key, or all keys of the section if the key is unknown."""
     section: type[BaseModel] = Configuration
     name = "the file"
     for part in place:

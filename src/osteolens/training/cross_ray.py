@@ -1,4 +1,4 @@
-"""Trains the folds of a cross-validation on the machines of a Ray cluster."""
+"""Executor that trains the folds of a cross-validation on the machines of a Ray cluster."""
 
 # mypy: disable-error-code="import-untyped"
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from osteolens.training.member import Member
 
 
 class RayExecutor(Executor):
-    """Runs `osteolens.training.member.train_member` where Ray has cores free: it takes a process pool's place.
+    """Runs `osteolens.training.member.train_member` where Ray has free cores; used like a process pool.
 
     A fold whose machine is lost is started again elsewhere, and goes on from its checkpoint: the run's folder must be
     one that all machines share. Where the cluster has GPUs, each fold gets one.
@@ -31,11 +31,11 @@ class RayExecutor(Executor):
         self._session.__enter__()
         return self
 
-    def submit(self, train: Callable[..., None], /, *what: Any, **_: Any) -> Future[None]:  # type: ignore[override]
-        """Train one fold; `what` is what `train_member` takes: configuration, member, cohort and threads."""
+    def submit(self, train: Callable[..., None], /, *arguments: Any, **_: Any) -> Future[None]:  # type: ignore[override]
+        """Train one fold; `arguments` are those of `train_member`: configuration, member, cohort and threads."""
         import ray
 
-        config, member, cohort, threads = what
+        config, member, cohort, threads = arguments
         remote = ray.remote(num_cpus=threads, num_gpus=1 if "GPU" in resources() else 0, max_retries=-1)(_train)
         pictures = self._stored(cohort)
         bare = replace(cohort, pictures=np.empty(0, np.uint8))
@@ -46,7 +46,7 @@ class RayExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for the folds that are not done, or stop them."""
+        """Wait for the unfinished folds, or stop them."""
         import ray
 
         if cancel_futures:
@@ -79,7 +79,7 @@ def _train(
 
 
 def _pass_on(done: Future[Any], future: Future[None]) -> None:
-    """Hand on how a task ended, with the error that its code raised and not Ray's report of it."""
+    """Copy how a task ended, with the error that its own code raised and not the RayTaskError around it."""
     error = done.exception()
     if error:
         future.set_exception(getattr(error, "cause", None) or error)

@@ -1,4 +1,4 @@
-"""A cross-validation from configuration to model folder, evidence and facts."""
+"""Cross-validation from configuration to model folder, predictions, figures and facts."""
 
 import csv
 import re
@@ -46,7 +46,7 @@ def run(
     executor: Executor | None = None,
     restart: bool = False,
 ) -> Card:
-    """Cross-validate, evaluate, and make the model that is shipped; see `train/cross_validate.py`.
+    """Cross-validate, evaluate, and build the model that is shipped; see `train/cross_validate.py`.
 
     `executor` trains the folds; default: processes of this machine. `restart` deletes the run that `out` holds.
 
@@ -90,20 +90,20 @@ def run(
 
 
 def _refuse_late_failures(config: Configuration, fold_plan: Plan) -> None:
-    """What would end the run only after all folds were trained, or in each of their processes.
+    """Raise now what would fail only after all folds were trained, or in each of their processes.
 
     Raises:
         DataError: The films cannot be evaluated on these folds, or the model cannot be built.
     """
     repeats, count = fold_plan.fold.shape
-    unanswered = np.zeros((repeats, count, len(fold_plan.labels))), np.full((repeats, count), np.nan)
-    check_table(Predictions(fold_plan.labels, fold_plan.films, fold_plan.fold, *unanswered))
+    blank = np.zeros((repeats, count, len(fold_plan.labels))), np.full((repeats, count), np.nan)
+    check_table(Predictions(fold_plan.labels, fold_plan.films, fold_plan.fold, *blank))
     choose_precision(config.run.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     build_model(config, fold_plan.films, len(fold_plan.labels))
 
 
 def _training_seconds(members: Sequence[Member]) -> int:
-    """What all epochs of all folds took, however often the run was stopped between them."""
+    """Seconds that all epochs of all folds took, without the time between a stop and the next start."""
     logs = [list(csv.DictReader((member.folder / "log.csv").open())) for member in members]
     return round(sum(float(row["seconds"]) for log in logs for row in log))
 

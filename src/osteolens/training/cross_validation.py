@@ -1,7 +1,7 @@
-"""Cross-validation by group: a model per fold, and for every film the prediction of the model that never saw it.
+"""Cross-validation by group: a model per fold, and every film predicted by the model that never saw it.
 
-Each fold is a run of its own in `r<repeat>f<fold>/`, in a process of its own, and can be killed and go on. A
-finished fold leaves `answers.json` and is not trained again.
+Each fold is a run in `r<repeat>f<fold>/` with its own process, which can be killed and goes on later. A finished
+fold leaves `answers.json` and is not trained again.
 """
 
 import json
@@ -43,10 +43,10 @@ def cross_validate(
     executor: Executor | None = None,
     restart: bool = False,
 ) -> Predictions:
-    """Train what is left to train and put all answers into one table, `predictions.csv`.
+    """Train the unfinished folds and put all predictions into one table, `predictions.csv`.
 
     Args:
-        config: All settings; each fold gets a seed of its own, derived from `run.seed`.
+        config: All settings; each fold gets its own seed, derived from `run.seed`.
         plan: The folds.
         out: The run's folder.
         jobs: Folds trained at a time, each in a process with its share of the processor's cores.
@@ -60,11 +60,11 @@ def cross_validate(
     """
     members = plan.members(out)
     parts = [plan.parts(config, member) for member in members]
-    decided = _identity(config, plan, members, parts)
+    identity = _identity(config, plan, members, parts)
     if not restart:
-        check(out, decided)  # at once: reading the pictures may take minutes
+        check(out, identity)  # at once: reading the pictures may take minutes
     pictures = load_pictures(plan.films, config.preprocess, console)
-    claim(out, with_pictures(decided, pictures), restart=restart)
+    claim(out, with_pictures(identity, pictures), restart=restart)
     plan.write(out / FOLDS_FILE)
     cohorts = [Cohort(plan.films, plan.labels, pictures, sides) for sides in parts]
     executor = executor or ProcessPoolExecutor(jobs, get_context("spawn"), _end_with_parent)
@@ -75,7 +75,7 @@ def cross_validate(
 
 
 def all_films(config: Configuration, plan: Plan, console: Console) -> Cohort:
-    """Every film for training, but for the validation films where the configuration wants some."""
+    """Cohort of all films for training, some of them as validation films where the configuration wants them."""
     parts = np.full(len(plan.films), "train", dtype="U10")
     if config.data.validation:
         labels, groups = [film.label for film in plan.films], [film.group for film in plan.films]
@@ -103,7 +103,7 @@ def _train_all(
     executor: Executor,
     console: Console,
 ) -> None:
-    """Train every member that has no answers yet; the first failure stops the others, finished ones are kept."""
+    """Train every member without predictions; the first failure stops the others, finished ones stay."""
     epochs = config.optimisation.epochs
     with (
         executor as pool,
@@ -129,7 +129,7 @@ def _train_all(
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on: a run that is started again would train beside it."""
+    """End this worker when its parent is killed: else a restarted run would train beside it, in the same folder."""
     parent = parent_process()
     assert parent is not None  # noqa: S101 - only workers run this
 
@@ -141,7 +141,7 @@ def _end_with_parent() -> None:
 
 
 def _epochs_done(member: Member, epochs: int) -> int:
-    """Epochs for the progress bar; a finished fold counts in full, even if it stopped early."""
+    """Finished epochs, for the progress bar; a finished fold counts in full, even if it stopped early."""
     if (member.folder / ANSWERS_FILE).exists():
         return epochs
     log = member.folder / "log.csv"

@@ -1,4 +1,4 @@
-"""The loop."""
+"""Training loop: one epoch, and predictions without gradients."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Learner:
-    """A model with all that moves it."""
+    """A model with its loss, optimiser, schedule and number format."""
 
     model: KneeModel
     objective: Objective
@@ -32,10 +32,10 @@ class Learner:
 
 
 def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_step: Callable[[float], None]) -> float:
-    """One pass over the training films.
+    """Train for one pass over the training films.
 
     Args:
-        learner: Its model and optimiser are changed.
+        learner: Model and optimiser to update.
         batches: As many as `learner.schedule.steps_per_epoch`.
         epoch: Counted from 0.
         on_step: Called with each step's loss.
@@ -61,7 +61,7 @@ def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_s
             )
         learner.optimiser.zero_grad()
         learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        learner.scaler.unscale_(learner.optimiser)
+        learner.scaler.unscale_(learner.optimiser)  # the norm below is that of the true gradients
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         learner.scaler.step(learner.optimiser)
         learner.scaler.update()
@@ -71,12 +71,12 @@ def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_s
 
 @torch.no_grad()
 def predict(model: Model, pictures: Tensor, batch_size: int, precision: Precision) -> tuple[Tensor, Tensor]:
-    """Logits float32 [N, K] and T-scores float32 [N], on the CPU, for pictures uint8 [N, 1, H, W]."""
+    """Predict logits float32 [N, K] and T-scores float32 [N], on the CPU, from pictures uint8 [N, 1, H, W]."""
     model.eval()
-    answers = []
+    outputs = []
     for batch in torch.split(pictures, batch_size):
         with precision.autocast():
             logits, t_scores = model(batch.to(precision.device))
-        answers.append((logits.float().cpu(), t_scores.float().cpu()))
-    logits, t_scores = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        outputs.append((logits.float().cpu(), t_scores.float().cpu()))
+    logits, t_scores = (torch.cat(parts) for parts in zip(*outputs, strict=True))
     return logits, t_scores

@@ -1,4 +1,4 @@
-"""A training run from configuration to model folder: the wiring around `engine`."""
+"""Training run from configuration to model folder: the wiring around `engine`."""
 
 import math
 import os
@@ -23,7 +23,7 @@ from osteolens.models import KneeModel
 from osteolens.training import checkpoint, identity
 from osteolens.training.augment import derived_seed
 from osteolens.training.checkpoint import Progress, Row
-from osteolens.training.cohort import Cohort, epoch_batches, share_out
+from osteolens.training.cohort import Cohort, epoch_batches, split_films
 from osteolens.training.config import Configuration
 from osteolens.training.engine import Learner, predict, train_one_epoch
 from osteolens.training.identity import Identity
@@ -49,7 +49,7 @@ def fit(
         out: The run's folder.
         name: The model's name in its card.
         restart: Train again even if `out` holds a run, which is deleted.
-        trial: Score the validation films instead of the held-out ones, which stay unread by the model.
+        trial: Score the validation films instead of the held-out ones, which the model then never reads.
         console: Where progress goes.
 
     Raises:
@@ -62,10 +62,10 @@ def fit(
     make_deterministic(config.run.seed)
     precision = choose_precision(config.run.precision, device)
     part: Part = "validation" if trial else "test"
-    say = partial(print_sentence, console)
-    cohort = share_out(config, source, say)
+    notify = partial(print_sentence, console)
+    cohort = split_films(config, source, notify)
     training, validation = cohort.among("train").films, cohort.among("validation").films
-    say(parts_of_fit(training, validation, cohort.labels, config.optimisation.t_score_weight))
+    notify(parts_of_fit(training, validation, cohort.labels, config.optimisation.t_score_weight))
     if not cohort.among(part).films:
         raise DataError("a trial scores the validation films, and data.validation = 0 leaves none; use 0.15 or so")
     learner = build_learner(config, cohort.among("train"), precision)
@@ -73,9 +73,9 @@ def fit(
     if not restart:
         identity.check(out, plan)  # at once: reading the pictures may take minutes
     cohort = cohort.read(config, console)
-    decided = identity.with_pictures(plan, cohort.pictures)
-    identity.claim(out, decided, restart=restart)
-    train(config, learner, cohort, out, decided, console)
+    run_identity = identity.with_pictures(plan, cohort.pictures)
+    identity.claim(out, run_identity, restart=restart)
+    train(config, learner, cohort, out, run_identity, console)
     folder = save_model(out, config, name, learner.model, cohort)
     cohort.write(out / SPLIT_FILE)
     predict_split(folder, cohort, config, part, device).write(out / PREDICTIONS_FILE)
@@ -85,12 +85,12 @@ def fit(
 
 
 def train(
-    config: Configuration, learner: Learner, cohort: Cohort, out: Path, decided: Identity, console: Console
+    config: Configuration, learner: Learner, cohort: Cohort, out: Path, run_identity: Identity, console: Console
 ) -> None:
-    """Run the epochs that are left; afterwards the model holds the best weights.
+    """Train the remaining epochs; afterwards the model holds the best weights.
 
     Raises:
-        DataError: The checkpoint in `out` is damaged, or of a training that something else than `decided` decided.
+        DataError: The checkpoint in `out` is damaged, or belongs to another run than `run_identity`.
         TrainingError: The loss is not finite.
     """
     settings = config.optimisation
@@ -98,7 +98,7 @@ def train(
     path = out / CHECKPOINT_FILE
     progress = Progress()
     if path.exists():
-        progress = checkpoint.load(path, decided, learner)
+        progress = checkpoint.load(path, run_identity, learner)
         console.print(f"going on after epoch {len(progress.history)} of {settings.epochs} in {out}")
     log = RunLog(out, progress.history)
     steps, done = learner.schedule.steps_per_epoch, len(progress.history)
@@ -111,7 +111,7 @@ def train(
         while not progress.finished(settings.epochs, settings.patience):
             row = run_epoch(config, learner, training, validation, len(progress.history), on_step)
             progress.add(row, learner.model)
-            checkpoint.save(path, decided, progress, learner)
+            checkpoint.save(path, run_identity, progress, learner)
             log.add(progress.history)
             console.print(epoch_line(progress, settings.epochs), soft_wrap=True)
     log.close()
@@ -127,7 +127,7 @@ def run_epoch(
     epoch: int,
     on_step: Callable[[float], None],
 ) -> Row:
-    """Train and validate one epoch, counted from 0; its random numbers follow from the seed and its number."""
+    """Train and validate one epoch, counted from 0; its random numbers follow from seed and epoch alone."""
     started = time.monotonic()
     torch.manual_seed(derived_seed(config.run.seed, epoch))
     loss = train_one_epoch(learner, epoch_batches(config, training, epoch), epoch, on_step)
@@ -141,7 +141,7 @@ def run_epoch(
 
 
 def validate(learner: Learner, validation: Cohort, batch_size: int) -> Row:
-    """Loss and figures on the validation films; nothing where there are none.
+    """Loss and figures on the validation films; empty without such films.
 
     Raises:
         TrainingError: The loss is not finite.
@@ -170,13 +170,14 @@ def make_deterministic(seed: int) -> None:
     """Seed torch for this process and refuse operations whose result depends on timing."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    # Filling guards against reading memory before it is written, which nothing here does, and costs half the speed.
+    # Filling new tensors guards against reading them before they are written, which no code here does, and costs half
+    # the speed.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
 
 
 def build_learner(config: Configuration, training: Cohort, precision: Precision) -> Learner:
-    """Build the model as training starts, with its loss, optimiser and schedule."""
+    """Build the model with its loss, optimiser and schedule, as training starts."""
     settings = config.optimisation
     model = build_model(config, training.films, len(training.labels))
     model.to(precision.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -196,7 +197,7 @@ def build_learner(config: Configuration, training: Cohort, precision: Precision)
 
 
 def build_model(config: Configuration, training: Sequence[Film], classes: int) -> KneeModel:
-    """Build the model; its T-score head, if the training films have T-scores, starts at their mean."""
+    """Build the model; its T-score head, if training films have T-scores, starts at their mean."""
     measured = [film.t_score for film in training if math.isfinite(film.t_score)]
     has_t_score = bool(measured) and config.optimisation.t_score_weight > 0
     model = models.build(

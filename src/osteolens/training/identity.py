@@ -1,7 +1,7 @@
-"""What decides a run's predictions, written into its folder, so that a folder used again never mixes two runs.
+"""Identity of a run: all that its predictions depend on, stored in its folder, so that two runs never mix there.
 
-What decides nothing is left out: the data set's name, where films and folder lie, how many processes work. Ages, sexes
-and the like are left out too: nothing that is kept comes from them, as what is fitted on them is fitted again.
+Left out is what changes no prediction: the data set's name, the folders of films and run, the number of processes; and
+age, sex, weight and height, as everything that is fitted on them is fitted again each time.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ from osteolens.files import write_text
 from osteolens.training.config import Configuration
 
 Identity = dict[str, Any]
-"""JSON values by name; lists and tuples are lists."""
+"""JSON values by name, with lists where Python has tuples."""
 
 IDENTITY_FILE = "identity.json"
 VERSION = 1
 GROWING = ("configuration.optimisation.epochs", "configuration.optimisation.patience")
-"""Settings that may be raised: the run goes on from where it stopped."""
+"""Settings that may be raised: the run then goes on from where it stopped."""
 
 _DIGEST, _FOLDS = "sha256:", "folds"
 _SHOWN = 4
@@ -47,12 +47,12 @@ def of_training(
     labels: Sequence[str],
     parts: NDArray[np.str_] | None = None,
 ) -> Identity:
-    """What decides a training, but for the pictures.
+    """Identity of a training, without its pictures.
 
     Args:
         kind: The run's kind.
-        config: Its `data` section is left out: films, labels and parts are what it leads to.
-        films: N of them; their order decides too.
+        config: The `data` section is left out, as films, labels and parts follow from it.
+        films: N films; their order counts too.
         labels: The K classes in order.
         parts: [N], see `osteolens.datasets.folds.split`.
     """
@@ -74,13 +74,13 @@ def of_training(
 
 
 def with_pictures(identity: Identity, pictures: NDArray[np.uint8]) -> Identity:
-    """The same, with the prepared pictures uint8 [N, 1, H, W]: made by reading and preprocessing."""
+    """Identity with the hash of the prepared pictures uint8 [N, 1, H, W], which covers files and preprocessing."""
     content = _DIGEST + hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
     return identity | {"films": identity["films"] | {"pictures": content}}
 
 
 def of_folds(fold: NDArray[np.int64], parts: Sequence[Sequence[NDArray[np.str_]]]) -> Identity:
-    """Who is tested when.
+    """Identity of the folds: which films are tested in which.
 
     Args:
         fold: int64 [R, N].
@@ -94,12 +94,12 @@ def of_folds(fold: NDArray[np.int64], parts: Sequence[Sequence[NDArray[np.str_]]
 
 
 def digest(values: Any) -> str:
-    """SHA-256 of JSON values."""
+    """SHA-256 of JSON values, with a prefix that says so."""
     return _DIGEST + hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def check(folder: Path, identity: Identity, growing: Sequence[str] = GROWING) -> None:
-    """Refuse a folder that holds a different run; `identity` may lack what is not known yet.
+    """Refuse a folder that holds a different run; `identity` may lack parts that are not known yet.
 
     Raises:
         DataError: Names what differs, in one line.
@@ -111,13 +111,13 @@ def check(folder: Path, identity: Identity, growing: Sequence[str] = GROWING) ->
     traces = [name for name in _TRACES if (folder / name).exists()] or [path.name for path in _folders(folder)]
     if traces:
         raise DataError(
-            f"{folder} holds {traces[0]} of a run that does not say what decided it, as earlier versions left it; "
+            f"{folder} holds {traces[0]} of a run without {IDENTITY_FILE}, as earlier versions left it; "
             "use another --out, or --restart to train again there"
         )
 
 
 def claim(folder: Path, identity: Identity, *, restart: bool = False, growing: Sequence[str] = GROWING) -> None:
-    """Make a folder that of this run: refuse another run's, or with `restart` delete what that left.
+    """Take a folder for this run: refuse a folder of another run, or with `restart` delete that run.
 
     Raises:
         DataError: Names what differs, in one line.
@@ -130,21 +130,21 @@ def claim(folder: Path, identity: Identity, *, restart: bool = False, growing: S
     if path.exists():
         before = _read(path)
         if before["configuration"] != identity["configuration"]:
-            (folder / MAPS_FILE).unlink(missing_ok=True)  # it is about models that will be trained on
-        if _FOLDS in identity:  # repeats that are not asked for this time still lie there
+            (folder / MAPS_FILE).unlink(missing_ok=True)  # its models will change by further training
+        if _FOLDS in identity:  # an earlier call may have trained more repeats, which still lie there
             identity = identity | {_FOLDS: before[_FOLDS] | identity[_FOLDS]}
     write_text(path, json.dumps(identity, indent=1, ensure_ascii=False) + "\n")
 
 
 def compare(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], growing: Sequence[str] = GROWING) -> None:
-    """Refuse to mix two runs; repeats that only one of them has do not matter.
+    """Refuse to mix two runs; repeats that only one of them has may differ.
 
     Raises:
         DataError: Names what differs, in one line.
     """
     if before.get("version") != VERSION:
         raise DataError(
-            f"{folder} holds a run of another version of OsteoLens, which noted other things about its films; "
+            f"{folder} holds a run of another version of OsteoLens, which stored other facts about its films; "
             "use another --out, or --restart to train again there"
         )
     old, new = _flat(before), _flat(now)
@@ -172,7 +172,7 @@ def _sentence(key: str, old: Any, new: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones."""
+    """Nested keys joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -195,7 +195,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _clear(folder: Path) -> None:
-    """Delete what a run left: nothing else that lies in its folder, and nothing at all where no run is."""
+    """Delete a run's files: nothing else in its folder, and nothing at all where there is no run."""
     if not any((folder / name).exists() for name in (IDENTITY_FILE, *_TRACES)) and not any(_folders(folder)):
         return
     for path in [*(folder / name for name in _RESULTS), *_folders(folder)]:

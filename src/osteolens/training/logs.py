@@ -1,4 +1,4 @@
-"""What a run shows while it trains and leaves to look at: progress, a table, TensorBoard events, the curves."""
+"""Logs of a training run: progress bar, table, TensorBoard events and curves."""
 
 import csv
 import math
@@ -28,7 +28,7 @@ PANELS = {
 class RunLog:
     """`log.csv` and `tensorboard/` in a run's folder.
 
-    Both are written from the history, which the checkpoint holds: a continued run has no gaps and no doubles.
+    Both are written from the checkpoint's history, so that a continued run has no gaps and no duplicates.
     """
 
     def __init__(self, folder: Path, history: Sequence[Row]) -> None:
@@ -46,7 +46,7 @@ class RunLog:
         self._table(history)
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds back."""
+        """Flush the events that TensorBoard has buffered."""
         self.writer.close()
 
     def _events(self, row: Row) -> None:
@@ -62,7 +62,7 @@ class RunLog:
 
 
 def progress_bar(console: Console) -> ProgressBar:
-    """A bar for training steps; its field `loss` is a text."""
+    """Progress bar of training steps; its field `loss` is a text."""
     return ProgressBar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -73,7 +73,7 @@ def progress_bar(console: Console) -> ProgressBar:
 
 
 def epoch_line(progress: Progress, epochs: int) -> str:
-    """The last epoch in one line."""
+    """One line about the last epoch."""
     row = progress.history[-1]
     line = f"epoch {len(progress.history)}/{epochs}  loss {row['training loss']:.3f}  {row['seconds']:.0f} s"
     if "validation loss" not in row:

@@ -1,4 +1,4 @@
-"""One model of a cross-validation: trained in a process of its own, it predicts the films that it never saw."""
+"""Member of a cross-validation: a model trained in its own process, which predicts the films that it never saw."""
 
 import json
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Member:
     """A fold of a repeat.
 
     Attributes:
-        folder: Where its run lies.
+        folder: Folder of its run.
         repeat: From 0.
-        fold: The fold that it does not see, from 0.
+        fold: The fold that it never sees, from 0.
     """
 
     folder: Path
@@ -41,9 +41,9 @@ class Member:
 
 
 def train_member(config: Configuration, member: Member, cohort: Cohort, threads: int) -> None:
-    """Train on the films that are not test films, write `model/`, and answer the test films into `answers.json`.
+    """Train on the films that are not test films, write `model/`, and predict the test films into `answers.json`.
 
-    A member that has answers for the same settings and films is left alone; one that was killed goes on.
+    A member with predictions for the same settings and films is left alone; a killed one goes on.
 
     Raises:
         DataError: The folder holds a different run.
@@ -51,24 +51,26 @@ def train_member(config: Configuration, member: Member, cohort: Cohort, threads:
     """
     seed = derived_seed(config.run.seed, member.repeat, member.fold) % 2**31
     config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
-    decided = _identity(config, cohort)
+    identity = _identity(config, cohort)
     path = member.folder / ANSWERS_FILE
-    if path.exists() and _read(path)["identity"] == decided:
+    if path.exists() and _read(path)["identity"] == identity:
         return
     torch.set_num_threads(threads)
     member.folder.mkdir(parents=True, exist_ok=True)
     with (member.folder / LOG_FILE).open("a", encoding="utf-8") as log:
         folder = _train(config, member.folder, cohort, "fold", Console(file=log, width=120))
     logits, t_scores = predict_films(folder, cohort.among("test"), config, _device())
-    _write(path, {"identity": decided, "logits": logits.tolist(), "t_scores": [_plain(x) for x in t_scores]})
+    rows = [None if np.isnan(t_score) else float(t_score) for t_score in t_scores]  # JSON has no NaN
+    # Written whole or not at all: a file that exists belongs to a finished member.
+    write_text(path, json.dumps({"identity": identity, "logits": logits.tolist(), "t_scores": rows}))
 
 
 def train_on_all(config: Configuration, cohort: Cohort, out: Path, name: str, console: Console) -> Path:
     """Train the model to ship on every film, with the settings that were cross-validated.
 
     Args:
-        config: Where it has validation films, they choose the epoch here too.
-        cohort: Its parts are `train` and, if any, `validation`.
+        config: Its validation films, if any, choose the epoch here too.
+        cohort: Films of the parts `train` and, if any, `validation`.
         out: The run's folder; checkpoint and logs go to `all/` in it.
         name: The model's name in its card.
         console: Where progress goes.
@@ -103,10 +105,6 @@ def read_answers(member: Member) -> tuple[NDArray[np.float64], NDArray[np.float6
     return np.array(stored["logits"], np.float64), np.array(t_scores, np.float64)
 
 
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -114,8 +112,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); delete it to train this fold again") from error
     return stored
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    """Write whole or not at all: a file that exists belongs to a finished member."""
-    write_text(path, json.dumps(values))

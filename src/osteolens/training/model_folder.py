@@ -1,4 +1,4 @@
-"""The folder of a trained model, and what the written model predicts."""
+"""Model folder of a trained model, and the predictions of the written weights."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def save_model(out: Path, config: Configuration, name: str, model: KneeModel, co
 def predict_films(
     folder: Path, cohort: Cohort, config: Configuration, device: torch.device
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Predict films with the written fp16 weights, read back as a user would.
+    """Predict films with the written fp16 weights, loaded as a user would.
 
     Returns:
         Logits float64 [N, K] and T-scores float64 [N].
@@ -55,14 +55,14 @@ def predict_films(
 def predict_split(
     folder: Path, cohort: Cohort, config: Configuration, scored: Part, device: torch.device
 ) -> Predictions:
-    """The table of a single split: predictions of the scored part and, for the test films, of the validation films.
+    """Predictions of a single split: the scored part and, if that is the test part, the validation films too.
 
     Args:
-        folder: Holds the model.
+        folder: The model folder.
         cohort: All films.
         config: The run's configuration.
         scored: `test`; or `validation` for a trial, and then the test films are not predicted at all.
-        device: Where to predict.
+        device: Device to predict on.
     """
     validation = None
     if scored == "test" and cohort.among("validation").films:

@@ -1,4 +1,4 @@
-"""What training minimises: classes and T-score together."""
+"""Loss of training: class, rank and T-score together."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross-entropy of the class, plus how far its expected rank and the T-score (where a film has one) are off.
+    """Cross-entropy of the class, plus errors of the expected rank and of the T-score where a film has one.
 
     Attributes:
         class_weights: float32 [K].

@@ -22,21 +22,21 @@ class Precision:
     dtype: torch.dtype
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The context to run the model in."""
+        """Context to run the model in."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
     def scaler(self) -> GradScaler:
-        """Keeps small fp16 gradients from vanishing; does nothing in the other formats."""
+        """Loss scaler that keeps small fp16 gradients from vanishing; does nothing in the other formats."""
         return GradScaler(self.device.type, enabled=self.dtype is torch.float16)
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:
-    """The format for a device; `auto` takes bf16 on a GPU that has it, fp16 on another and fp32 on a CPU.
+    """Choose the number format of a device; `auto` takes bf16 on a GPU that has it, fp16 on another and fp32 on a CPU.
 
     (On a Xeon with AMX a training step of EfficientNet-Lite0 took 1.5 times as long in bf16 as in fp32.)
 
     Raises:
-        DataError: The device cannot compute in the format that was asked for.
+        DataError: The device cannot compute in the format that `setting` names.
     """
     gpu = device.type == "cuda"
     if setting == "auto":
@@ -70,7 +70,7 @@ class Schedule:
     warmup_epochs: float
 
     def rate(self, step: int) -> float:
-        """The rate of a step, counted from 0 over the whole run."""
+        """Learning rate of a step, counted from 0 over the whole run."""
         warmup = self.warmup_epochs * self.steps_per_epoch
         if step < warmup:
             return self.peak * (step + 1) / (warmup + 1)
@@ -78,7 +78,7 @@ class Schedule:
         return self.peak * (1 + math.cos(math.pi * min((step - warmup) / rest, 1))) / 2
 
     def apply(self, optimiser: Optimizer, step: int) -> float:
-        """Set the rate of a step and return it."""
+        """Set the learning rate of a step and return it."""
         rate = self.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate

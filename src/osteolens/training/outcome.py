@@ -1,4 +1,4 @@
-"""A run's first sentence, which parts its model will have, and its end: figures and a card from its predictions."""
+"""Reports of a run: the parts that its model will have, and at the end figures and card from its predictions."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from osteolens.parameters import PatientFact
 
 METRICS_FILE = "metrics.json"
 _NAME_WIDTH, _FIGURE_WIDTH = 28, 25
-"""Characters of the columns of the printed tables, borders counted: `-0.123 [-0.123, -0.123]` and its frame."""
+"""Widths of the printed columns in characters, with borders: `-0.123 [-0.123, -0.123]` and its frame."""
 _WORDS: dict[PatientFact, str] = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
 
 
@@ -31,8 +31,8 @@ def write_outcome(out: Path, console: Console, *, ensemble: int = 0, folder: Pat
 
     Args:
         out: The run's folder.
-        console: Shows that the figures are being computed, which takes a while.
-        ensemble: How many members its model has; 0 for a single model.
+        console: Where progress goes: the bootstrap takes a while.
+        ensemble: Number of members of the model; 0 for a single model.
         folder: The model folder; default `model` in `out`. For another one, `metrics.json` is not written.
 
     Raises:
@@ -51,7 +51,7 @@ def write_outcome(out: Path, console: Console, *, ensemble: int = 0, folder: Pat
 
 
 def show(card: Card, console: Console) -> None:
-    """Print the card's figures side by side, in as many tables as the console's width needs, and what is left out."""
+    """Print the card's figures side by side, in as many tables as the console's width needs, and what is missing."""
     first, together = card.evaluations[0], max(1, (console.width - _NAME_WIDTH) // _FIGURE_WIDTH)
     console.print(f"{first.films} films of {first.groups} groups")
     for start in range(0, len(card.evaluations), together):
@@ -64,7 +64,7 @@ def show(card: Card, console: Console) -> None:
 
 
 def _figures(evaluations: Sequence[Evaluation]) -> Table:
-    """One column per evaluation; names are wrapped where there is no room, and never cut."""
+    """Table with a column per evaluation; long names are wrapped, never cut."""
     table = Table()
     table.add_column("figure", overflow="fold")
     for evaluation in evaluations:
@@ -79,11 +79,11 @@ def _figures(evaluations: Sequence[Evaluation]) -> Table:
 def parts_of_fit(
     training: Sequence[Film], validation: Sequence[Film], labels: Sequence[str], t_score_weight: float
 ) -> str:
-    """One sentence on a run of `fit`, whose fusions are fitted on the validation films.
+    """Sentence on the parts of a run of `fit`, whose fusions are fitted on the validation films.
 
     Args:
-        training: Its training films.
-        validation: Its validation films.
+        training: Training films.
+        validation: Validation films.
         labels: K, in order.
         t_score_weight: The weight of the T-score in the loss, from the configuration.
     """
@@ -94,10 +94,10 @@ def parts_of_fit(
 
 
 def parts_of_folds(films: Sequence[Film], labels: Sequence[str], fold: NDArray[np.int64], t_score_weight: float) -> str:
-    """One sentence on a cross-validation.
+    """Sentence on the parts of a cross-validation.
 
     Args:
-        films: N of them.
+        films: N films.
         labels: K, in order.
         fold: int64 [R, N].
         t_score_weight: The weight of the T-score in the loss, from the configuration.

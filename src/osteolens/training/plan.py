@@ -1,4 +1,4 @@
-"""Which fold each film of a cross-validation is tested in."""
+"""Plan of a cross-validation: the fold in which each film is tested, per repeat."""
 
 import csv
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Plan:
     """The fold of each film in each repeat.
 
     Attributes:
-        films: N of them.
+        films: N films.
         labels: K, in order of severity.
         fold: int64 [R, N].
     """
@@ -38,7 +38,7 @@ class Plan:
     fold: NDArray[np.int64]
 
     def members(self, out: Path) -> list[Member]:
-        """The model to train for each fold of each repeat."""
+        """Members of the run: a model to train for each fold of each repeat."""
         return [
             Member(out / f"r{repeat}f{fold}", repeat, int(fold))
             for repeat, row in enumerate(self.fold)
@@ -46,7 +46,7 @@ class Plan:
         ]
 
     def parts(self, config: Configuration, member: Member) -> NDArray[np.str_]:
-        """The part of each film as one fold sees it, [N]; validation films come from the other folds' groups.
+        """Part of each film for one fold, [N]; validation films come from the other folds' groups.
 
         Raises:
             DataError: No training film has one of the labels, or too few groups do to choose validation films.
@@ -55,7 +55,7 @@ class Plan:
         row = self.fold[member.repeat]
         parts = np.where(row == member.fold, "test", "train").astype("U10")
         if config.data.validation:
-            left = float(np.mean(parts == "train"))
+            left = float(np.mean(parts == "train"))  # data.validation is a share of all films
             seed = config.data.split_seed + member.repeat
             mark_validation(parts, labels, groups, config.data.validation / left, seed)
         trained = {label for label, part in zip(labels, parts, strict=True) if part == "train"}
@@ -68,7 +68,7 @@ class Plan:
         return parts
 
     def write(self, path: Path) -> None:
-        """One row per film: file, group, label, and its fold in each repeat."""
+        """Write one row per film: file, group, label, and its fold in each repeat."""
         with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["file", "group", "label", *(f"repeat_{repeat}" for repeat in range(len(self.fold)))])
@@ -91,9 +91,9 @@ def plan(
     Args:
         config: Its `data` section says which rows are used; `data.split_seed` seeds the first repeat.
         source: The data set, see `osteolens.datasets.films.read_films`.
-        folds: How many, each with the same mix of labels.
-        repeats: How many times all films are shuffled into folds.
-        table: A fold table of another run, used in place of `folds` and `repeats`.
+        folds: Number of folds, each with the same mix of labels.
+        repeats: Number of times that all films are shuffled into folds.
+        table: A fold table of another run, instead of `folds` and `repeats`.
         by_source: One fold per source: each place is tested by models that never saw it.
         console: Shows which parts of the data set are not used.
 
@@ -101,7 +101,7 @@ def plan(
         DataError: The data set is wrong, a label has fewer groups than folds, the fold table does not fit it, or a
             group is in two sources.
     """
-    films = read_films(source, config.data.skip, labels=config.data.labels, tell=partial(print_sentence, console))
+    films = read_films(source, config.data.skip, labels=config.data.labels, notify=partial(print_sentence, console))
     labels = label_order((film.label for film in films), config.data.labels)
     if table is not None:
         return Plan(films, labels, _read_folds(table, films))

@@ -17,7 +17,7 @@ from osteolens.card import RANGES_FILE, Card, load_card
 from osteolens.errors import DataError
 from osteolens.evaluation.int8 import folds as quantisation_folds
 from osteolens.evaluation.int8 import guard as quantisation_guard
-from osteolens.evaluation.int8.folds import Fold, ask_folds, find_folds, split_ensemble
+from osteolens.evaluation.int8.folds import Fold, find_folds, predict_folds, split_ensemble
 from osteolens.evaluation.int8.guard import judge, quantise_model
 from osteolens.evaluation.int8.ranges import Answers
 from osteolens.evaluation.predictions import Predictions
@@ -180,13 +180,13 @@ def test_a_model_that_did_not_make_the_stored_answers_is_refused(
 
     monkeypatch.setattr(quantisation_folds, "quantise_within", same_graph)
     table = predictions([NORMAL] * 4, [0, 1, 0, 1], logits)
-    exact, int8 = ask_folds(folds, table, pictures, tmp_path, QUIET)
+    exact, int8 = predict_folds(folds, table, pictures, tmp_path, QUIET)
     np.testing.assert_allclose(exact.logits, logits, atol=1e-3)  # in the order of the films, not of the folds
     np.testing.assert_array_equal(exact.maps, int8.maps)
     assert asked == [2, 2]
     logits[3, 0] += 1
     with pytest.raises(DataError, match=r"model of fold 1 does not give the answers in predictions\.csv"):
-        ask_folds(folds, predictions([NORMAL] * 4, [0, 1, 0, 1], logits), pictures, tmp_path, QUIET)
+        predict_folds(folds, predictions([NORMAL] * 4, [0, 1, 0, 1], logits), pictures, tmp_path, QUIET)
 
 
 @pytest.fixture(scope="module")

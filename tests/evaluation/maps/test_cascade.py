@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from osteolens import models
-from osteolens.evaluation.maps.cascade import cascade, draw_anew, grad_cam, similarity, stages
+from osteolens.evaluation.maps.cascade import cascade, grad_cam, redraw, similarity, stages
 from osteolens.models import Ensemble, KneeModel
 
 
@@ -50,7 +50,7 @@ def test_heads_that_are_not_drawn_anew_would_be_noticed(monkeypatch: pytest.Monk
     model, pictures = patches(), noise()
     targets = [0] * len(pictures)
     maps = grad_cam(model, pictures, targets)
-    monkeypatch.setattr("osteolens.evaluation.maps.cascade.draw_anew", lambda part, random: None)
+    monkeypatch.setattr("osteolens.evaluation.maps.cascade.redraw", lambda part, random: None)
     for values in cascade(model, pictures, maps, targets, seed=0).values():
         np.testing.assert_allclose(values[maps.max(axis=(1, 2)) > 0], 1)
 
@@ -69,7 +69,7 @@ def test_new_weights_keep_their_scale_and_follow_from_the_seed() -> None:
         layer.load_state_dict(layers[0].state_dict())
     before = layers[0].weight.detach().clone()
     for layer, seed in zip(layers, (0, 0, 1), strict=True):
-        draw_anew(layer, torch.Generator().manual_seed(seed))
+        redraw(layer, torch.Generator().manual_seed(seed))
     assert torch.equal(layers[0].weight, layers[1].weight)
     assert not torch.equal(layers[0].weight, layers[2].weight)
     assert layers[0].weight.std().item() == pytest.approx(before.std().item(), rel=0.05)

@@ -1,1 +1,1 @@
-"""The guard of int8: are answers and maps of the quantised graph still those of the model?"""
+"""Guard of int8: are answers and maps of the quantised graph still those of the model?"""

@@ -1,4 +1,4 @@
-"""Each fold's model in fp32 and in int8, asked about the films that neither it nor its ranges have seen."""
+"""Models of the folds in fp32 and int8, and their outputs for films that neither model nor ranges have seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from osteolens.card import WEIGHTS_FILE, file_sha256, load_card
 from osteolens.errors import DataError
-from osteolens.evaluation.int8.ranges import Answers, Films, Floats, ask, quantise_within
+from osteolens.evaluation.int8.ranges import Answers, Films, Floats, predict, quantise_within
 from osteolens.evaluation.maps.runs import model_folder
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from osteolens.exporting.onnx import to_onnx
@@ -19,17 +19,17 @@ from osteolens.inference.calibration import log_softmax
 
 Flags = NDArray[np.bool_]
 _MAX_STORED = 0.01
-"""Between a log-probability of a fold's model and the one in the table of predictions."""
+"""Largest difference between a log-probability of a fold's model and the one in the table of predictions."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A fold's model.
+    """Model of a fold, with its films.
 
     Attributes:
-        folder: With card and weights.
-        tested: bool [N], the films that it never saw.
-        training: bool [N], the films of the groups that it was trained on.
+        folder: Folder with card and weights.
+        tested: bool [N], the films that the model never saw.
+        training: bool [N], the films of the groups that the model was trained on.
     """
 
     folder: Path
@@ -38,13 +38,13 @@ class Fold:
 
 
 def find_folds(run: Path, members: Path | None, predictions: Predictions, scratch: Path) -> list[Fold]:
-    """The models of the folds of the first repeat.
+    """Find the models of the folds of the first repeat.
 
     Args:
         run: The folder of the cross-validation, with a model folder per fold.
-        members: Where it does not hold them: an ensemble whose members are the models of the folds, in order.
+        members: An ensemble whose members are the models of the folds, in order, where `run` has none.
         predictions: The run's stored predictions.
-        scratch: Gets model folders of the members.
+        scratch: Folder for the members' model folders.
 
     Raises:
         DataError: There is one fold only, or not one member for each.
@@ -70,7 +70,7 @@ def split_ensemble(ensemble: Path, out: Path) -> list[Path]:
     """Write each member of an ensemble into a model folder of its own; the opposite of `models.save_ensemble`.
 
     Raises:
-        DataError: It is no ensemble.
+        DataError: The folder holds no ensemble.
     """
     card = load_card(ensemble)
     if not card.members:
@@ -88,32 +88,32 @@ def split_ensemble(ensemble: Path, out: Path) -> list[Path]:
     return folders
 
 
-def ask_folds(
+def predict_folds(
     folds: Sequence[Fold], predictions: Predictions, pictures: Films, scratch: Path, console: Console
 ) -> tuple[Answers, Answers]:
-    """What the models of the folds say about the films that they never saw, in fp32 and in int8.
+    """Predict every film by the model of its fold, which never saw it, in fp32 and in int8.
 
     Args:
         folds: Every film is tested in one of them.
         predictions: The run's stored predictions.
         pictures: uint8 [N, 1, H, W], in the order of the predictions.
-        scratch: Gets the graphs.
+        scratch: Folder for the graphs.
         console: Where progress goes.
 
     Raises:
-        DataError: A model does not give the answers of the table: it is not the one that had not seen these films.
+        DataError: A model does not give the answers of the table: it may have seen these films.
     """
-    said: list[tuple[Answers, Answers]] = []
+    outputs: list[tuple[Answers, Answers]] = []
     for number, fold in enumerate(folds):
         card, place = load_card(fold.folder), scratch / f"fold{number}"
         graph = to_onnx(fold.folder, place)
-        exact = ask(graph, card, pictures[fold.tested])
+        exact = predict(graph, card, pictures[fold.tested])
         _check_stored(number, exact, predictions.logits[0, fold.tested])
         ranges, int8 = quantise_within(graph, card, pictures[fold.training], place)
-        said.append((exact, ask(int8, card, pictures[fold.tested])))
+        outputs.append((exact, predict(int8, card, pictures[fold.tested])))
         console.print(f"fold {number}: {len(ranges.fp32)} nodes in fp32, {len(ranges.tensors)} ranges", highlight=False)
     order = np.argsort(np.concatenate([np.flatnonzero(fold.tested) for fold in folds]))
-    exact_parts, int8_parts = zip(*said, strict=True)
+    exact_parts, int8_parts = zip(*outputs, strict=True)
     return _together(exact_parts, order), _together(int8_parts, order)
 
 

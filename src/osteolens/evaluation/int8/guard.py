@@ -1,4 +1,4 @@
-"""The guard of int8: only a model whose answers about films that it never saw stay the same gets ranges to ship."""
+"""Guard of int8: only a model whose answers to films that it never saw stay the same gets ranges to ship."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +11,8 @@ from rich.console import Console
 from osteolens.card import INT8_FILE, RANGES_FILE, Card, Quantisation, load_card
 from osteolens.datasets.films import load_pictures
 from osteolens.errors import DataError
-from osteolens.evaluation.int8.folds import ask_folds, find_folds
-from osteolens.evaluation.int8.ranges import MAX_CHANGE, Answers, Floats, ask, quantise_within
+from osteolens.evaluation.int8.folds import find_folds, predict_folds
+from osteolens.evaluation.int8.ranges import MAX_CHANGE, Answers, Floats, predict, quantise_within
 from osteolens.evaluation.maps.peaks import usual_peaks
 from osteolens.evaluation.maps.regions import enlarged
 from osteolens.evaluation.maps.runs import film_path
@@ -26,7 +26,7 @@ MAX_AUROC_LOSS = 0.005
 MAX_DISAGREEMENT = 0.01
 """Largest share of films whose answered label may be another."""
 MAX_MOVE = 2 * MAX_CHANGE
-"""How far a probability may move before calibration, which may hide a change."""
+"""Largest change of a probability before calibration, as calibration may hide one."""
 PROTOCOL = (
     "Every film of the first repeat is answered in fp32 and in int8 by the model that had seen no film of its group. "
     "The ranges of activations, and how many first layers stay in fp32 (as few as keep every probability before "
@@ -57,14 +57,14 @@ Flags = NDArray[np.bool_]
 
 
 def quantise_model(run: Path, model: Path, data: Path, members: Path | None, console: Console) -> Quantisation:
-    """Put the guard's finding into a model's card; if it accepts, write the ranges of the model beside it.
+    """Put the guard's result into a model's card; if it accepts, write the ranges of the model beside it.
 
     Args:
         run: A cross-validation with the settings of the model: `predictions.csv`, and the models of the folds of its
             first repeat.
         model: The model folder, trained on all films of the run; or the ensemble of its folds.
         data: The table or folder of films that the run was made from.
-        members: Where `run` does not hold the models: an ensemble whose members are those of its folds, in order.
+        members: An ensemble whose members are the models of the folds, in order, where `run` has none.
         console: Where progress goes.
 
     Raises:
@@ -77,23 +77,24 @@ def quantise_model(run: Path, model: Path, data: Path, members: Path | None, con
     with TemporaryDirectory() as folder:
         scratch = Path(folder)
         folds = find_folds(run, members, predictions, scratch)
-        found = judge(card, predictions, *ask_folds(folds, predictions, pictures, scratch, console))
-        if found.accepted:
+        result = judge(card, predictions, *predict_folds(folds, predictions, pictures, scratch, console))
+        if result.accepted:
             console.print("accepted; measuring the model's ranges on all films", highlight=False)
             graph = to_onnx(model, scratch)
             ranges, int8 = quantise_within(graph, card, pictures, scratch)
-            found = judge_maps(found, predictions.truth, ask(graph, card, pictures), ask(int8, card, pictures))
+            exact, quantised = predict(graph, card, pictures), predict(int8, card, pictures)
+            result = judge_maps(result, predictions.truth, exact, quantised)
             ranges.save(model)
-    return _note(model, card, found)
+    return _store(model, card, result)
 
 
 def judge_maps_again(run: Path, model: Path, data: Path, console: Console) -> Quantisation:
-    """Look at the heat maps of a model that was accepted before, by the ranges beside its card.
+    """Compare the heat maps again, of a model that was accepted before, by the ranges beside its card.
 
-    What the card says of the answers stays as it is; for the arguments and errors see `quantise_model`.
+    The card's comparison of the answers stays as it is; arguments and errors are those of `quantise_model`.
     """
     card, predictions = load_card(model), read_predictions(run / PREDICTIONS_FILE)
-    before = [found for found in card.quantisation if found.precision == PRECISION]
+    before = [result for result in card.quantisation if result.precision == PRECISION]
     if not before:
         raise DataError(f"{model} was never compared with int8: leave --maps-only out, with a run that holds its folds")
     films = [replace(film, path=film_path(film, data)) for film in predictions.films]
@@ -101,34 +102,34 @@ def judge_maps_again(run: Path, model: Path, data: Path, console: Console) -> Qu
     with TemporaryDirectory() as folder:
         graph = to_onnx(model, Path(folder))
         int8 = quantise(graph, load_ranges(model), card, Path(folder) / INT8_FILE)
-        found = judge_maps(before[0], predictions.truth, ask(graph, card, pictures), ask(int8, card, pictures))
-    return _note(model, card, found)
+        result = judge_maps(before[0], predictions.truth, predict(graph, card, pictures), predict(int8, card, pictures))
+    return _store(model, card, result)
 
 
-def _note(model: Path, card: Card, found: Quantisation) -> Quantisation:
-    """Put a finding into the card; a refused model keeps no ranges."""
-    if not found.accepted:
+def _store(model: Path, card: Card, result: Quantisation) -> Quantisation:
+    """Put a result into the card; a refused model keeps no ranges."""
+    if not result.accepted:
         (model / RANGES_FILE).unlink(missing_ok=True)
-    others = (other for other in card.quantisation if other.precision != found.precision)
-    card.model_copy(update={"quantisation": (*others, found)}).save(model)
-    return found
+    others = (other for other in card.quantisation if other.precision != result.precision)
+    card.model_copy(update={"quantisation": (*others, result)}).save(model)
+    return result
 
 
-def judge_maps(found: Quantisation, truth: NDArray[np.int64], exact: Answers, int8: Answers) -> Quantisation:
-    """The finding with what became of the heat maps, and refused if too many of them moved.
+def judge_maps(result: Quantisation, truth: NDArray[np.int64], exact: Answers, int8: Answers) -> Quantisation:
+    """Add the comparison of the heat maps to a result, which is refused if too many of them moved.
 
     Args:
-        found: Comparison of the answers.
+        result: Comparison of the answers.
         truth: int64 [N], the films' labels.
-        exact: Maps of the shipped graph in fp32.
-        int8: Maps of the same graph in int8, on the same films.
+        exact: Outputs of the shipped graph in fp32.
+        int8: Outputs of the same graph in int8, for the same films.
     """
     maps = held(exact.maps, int8.maps, truth)
     share = _share(maps) if maps.size else 1.0
-    reasons = found.reasons
+    reasons = result.reasons
     if share < MIN_HELD:
         reasons = (*reasons, f"{1 - share:.1%} of the heat maps are bright in other places")
-    return found.model_copy(
+    return result.model_copy(
         update={
             "maps": maps.size,
             "maps_held": share,
@@ -143,8 +144,8 @@ def held(exact: Floats, int8: Floats, truth: NDArray[np.int64]) -> Flags:
     """Whether each map that counts holds, by `MAPS_RULE`.
 
     Args:
-        exact: [N, K, h, w], of fp32.
-        int8: The same films.
+        exact: [N, K, h, w], maps in fp32.
+        int8: Outputs in int8, for the same films.
         truth: int64 [N], the films' labels.
 
     Returns:
@@ -159,12 +160,12 @@ def held(exact: Floats, int8: Floats, truth: NDArray[np.int64]) -> Flags:
     )
 
 
-def _holds(one: Floats, other: Floats) -> bool:
-    """Two maps [h, w]."""
-    first, second = (np.array(np.unravel_index(values.argmax(), values.shape)) for values in (one, other))
-    if np.abs(first - second).max() > 1:
+def _holds(exact: Floats, int8: Floats) -> bool:
+    """Whether the map of a film and class holds; both [h, w]."""
+    peaks = [np.array(np.unravel_index(values.argmax(), values.shape)) for values in (exact, int8)]
+    if np.abs(peaks[0] - peaks[1]).max() > 1:
         return False
-    bright = [_brightest(values) for values in (one, other)]
+    bright = [_brightest(values) for values in (exact, int8)]
     return bool((bright[0] & bright[1]).sum() >= OVERLAP * (bright[0] | bright[1]).sum())
 
 
@@ -177,15 +178,15 @@ def judge(card: Card, predictions: Predictions, exact: Answers, int8: Answers) -
     """Compare int8 with fp32 on films that neither had seen.
 
     Args:
-        card: Its calibration makes the answered probabilities.
-        predictions: The films, and what is true of them.
-        exact: fp32.
-        int8: The same films.
+        card: Card with the calibration of the answered probabilities.
+        predictions: The films with their labels.
+        exact: Outputs in fp32.
+        int8: Outputs in int8, for the same films.
     """
-    before, after = (read_image(card.labels, said.logits, said.t_score, card) for said in (exact, int8))
+    before, after = (read_image(card.labels, part.logits, part.t_score, card) for part in (exact, int8))
     labels, moved = before.probabilities.argmax(axis=1), np.abs(int8.probabilities - exact.probabilities)
     change, rows = np.abs(after.probabilities - before.probabilities), np.arange(len(labels))
-    found = Quantisation(
+    result = Quantisation(
         accepted=False,
         protocol=PROTOCOL,
         films=len(labels),
@@ -199,37 +200,36 @@ def judge(card: Card, predictions: Predictions, exact: Answers, int8: Answers) -
         largest_uncalibrated_difference=_digits(moved.max()),
         map_cosine=_digits(_cosine(exact.maps[rows, labels], int8.maps[rows, labels]).mean()),
     )
-    reasons = tuple(_reasons(found))
-    return found.model_copy(update={"accepted": not reasons, "reasons": reasons})
+    reasons = tuple(_reasons(result))
+    return result.model_copy(update={"accepted": not reasons, "reasons": reasons})
 
 
-def _reasons(found: Quantisation) -> list[str]:
-    """Why it must be refused."""
-    falls = {name: found.auroc_fp32[name] - value for name, value in found.auroc.items()}
+def _reasons(result: Quantisation) -> list[str]:
+    """Reasons to refuse the quantised graph."""
+    falls = {name: result.auroc_fp32[name] - value for name, value in result.auroc.items()}
     reasons = [f"{name} falls by {fall:.4f}" for name, fall in falls.items() if not fall <= MAX_AUROC_LOSS]
-    if found.label_disagreement > MAX_DISAGREEMENT:
-        reasons.append(f"{found.label_disagreement:.1%} of the labels differ")
-    if found.largest_uncalibrated_difference > MAX_MOVE:
-        reasons.append(f"a probability before calibration moves by {found.largest_uncalibrated_difference:.3f}")
+    if result.label_disagreement > MAX_DISAGREEMENT:
+        reasons.append(f"{result.label_disagreement:.1%} of the labels differ")
+    if result.largest_uncalibrated_difference > MAX_MOVE:
+        reasons.append(f"a probability before calibration moves by {result.largest_uncalibrated_difference:.3f}")
     return reasons
 
 
 def _aurocs(predictions: Predictions, probabilities: Floats) -> dict[str, float]:
-    """Pooled over the folds."""
+    """AUROCs, pooled over the folds."""
     none = np.full(len(probabilities), np.nan)
     scored = Scored(predictions.labels, predictions.groups, predictions.truth, probabilities, none, none)
     return {name: _digits(value) for name, value in figures(scored).items() if name.startswith("AUROC")}
 
 
-def _cosine(one: Floats, other: Floats) -> Floats:
-    """Of maps [N, h, w] with their counterparts; a map that is zero throughout is like another such, and like no other.
-
-    Returns:
-        [N], 0 to 1.
-    """
-    products, first, second = ((a * b).sum(axis=(1, 2)) for a, b in ((one, other), (one, one), (other, other)))
-    lengths = np.sqrt(first * second)
-    return np.asarray(np.where(lengths > 0, products / np.where(lengths > 0, lengths, 1), first == second), np.float64)
+def _cosine(first: Floats, second: Floats) -> Floats:
+    """Cosines between maps [N, h, w] and their counterparts, [N], 0 to 1; a map of zeros matches only another one."""
+    pairs = ((first, second), (first, first), (second, second))
+    products, squares, other_squares = ((a * b).sum(axis=(1, 2)) for a, b in pairs)
+    lengths = np.sqrt(squares * other_squares)
+    return np.asarray(
+        np.where(lengths > 0, products / np.where(lengths > 0, lengths, 1), squares == other_squares), np.float64
+    )
 
 
 def _share(flags: NDArray[np.bool_]) -> float:
@@ -237,5 +237,5 @@ def _share(flags: NDArray[np.bool_]) -> float:
 
 
 def _digits(value: float) -> float:
-    """What is worth writing down."""
+    """Round to the digits that are stored."""
     return round(float(value), 6)

@@ -1,4 +1,4 @@
-"""Ranges of activations, measured on films, and how many of the first layers have to stay in fp32."""
+"""Ranges of activations, measured on films, and the number of first layers that have to stay in fp32."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from osteolens.inference.calibration import softmax
 from osteolens.inference.runtimes.onnx import INPUT, OnnxRuntime
 
 MAX_CHANGE = 0.03
-"""How far a probability (before calibration) of a film that the ranges come from may move."""
+"""Largest change of a probability before calibration, on the films that the ranges come from."""
 _FIRST = 1
 """Convolutions that stay in fp32 in any case: ONNX Runtime reads three channels faster in fp32 than in int8."""
 _BATCH = 16
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Answers:
-    """What a graph says about N films.
+    """Outputs of a graph for N films.
 
     Attributes:
         logits: float64 [N, K].
@@ -43,12 +43,12 @@ class Answers:
 
     @property
     def probabilities(self) -> Floats:
-        """Before calibration, float64 [N, K]."""
+        """Probabilities before calibration, float64 [N, K]."""
         return softmax(self.logits)
 
 
-def ask(graph: Path, card: Card, films: Films) -> Answers:
-    """What a graph says about films, uint8 [N, 1, H, W]."""
+def predict(graph: Path, card: Card, films: Films) -> Answers:
+    """Run a graph on films, uint8 [N, 1, H, W]."""
     runtime = OnnxRuntime(graph, card)
     parts = [runtime.predict(films[start : start + _BATCH]) for start in range(0, len(films), _BATCH)]
     names = ("logits", "t_score", "maps")
@@ -56,22 +56,22 @@ def ask(graph: Path, card: Card, films: Films) -> Answers:
 
 
 def quantise_within(graph: Path, card: Card, films: Films, scratch: Path) -> tuple[ActivationRanges, Path]:
-    """Quantise as many of the last layers as leave every probability of some films within `MAX_CHANGE`, at least one.
+    """Quantise as many of the last layers as keep every probability of the films within `MAX_CHANGE`, at least one.
 
     Args:
-        graph: fp32.
+        graph: The fp32 graph.
         card: The model's card.
-        films: uint8 [N, 1, H, W], those that the model was trained on.
-        scratch: Gets the int8 graph.
+        films: uint8 [N, 1, H, W], the training films of the model.
+        scratch: Folder for the int8 graph.
 
     Returns:
-        The ranges, and the graph that they give.
+        The ranges, and the int8 graph made with them.
 
     Raises:
         DataError: There are no films.
     """
     measured = measure(graph, films)
-    exact = ask(graph, card, films).probabilities
+    exact = predict(graph, card, films).probabilities
 
     def attempt(first: int) -> tuple[ActivationRanges, Path]:
         ranges = choose(graph, measured, first, card, len(films))
@@ -80,7 +80,7 @@ def quantise_within(graph: Path, card: Card, films: Films, scratch: Path) -> tup
     low, high = _FIRST, max(layers(onnx.load(graph)).values()) - 1
     while low < high:  # the more layers stay in fp32, the less changes
         middle = (low + high) // 2
-        change = np.abs(ask(attempt(middle)[1], card, films).probabilities - exact).max()
+        change = np.abs(predict(attempt(middle)[1], card, films).probabilities - exact).max()
         low, high = (low, middle) if change <= MAX_CHANGE else (middle + 1, high)
     return attempt(low)
 
@@ -89,7 +89,7 @@ def measure(graph: Path, films: Films) -> dict[str, Range]:
     """Lowest and highest value, to 4 digits, of every tensor beside a node that could compute in int8.
 
     Args:
-        graph: fp32.
+        graph: The fp32 graph.
         films: uint8 [N, 1, H, W].
 
     Raises:
@@ -100,10 +100,10 @@ def measure(graph: Path, films: Films) -> dict[str, Range]:
     with TemporaryDirectory() as folder:
         calibrator = create_calibrator(graph, OPERATORS, str(Path(folder) / "measuring.onnx"), CalibrationMethod.MinMax)
         calibrator.collect_data(_Reader(films))
-        found = calibrator.compute_data().data
+        extremes = calibrator.compute_data().data
     model = onnx.load(graph)
     return {
-        name: (_rounded(found[name].lowest.min()), _rounded(found[name].highest.max()))
+        name: (_rounded(extremes[name].lowest.min()), _rounded(extremes[name].highest.max()))
         for name in tensors_beside(model, layers(model))
     }
 
@@ -112,11 +112,11 @@ def choose(graph: Path, measured: Mapping[str, Range], first: int, card: Card, f
     """The ranges for a graph whose layers stay in fp32 up to some number of convolutions from the film.
 
     Args:
-        graph: fp32.
-        measured: By `measure`.
-        first: This many; 0 quantises every layer.
+        graph: The fp32 graph.
+        measured: Ranges by `measure`.
+        first: That number; 0 quantises every layer.
         card: The model's card.
-        films: How many `measured` was measured on.
+        films: Number of films behind `measured`.
     """
     model = onnx.load(graph)
     depth = layers(model)
@@ -130,7 +130,7 @@ def choose(graph: Path, measured: Mapping[str, Range], first: int, card: Card, f
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands out films one by one."""
+    """Reader that returns films one by one, as ONNX Runtime's calibrator wants them."""
 
     def __init__(self, films: Films) -> None:
         self.films: Iterator[Films] = iter(films[:, None])

@@ -26,29 +26,29 @@ BATCH = 16
 
 
 def stages(model: Model) -> list[tuple[str, list[nn.Module]]]:
-    """The model's parts with weights, from the heads down; the k-th of an ensemble is the k-th of each member."""
+    """Parts of a model with weights, from the heads down; an ensemble's k-th stage is the k-th of each member."""
     if isinstance(model, Ensemble):
         members = [stages(member) for member in model.members if isinstance(member, KneeModel)]
         rows = [[stage for stage in row if stage] for row in zip_longest(*members)]
         return [(_joined([name for name, _ in row]), [part for _, parts in row for part in parts]) for row in rows]
-    found: list[tuple[str, list[nn.Module]]] = []
+    children: list[tuple[str, list[nn.Module]]] = []
     for name, child in model.backbone.named_children():
         # timm keeps an EfficientNet's stages in one Sequential; yolov5's are the backbone's own children.
         inner = list(child.named_children()) if isinstance(child, nn.Sequential) else []
-        found += [(f"{name}.{part}", [module]) for part, module in inner] or [(name, [child])]
-    weighty = [(name, parts) for name, parts in found if any(list(part.parameters()) for part in parts)]
+        children += [(f"{name}.{part}", [module]) for part, module in inner] or [(name, [child])]
+    weighty = [(name, parts) for name, parts in children if any(list(part.parameters()) for part in parts)]
     return [("heads", [model.classifier, model.regressor]), *reversed(weighty)]
 
 
 def cascade(
     model: Model, pictures: NDArray[np.uint8], maps: NDArray[np.float32], targets: Sequence[int], seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """How much of each map is left after each stage.
+    """Similarity of each map to the original one after each stage.
 
     Args:
         model: In evaluation mode; it is copied, not changed.
         pictures: uint8 [N, 1, H, W].
-        maps: float32 [N, h, w], by Grad-CAM for `targets`.
+        maps: float32 [N, h, w], Grad-CAM for `targets`.
         targets: The class index of each map.
         seed: Random seed for the new weights.
 
@@ -58,17 +58,17 @@ def cascade(
     """
     changed = copy.deepcopy(model)
     random = torch.Generator().manual_seed(seed)
-    found: dict[str, NDArray[np.float64]] = {}
+    correlations: dict[str, NDArray[np.float64]] = {}
     for name, parts in stages(changed):
         for part in parts:
-            draw_anew(part, random)
+            redraw(part, random)
         now = grad_cam(changed, pictures, targets)
-        found[name] = np.array([similarity(before, after) for before, after in zip(maps, now, strict=True)])
-    return found
+        correlations[name] = np.array([similarity(before, after) for before, after in zip(maps, now, strict=True)])
+    return correlations
 
 
 @torch.no_grad()
-def draw_anew(part: nn.Module, random: torch.Generator) -> None:
+def redraw(part: nn.Module, random: torch.Generator) -> None:
     """Replace every weight of a part by draws from a normal distribution with its tensor's mean and deviation."""
     for tensor in part.parameters():
         spread = tensor.std(correction=0)
@@ -76,7 +76,7 @@ def draw_anew(part: nn.Module, random: torch.Generator) -> None:
 
 
 def grad_cam(model: Model, pictures: NDArray[np.uint8], targets: Sequence[int]) -> NDArray[np.float32]:
-    """Grad-CAM of many films, batch by batch: uint8 [N, 1, H, W] -> float32 [N, h, w]."""
+    """Grad-CAM maps of many films, batch by batch: uint8 [N, 1, H, W] -> float32 [N, h, w]."""
     maps: list[NDArray[np.float32]] = []
     for start in range(0, len(pictures), BATCH):
         films = torch.from_numpy(pictures[start : start + BATCH])

@@ -1,4 +1,4 @@
-"""Is the heat map worth looking at? Four checks of Grad-CAM on films that the explained model never saw."""
+"""Four checks of Grad-CAM on films that the explained model never saw: is the heat map worth looking at?"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,26 +32,26 @@ PROTOCOL = {
     "curves": perturbation.RULE,
     "cascade": f"{randomisation.RULE} Mean of {DRAWS} draws per model.",
     "regions": RULE,
-    "examples": f"Of each true label, the films at the {', '.join(f'{part}th' for part in PERCENTILES)} percentile of "
+    "examples": f"For each true label, the films at the {', '.join(f'{part}th' for part in PERCENTILES)} percentile of "
     "the probability of that label; ties go by file name.",
 }
 REGIONS = {"outside": "outside the body", "markers": "on markers", "middle": "middle third of the film"}
-_TINY = 1e-30  # of a probability, before its logarithm is taken
+_TINY = 1e-30  # least probability, as the logarithm of 0 is not finite
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Findings on N films.
+class _Measured:
+    """Measurements on N films.
 
     Attributes:
-        films: N of them.
+        films: N films.
         probabilities: [N, K], not calibrated.
         targets: [N], index of the answered label, which the map is for.
         curves: [N, 2, 3, steps + 1].
-        cascade: By stage [N].
-        mass, area: By region [N]; NaN where the film has no such part or its map is zero throughout.
+        cascade: By stage, [N].
+        mass, area: By region, [N]; NaN where the film has no such region or its map is zero throughout.
         height: [N]; NaN where the map is zero throughout.
     """
 
@@ -71,35 +71,35 @@ def check_maps(
     calibration: Temperature | VectorScaling | None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> MapChecks:
-    """All checks.
+    """Run all checks.
 
     Args:
-        parts: Models, each with films that it never saw, no film twice.
+        parts: Models, each with films that it never saw; no film twice.
         labels: The K classes in order.
-        calibration: The shipped card's calibration: it decides which label is answered, and that one is explained.
+        calibration: Calibration of the shipped card: it decides which label is answered, and that label is explained.
         advance: Called with the number of films that went through a model since the last call; `passes` is the sum.
 
     Raises:
         DataError: No film has a map.
     """
-    found = _together([_examine(part, seed, calibration, advance) for seed, part in enumerate(parts)])
-    if np.isnan(found.height).all():
+    measured = _together([_examine(part, seed, calibration, advance) for seed, part in enumerate(parts)])
+    if np.isnan(measured.height).all():
         raise DataError(
             "every map is zero throughout, as no cell speaks for the answered label: nothing can be checked"
         )
-    groups = [film.group for film in found.films]
-    areas = perturbation.areas(found.curves)
+    groups = [film.group for film in measured.films]
+    areas = perturbation.areas(measured.curves)
     places = [(kind, order, i, j) for i, kind in enumerate(KINDS) for j, order in enumerate(ORDERS)]
     return MapChecks(
         films=len(groups),
         groups=len(set(groups)),
-        flat=int(np.isnan(found.height).sum()),
+        flat=int(np.isnan(measured.height).sum()),
         shares=SHARES,
         curves=tuple(
             Curve(
                 kind=kind,
                 order=order,
-                probability=tuple(found.curves[:, i, j].mean(axis=0)),
+                probability=tuple(measured.curves[:, i, j].mean(axis=0)),
                 area=mean(f"{kind}, {order}", areas[:, i, j], groups),
             )
             for kind, order, i, j in places
@@ -109,14 +109,14 @@ def check_maps(
             for kind, order, i, j in places
             if j
         ),
-        cascade=tuple(mean(stage, values, groups) for stage, values in found.cascade.items()),
+        cascade=tuple(mean(stage, values, groups) for stage, values in measured.cascade.items()),
         regions=tuple(
-            _region(name, found.mass[key], found.area[key], groups)
+            _region(name, measured.mass[key], measured.area[key], groups)
             for key, name in REGIONS.items()
-            if np.isfinite(found.mass[key]).any()
+            if np.isfinite(measured.mass[key]).any()
         ),
-        height=mean("height of the centre of mass", found.height, groups) if np.isfinite(found.height).any() else None,
-        examples=choose_examples(found.films, labels, found.probabilities, found.targets),
+        height=mean("height of the centre of mass", measured.height, groups),
+        examples=choose_examples(measured.films, labels, measured.probabilities, measured.targets),
         protocol=PROTOCOL,
         served=True,
     )
@@ -159,7 +159,7 @@ def choose_examples(
 
 
 def passes(parts: Sequence[Unseen]) -> int:
-    """How many films go through models in `check_maps`."""
+    """Number of films that go through a model in `check_maps`."""
     return sum(
         len(part.films) * (perturbation.PASSES + DRAWS * len(randomisation.stages(part.model))) for part in parts
     )
@@ -167,8 +167,8 @@ def passes(parts: Sequence[Unseen]) -> int:
 
 def _examine(
     part: Unseen, number: int, calibration: Temperature | VectorScaling | None, advance: Callable[[int], None]
-) -> _Found:
-    """All findings on the films of one model, the `number`-th."""
+) -> _Measured:
+    """Measure the films of one model, the `number`-th."""
     pictures = part.pictures
     probabilities = probabilities_of(part.model, pictures)
     answered = calibrate(np.log(np.maximum(probabilities, _TINY)), calibration).argmax(axis=1)
@@ -183,12 +183,12 @@ def _examine(
         curves.append(perturbation.curves(partial(probabilities_of, part.model), picture, heat, target, seed))
         advance(perturbation.PASSES)
     mass, area, height = _places(part.prepared, maps)
-    return _Found(
+    return _Measured(
         films=part.films,
         probabilities=probabilities,
         targets=answered,
         curves=np.stack(curves),
-        cascade={stage: np.mean([found[stage] for found in cascades], axis=0) for stage in cascades[0]},
+        cascade={stage: np.mean([values[stage] for values in cascades], axis=0) for stage in cascades[0]},
         mass=mass,
         area=area,
         height=height,
@@ -198,7 +198,7 @@ def _examine(
 def _places(
     prepared: Sequence[Prepared], maps: NDArray[np.float32]
 ) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
-    """`mass`, `area` and `height` of `_Found`."""
+    """Where each map lies: `mass`, `area` and `height` of `_Measured`."""
     height = np.full(len(maps), np.nan)
     mass, area = ({key: height.copy() for key in REGIONS} for _ in range(2))
     for row, (film, heat) in enumerate(zip(prepared, maps, strict=True)):
@@ -222,13 +222,13 @@ def _region(name: str, mass: Floats, area: Floats, groups: Sequence[str]) -> Reg
     )
 
 
-def _together(parts: Sequence[_Found]) -> _Found:
-    """The findings of several models about different films as one."""
+def _together(parts: Sequence[_Measured]) -> _Measured:
+    """Join the measurements of several models on different films."""
 
     def joined(name: str) -> dict[str, Floats]:
         return {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(parts[0], name)}
 
-    return _Found(
+    return _Measured(
         films=[film for part in parts for film in part.films],
         probabilities=np.concatenate([part.probabilities for part in parts]),
         targets=np.concatenate([part.targets for part in parts]),

@@ -25,9 +25,9 @@ STEPS = 10
 SHARES = tuple(step / STEPS for step in range(STEPS + 1))
 """Shares of the pixels that are changed, one for each point of a curve."""
 PASSES = 2 + 2 * 3 * (STEPS - 1)
-"""Pictures that the curves of one film need."""
+"""Number of pictures that the curves of one film need."""
 BLUR = 0.05
-"""Standard deviation of the blur that stands for `nothing to see`, as a share of the longer side."""
+"""Standard deviation of the blur that removes all detail, as a share of the longer side."""
 CENTRE_WIDTH = 0.25
 """Standard deviation of the control that always points at the middle, as a share of each side."""
 
@@ -42,12 +42,12 @@ RULE = (
 
 
 def curves(
-    answer: Callable[[Pictures], Floats], film: Pictures, heat: NDArray[np.float32], target: int, seed: int
+    predict: Callable[[Pictures], Floats], film: Pictures, heat: NDArray[np.float32], target: int, seed: int
 ) -> Floats:
-    """The curves of one film.
+    """Compute the curves of one film.
 
     Args:
-        answer: uint8 [M, 1, H, W] -> probabilities float64 [M, K].
+        predict: uint8 [M, 1, H, W] -> probabilities float64 [M, K].
         film: uint8 [1, H, W], as the model takes it.
         heat: float32 [h, w], the map of the explained class.
         target: Index of that class.
@@ -58,26 +58,26 @@ def curves(
     """
     ranks = rankings(heat, film.shape[1:], seed)
     blurred = cv2.GaussianBlur(film[0], (0, 0), max(film.shape) * BLUR)[None]
-    # Whatever the order, the ends of a curve are the film and its blurred copy: they are asked for once.
-    asked = [film, blurred]
+    # Whatever the order, the ends of a curve are the film and its blurred copy: they are predicted once.
+    pictures = [film, blurred]
     inner = [round(share * film.size) for share in SHARES[1:-1]]
     for before, after in ((film, blurred), (blurred, film)):
-        asked += [np.where(rank < count, after, before) for rank in ranks for count in inner]
-    probability = answer(np.stack(asked))[:, target]
-    found = np.empty((len(KINDS), len(ORDERS), len(SHARES)))
-    found[:, :, 1:-1] = probability[2:].reshape(len(KINDS), len(ORDERS), -1)
-    found[0, :, 0] = found[1, :, -1] = probability[0]
-    found[0, :, -1] = found[1, :, 0] = probability[1]
-    return found
+        pictures += [np.where(rank < count, after, before) for rank in ranks for count in inner]
+    probability = predict(np.stack(pictures))[:, target]
+    values = np.empty((len(KINDS), len(ORDERS), len(SHARES)))
+    values[:, :, 1:-1] = probability[2:].reshape(len(KINDS), len(ORDERS), -1)
+    values[0, :, 0] = values[1, :, -1] = probability[0]
+    values[0, :, -1] = values[1, :, 0] = probability[1]
+    return values
 
 
-def areas(found: Floats) -> Floats:
+def areas(values: Floats) -> Floats:
     """Area under each curve by the trapezoid rule: [..., STEPS + 1] -> [...]."""
-    return np.asarray(np.trapezoid(found, dx=1 / STEPS, axis=-1))
+    return np.asarray(np.trapezoid(values, dx=1 / STEPS, axis=-1))
 
 
 def rankings(heat: NDArray[np.float32], size: tuple[int, ...], seed: int) -> NDArray[np.int64]:
-    """The place of each pixel in each order, 0 first: int64 [3, H, W] by `ORDERS`."""
+    """Rank of each pixel in each order, 0 first: int64 [3, H, W] by `ORDERS`."""
     height, width = size
     chance = np.random.default_rng(seed).random(heat.shape, np.float32)
     random = enlarged(chance, (height, width)).ravel()

@@ -1,4 +1,4 @@
-"""What the checks of the heat maps found, as data: `maps.json`, from which pages and cards are written."""
+"""Results of the checks of the heat maps, as data: `maps.json`, from which pages and cards are written."""
 
 from pathlib import Path
 
@@ -18,7 +18,9 @@ class Curve(Frozen):
 
     kind: Kind
     order: Order
-    probability: tuple[float, ...] = Field(description="of the explained class, mean over films, at each of `shares`")
+    probability: tuple[float, ...] = Field(
+        description="probability of the explained class, mean over films, at each of `shares`"
+    )
     area: Metric
 
 
@@ -26,7 +28,7 @@ class Region(Frozen):
     """Shares of one part of the input, means over films."""
 
     name: str
-    films: int = Field(description="that have this part and a map that is not flat")
+    films: int = Field(description="films that have this part and a map that is not flat")
     mass: Metric = Field(description="share of the map's sum")
     area: Metric = Field(description="share of the pixels: what a uniform map would give")
     difference: Metric = Field(description="mass less area")
@@ -37,13 +39,13 @@ class Example(Frozen):
 
     file: str
     label: str
-    percentile: int = Field(description="of the probability of its own label among the films of that label")
-    probability: float = Field(description="of its own label, not calibrated")
+    percentile: int = Field(description="percentile of its own label's probability among the films of that label")
+    probability: float = Field(description="probability of its own label, not calibrated")
     explained: str = Field(description="the label that the map is for")
 
 
 class MapChecks(Frozen):
-    """What the checks found, and how."""
+    """Results of all checks, with their protocol."""
 
     films: int
     groups: int
@@ -51,9 +53,11 @@ class MapChecks(Frozen):
     shares: tuple[float, ...]
     curves: tuple[Curve, ...]
     differences: tuple[Metric, ...] = Field(description="paired differences of areas, map less control")
-    cascade: tuple[Metric, ...] = Field(description="by the last stage that was randomised, from the heads down")
+    cascade: tuple[Metric, ...] = Field(
+        description="correlations by the last stage that was randomised, from the heads down"
+    )
     regions: tuple[Region, ...]
-    height: Metric | None = Field(description="of the centre of mass: 0 is the film's upper edge, 1 the lower")
+    height: Metric | None = Field(description="height of the centre of mass: 0 is the film's upper edge, 1 the lower")
     examples: tuple[Example, ...]
     protocol: dict[str, str]
     served: bool = Field(

@@ -1,4 +1,4 @@
-"""Usual peaks of a model's heat maps: what a map is weak or strong against, for the model's card."""
+"""Usual peaks of a model's heat maps, for its card: a map is weak or strong compared with them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,14 +22,14 @@ _DIGITS = 6
 
 
 def measure_peaks(model: Path, run: Path, data: Path, console: Console) -> Card:
-    """Put the usual peaks of a model's maps into its card.
+    """Measure the usual peaks of a model's maps and put them into its card.
 
     The films are those of the run's table of predictions: held-out ones where the model was trained on a part, else
     all. The shipped model draws the maps, as it will for its users: the models of folds draw maps of other heights.
 
     Args:
         model: The model folder.
-        run: Holds `predictions.csv`, such as `evidence/knee`.
+        run: A folder with `predictions.csv`, such as `evidence/knee`.
         data: The table or folder of films that the run was made from.
         console: Where progress goes.
 
@@ -56,11 +56,11 @@ def peaks_of(model: Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 def usual_peaks(labels: Sequence[str], truth: NDArray[np.int64], peaks: NDArray[np.floating[Any]]) -> dict[str, float]:
     """The median peak of each label's map over the films that have this label.
 
-    Over all films it would be next to nothing for a label that is rare and well told from the others, and every faint
-    map of that label would pass for a strong one.
+    Over all films the median would be close to 0 for a label that is rare and well separated from the others, and
+    every faint map of that label would count as a strong one.
 
     Args:
-        labels: K.
+        labels: K labels.
         truth: int64 [N].
         peaks: float32 [N, K].
 

@@ -1,6 +1,6 @@
-"""Where on a film the mass of a heat map lies: in the body or beside it, on markers, in the middle third.
+"""Regions of a film, and the share of a heat map in them: beside the body, on markers, in the middle third.
 
-The masks come from rules that know nothing of any map. They were set by looking at masks on sixty films.
+The masks come from rules that do not use any map, set by looking at masks on sixty films.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 DARK, BRIGHT = 0.2, 0.5
 """Air is darker than the first share of the film's 99th percentile, a marker is brighter than the second."""
 THIN = 1 / 16
-"""Share of the longer side: what is thinner (letters, collimator edges) is not body."""
+"""Least thickness of the body as a share of the longer side: letters and collimator edges are thinner."""
 SMALLEST_BODY = 0.05
 SMALLEST_MARKER, LARGEST_MARKER = 0.0002, 0.01
 """Shares of the film's area that a connected part may take."""
@@ -36,7 +36,7 @@ class Regions:
     """Masks over the model's input, each bool [H, W].
 
     Attributes:
-        outside: All but the body, padding included.
+        outside: Everything except the body, padding included.
         markers: Small bright things beside the body.
         middle: The middle third of the film's rows.
     """
@@ -47,7 +47,7 @@ class Regions:
 
 
 def find_regions(prepared: Prepared) -> Regions:
-    """The masks of one film, by `RULE`."""
+    """Find the masks of one film, by `RULE`."""
     picture, film = prepared.array[0], film_mask(prepared.geometry)
     white = float(np.percentile(picture[film], 99))
     longer = max(prepared.geometry.scaled)
@@ -95,7 +95,7 @@ def height_of_mass(heat: NDArray[np.float32], geometry: Geometry) -> float:
 
 
 def _opened(mask: Mask, diameter: int) -> Mask:
-    """What is left of a mask where a disc fits in that does not reach beyond the film."""
+    """Morphological opening of a mask by a disc; beyond the picture counts as empty."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
     wider = np.pad(mask.astype(np.uint8), diameter)
     opened = cv2.morphologyEx(wider, cv2.MORPH_OPEN, disc)
@@ -103,9 +103,9 @@ def _opened(mask: Mask, diameter: int) -> Mask:
 
 
 def _parts(mask: Mask, smallest: float, largest: float) -> Mask:
-    """The connected parts of a mask that cover so many pixels."""
+    """Connected parts of a mask with `smallest` to `largest` pixels."""
     _, names, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = statistics[:, cv2.CC_STAT_AREA]
-    kept = (areas >= smallest) & (areas <= largest)
-    kept[0] = False  # the ground
-    return np.asarray(kept[names])
+    fits = (areas >= smallest) & (areas <= largest)
+    fits[0] = False  # OpenCV numbers the background 0
+    return np.asarray(fits[names])

@@ -1,4 +1,4 @@
-"""From a run's folder to models with films that they never saw."""
+"""Models of a run, each with the films that it never saw."""
 
 import random
 from collections.abc import Container, Sequence
@@ -21,7 +21,7 @@ from osteolens.inference.calibration import softmax
 from osteolens.models import Ensemble, KneeModel, Model
 
 MAX_OFF = 0.01
-"""Between a probability of a fold's model and the one in the table of predictions."""
+"""Largest difference between a probability of a fold's model and the one in the table of predictions."""
 _BATCH = 16
 
 
@@ -31,8 +31,8 @@ class Unseen:
 
     Attributes:
         model: In evaluation mode.
-        films: N of them.
-        prepared: Their pictures, as the model takes them.
+        films: N films.
+        prepared: Their prepared pictures.
     """
 
     model: Model
@@ -48,18 +48,18 @@ class Unseen:
 def unseen_films(
     runs: Sequence[Path], data: Path, files: Container[str] | None = None, folders: Sequence[Path] = ()
 ) -> list[Unseen]:
-    """Each film of a run's table of predictions with the model that had not seen it, in the first repeat.
+    """Pair each film of a run with the model that had not seen it, in the first repeat.
 
     Args:
         runs: Folders with `predictions.csv` and the models of the folds (`r0f0/model`, ...), or `model` where there
             is one fold only. Several runs on the same films and folds are explained together, as an ensemble.
         data: The table or folder of films that the runs were made from.
-        files: Only these films of the table.
+        files: The films to take, by file; default: all.
         folders: The models of the folds in order, where the one run holds only its table, as in `evidence/`.
 
     Raises:
         DataError: A table, model or film is missing, the runs are not about the same films and folds, or `folders` are
-            not the models that gave the answers of the table.
+            not the models that made the predictions of the table.
         CardError: A model folder is wrong.
     """
     predictions = average([read_predictions(run / PREDICTIONS_FILE) for run in runs])
@@ -88,25 +88,25 @@ def probabilities_of(model: Model, pictures: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def draw_files(predictions: Predictions, limit: int, seed: int) -> set[str]:
-    """The files of at most so many films, drawn by chance."""
+    """Draw the files of at most `limit` films at random."""
     files = [film.file for film in predictions.films]
     return set(random.Random(seed).sample(files, min(limit, len(files))))  # noqa: S311 - no secret
 
 
 def film_path(film: Film, data: Path) -> Path:
-    """Where a film of a table of predictions lies."""
+    """Path of a film of a table of predictions."""
     return (data if data.is_dir() else data.parent) / film.file
 
 
 def model_folder(run: Path, fold: int, predictions: Predictions) -> Path:
-    """Where the model is that was tested on a fold in the first repeat."""
+    """Folder of the model that was tested on a fold in the first repeat."""
     folder = run / f"r0f{fold}" / MODEL_FOLDER
     single = predictions.fold.max() == predictions.fold.min()
     return run / MODEL_FOLDER if single and not folder.exists() else folder
 
 
 def _check_answers(part: Unseen, predictions: Predictions, folder: Path) -> None:
-    """Refuse a model that says something else of its films than the table."""
+    """Refuse a model whose predictions differ from those of the table."""
     place = {film.file: index for index, film in enumerate(predictions.films)}
     stored = predictions.logits[0, [place[film.file] for film in part.films]]
     off = float(np.abs(probabilities_of(part.model, part.pictures) - softmax(stored)).max())
@@ -115,7 +115,7 @@ def _check_answers(part: Unseen, predictions: Predictions, folder: Path) -> None
 
 
 def _model(folders: Sequence[Path]) -> tuple[Model, PreprocessSpec]:
-    """The model of one folder, or of several as an ensemble; and how films are prepared for it."""
+    """Load the model of one folder, or of several as an ensemble, with its preprocessing."""
     loaded = [models.load(folder) for folder in folders]
     spec = loaded[0][1].preprocess
     if any(card.preprocess != spec for _, card in loaded):
@@ -129,12 +129,12 @@ def _model(folders: Sequence[Path]) -> tuple[Model, PreprocessSpec]:
 
 
 def _prepared(film: Film, data: Path, spec: PreprocessSpec) -> Prepared:
-    """A film of a table of predictions, as a model takes it.
+    """Prepare a film of a table of predictions for a model.
 
     Raises:
-        DataError: It is not there, or cannot be read.
+        DataError: The film is missing, or cannot be read.
     """
     try:
         return prepare(read(film_path(film, data)).pixels, spec)
     except (InputError, OSError) as error:
-        raise DataError(f"the film {film.file} of the run is not to be had from {data}: {error}") from error
+        raise DataError(f"the film {film.file} of the run cannot be read below {data}: {error}") from error
