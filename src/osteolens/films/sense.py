@@ -41,7 +41,7 @@ def brightness_inside(pixels: NDArray[np.uint8]) -> float:
     coarse = np.ascontiguousarray(pixels[::stride, ::stride])
     top, left, height, width = content_box(coarse)
     small = cv2.resize(coarse[top : top + height, left : left + width], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    columns = np.median(small, axis=0)
+    columns = np.sort(small, axis=0)[SIDE // 2 - 1 : SIDE // 2 + 1].mean(axis=0)  # the median, in less time
     first, last = BODY
     body = np.concatenate([columns[first:last], columns[SIDE - last : SIDE - first]]).mean()
     differences = body - columns[:EDGE].mean(), body - columns[-EDGE:].mean()

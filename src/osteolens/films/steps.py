@@ -42,9 +42,7 @@ def step(pixels: NDArray[np.uint8]) -> float:
 
 def _jumps(pixels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float32]:
     """How far the grey jumps from each block to the one below, in grey levels."""
-    lines = pixels[BLOCK - 1 :, : columns * BLOCK]  # from here on, the two lines beside each border
-    ones = np.ones(BLOCK, np.float32)
-    above, below = (
-        lines[place::BLOCK][: rows - 1].astype(np.float32).reshape(-1, columns, BLOCK) @ ones for place in range(2)
-    )
-    return np.clip((below - above) / BLOCK, -_HIGHEST, _HIGHEST)
+    inner = pixels[BLOCK - 1 : rows * BLOCK - 1, : columns * BLOCK]
+    above, below = (inner.reshape(rows - 1, BLOCK, -1)[:, place] for place in range(2))  # beside each border
+    jumps = (below.astype(np.float32) - above).reshape(-1, BLOCK) @ np.ones(BLOCK, np.float32)
+    return np.clip(jumps.reshape(rows - 1, columns) / BLOCK, -_HIGHEST, _HIGHEST)
