@@ -6,7 +6,8 @@ from rich.console import Console
 from support.audit import Picture, facts, film, resized, turned
 
 from osteolens.audit.copies import Match, find_copies, origins
-from osteolens.audit.pictures import THUMB, Seen, _shrunk, extract
+from osteolens.audit.pictures import Seen, _shrunk, extract
+from osteolens.datasets.fingerprints import THUMB
 
 QUIET = Console(file=io.StringIO())
 

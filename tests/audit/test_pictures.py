@@ -7,7 +7,8 @@ from PIL import Image
 from rich.console import Console
 from support.audit import film, save
 
-from osteolens.audit.pictures import SIDE, THUMB, Seen, extract, look, look_at_all
+from osteolens.audit.pictures import SIDE, Seen, extract, look, look_at_all
+from osteolens.datasets.fingerprints import THUMB
 
 
 def seen(path: Path, features: int = 50) -> Seen:

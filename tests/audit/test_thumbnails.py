@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from support.audit import Picture, facts, film, resized
 
-from osteolens.audit.pictures import THUMB, Seen
-from osteolens.audit.thumbnails import POSES, pose_pixels, pose_transform, whole_copies
+from osteolens.audit.pictures import Seen
+from osteolens.audit.thumbnails import pose_transform, whole_copies
+from osteolens.datasets.fingerprints import POSES, THUMB, pose_pixels
 
 
 def picture(pixels: Picture) -> Seen:

@@ -9,6 +9,7 @@ from support.films import TINY, write_rows
 
 from osteolens import models
 from osteolens.card import load_card
+from osteolens.datasets.fingerprints import read_training_films
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.predictions import read_predictions
@@ -28,6 +29,8 @@ def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, ta
     card = start(settings_file, table, out, quiet)
     assert load_card(out / "model") == card
     assert card.data.films == {"cross-validated": 30} == card.data.groups
+
+    assert len(read_training_films(out / "model", card.weights_sha256).fingerprints) == 30
 
     evidence = evaluate(read_predictions(out / "predictions.csv"))
     assert card.calibration == evidence.parameters.calibration

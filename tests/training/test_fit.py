@@ -17,6 +17,7 @@ from support.films import TINY, save_film
 
 from osteolens import models
 from osteolens.card import load_card
+from osteolens.datasets.fingerprints import look, read_training_films
 from osteolens.errors import DataError
 from osteolens.training.config import load_configuration
 from osteolens.training.fit import fit
@@ -65,8 +66,15 @@ def test_a_run_learns_and_leaves_its_evidence(settings_file, table, tmp_path, qu
     assert card.fitted_on.films == 6
     assert card.fitted_on.left_out["calibration"].startswith("6 groups of validation films are too few")
 
+    table_of_films = table
     table, split = rows(out / "predictions.csv"), rows(out / "split.csv")
     assert {row["file"]: row["part"] for row in table} == {row["file"]: row["part"] for row in split}
+    # Validation films chose the epoch, so they are listed; held-out films are not.
+    learned = read_training_films(out / "model", card.weights_sha256)
+    films = look(table_of_films.parent / row["file"] for row in split)
+    assert [split[number]["part"] != "test" for number in range(30)] == [
+        number in learned.recognise(*films) for number in range(30)
+    ]
     predictions = [row for row in table if row["part"] == "test"]
     right = [max(card.labels, key=lambda label: float(row[f"logit_{label}"])) == row["label"] for row in predictions]
     assert sum(right) / 6 == pytest.approx(figures["accuracy"])

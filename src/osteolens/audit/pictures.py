@@ -15,12 +15,12 @@ from PIL import ExifTags, Image
 from rich.console import Console
 from rich.progress import track
 
+from osteolens.datasets.fingerprints import thumbnail
 from osteolens.errors import InputError
 from osteolens.films.read import Picture, read
 
 SIDE = 320
 """Longer side, in pixels, of the picture that features are taken from and pictures are compared at."""
-THUMB = 64
 _CONTRAST = 0.004
 """SIFT's contrast threshold: a tenth of OpenCV's, as smooth pictures give few strong corners."""
 _DARK, _BRIGHT, _FLAT = 10, 245, 2.0
@@ -71,7 +71,7 @@ class Seen:
 
     Attributes:
         facts: See `Facts`.
-        thumb: uint8 [THUMB, THUMB], the whole picture squeezed into a square.
+        thumb: uint8 [64, 64], the whole picture squeezed into a square (`datasets.fingerprints.thumbnail`).
         small: uint8 [h, w], at most `SIDE` pixels long.
         points: float32 [N, 4], SIFT keypoints of `small`, strongest first: x, y, diameter (pixels), angle (degrees).
         descriptors: uint8 [N, 128].
@@ -106,8 +106,7 @@ def look(path: Path, features: int) -> Seen | str:
         return error.strerror or str(error)
     small = _shrunk(picture.pixels)
     points, descriptors = extract(small, features)
-    thumb = cv2.resize(picture.pixels, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
-    return Seen(_facts(data, picture, small), np.asarray(thumb, np.uint8), small, points, descriptors)
+    return Seen(_facts(data, picture, small), thumbnail(picture.pixels), small, points, descriptors)
 
 
 def extract(small: NDArray[np.uint8], features: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -8,21 +8,16 @@ alike, the highest is 0.73. Coarser detail does not tell different knees apart: 
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.audit.pictures import Seen
+from osteolens.datasets.fingerprints import POSES, Pose, detail, pose_pixels
 
-Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
-Pose = tuple[bool, int]
 
-POSES: tuple[Pose, ...] = tuple((mirror, quarters) for mirror in (False, True) for quarters in range(4))
-"""The eight ways to lay a rectangle on a rectangle: mirrored left to right first, then turned anticlockwise."""
 SIMILAR = 0.75
 """Correlation of thumbnails from which two pictures are compared at full size."""
-_BLUR, _WINDOW, _FLOOR = 1.5, 4.0, 4.0
 _ROWS = 1024
 # On pictures whose sides are 1: left to right, and a quarter anticlockwise.
 _MIRROR = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
@@ -44,21 +39,6 @@ def whole_copies(seen: Sequence[Seen]) -> Iterator[tuple[int, int, Matrix]]:
             for row, column in np.argwhere(alike >= SIMILAR).tolist():
                 first, second = seen[start + row].small.shape, seen[start + column].small.shape
                 yield start + row, start + column, pose_transform(pose, first, second)
-
-
-def detail(thumb: NDArray[np.uint8]) -> Floats:
-    """Detail of one or two pixels by its local strength, of mean 0 and length 1: float32 [THUMB, THUMB]."""
-    values = thumb.astype(np.float32)
-    fine = values - cv2.GaussianBlur(values, (0, 0), _BLUR)
-    fine /= np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), _WINDOW)) + _FLOOR
-    fine -= fine.mean()
-    return np.asarray(fine / max(float(np.linalg.norm(fine)), 1e-6), np.float32)
-
-
-def pose_pixels(pictures: Floats, pose: Pose) -> Floats:
-    """Square pictures [N, S, S] in a pose."""
-    mirror, quarters = pose
-    return np.asarray(np.rot90(pictures[:, :, ::-1] if mirror else pictures, quarters, axes=(1, 2)))
 
 
 def pose_transform(pose: Pose, first: Sequence[int], second: Sequence[int]) -> Matrix:

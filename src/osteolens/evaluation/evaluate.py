@@ -1,6 +1,7 @@
 """Evidence from a table of predictions; nothing is fitted or chosen on the films that it is scored on."""
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from osteolens.card import Card
@@ -16,7 +17,7 @@ from osteolens.evaluation.breakdown import (
     triage_zones,
 )
 from osteolens.evaluation.calibration import PARTS_OF_A_FOLD, triage_label
-from osteolens.evaluation.card_parameters import MIN_GROUPS, fit_out_of_fold, fit_split, one_label_outside_a_part
+from osteolens.evaluation.card_parameters import MIN_GROUPS, Fit, fit_out_of_fold, fit_split, one_label_outside_a_part
 from osteolens.evaluation.evidence import Evidence, Parameters
 from osteolens.evaluation.metrics import RESAMPLES, draw
 from osteolens.evaluation.predictions import Predictions
@@ -62,6 +63,19 @@ def _evaluate(predictions: Predictions, resamples: int, seed: int, who: str) -> 
         fit = fit_split(predictions, predictions.split, resamples, seed)
     else:
         fit = fit_out_of_fold(predictions, draws, who)
+    return evidence_of(predictions, fit, draws, seed)
+
+
+def evidence_of(predictions: Predictions, fit: Fit, draws: NDArray[np.float64], seed: int) -> Evidence:
+    """All figures of a table whose answers were calibrated already, beside those of the baselines.
+
+    Args:
+        predictions: N films.
+        fit: Parameters, and what comes of them.
+        draws: [B, N], bootstrap resamples of the films.
+        seed: For the calibration error by chance.
+    """
+    resamples = len(draws)
     predictors = (*fit.predictors, *answer_from_baselines(predictions))
     sampled = {predictor.name: sampled_figures(predictions, predictor, draws) for predictor in predictors}
     label = triage_label(predictions.labels)

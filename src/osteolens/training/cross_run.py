@@ -15,6 +15,7 @@ from rich.console import Console
 from osteolens import models
 from osteolens.card import Card, TrainingData, load_card
 from osteolens.console import print_sentence
+from osteolens.datasets.fingerprints import list_films
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import check as check_table
 from osteolens.evaluation.predictions import Predictions
@@ -70,6 +71,7 @@ def run(
         shutil.copytree(trained, out / MODEL_FOLDER, dirs_exist_ok=True)
     card = load_card(out / MODEL_FOLDER).model_copy(update={"data": _data(config, fold_plan, kind)})
     card.save(out / MODEL_FOLDER)
+    list_films(out / MODEL_FOLDER, [film.path for film in fold_plan.films])
     card = write_outcome(out, console, ensemble=len(members) if ensemble else 0)
     write_facts(
         out / FACTS_FILE,

@@ -15,6 +15,7 @@ from osteolens import models
 from osteolens.card import Card
 from osteolens.console import print_sentence
 from osteolens.datasets.films import Film
+from osteolens.datasets.fingerprints import list_films
 from osteolens.datasets.folds import Part
 from osteolens.errors import DataError, TrainingError
 from osteolens.evaluation import metrics
@@ -77,6 +78,7 @@ def fit(
     identity.claim(out, run_identity, restart=restart)
     train(config, learner, cohort, out, run_identity, console)
     folder = save_model(out, config, name, learner.model, cohort)
+    list_films(folder, [film.path for film in cohort.among("train", "validation").films])
     cohort.write(out / SPLIT_FILE)
     predict_split(folder, cohort, config, part, device).write(out / PREDICTIONS_FILE)
     card = write_outcome(out, console)

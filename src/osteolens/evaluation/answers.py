@@ -1,0 +1,84 @@
+"""Answers to labelled films by a finished model, wherever it runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteolens.datasets.films import Film
+from osteolens.errors import DataError
+from osteolens.evaluation.evidence import Parameters, Predictor
+from osteolens.evaluation.predictions import Predictions, Split
+
+MIN_WITH_FACTS = 10
+"""Films with a fusion's facts below which its figures would be those of the image."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers to labelled films, one answer each, as it is served.
+
+    Attributes:
+        name: The model's name.
+        version: Its version.
+        card_sha256: The hash of its card.
+        predictions: The films that were answered, as those of one part that chose nothing. The logits of a server's
+            answers are logarithms of calibrated probabilities, as it gives no others.
+        predictors: The image, and the image with each set of facts that enough films have.
+        parameters: Of the card; of a server's answers none.
+        unanswered: Films without an answer, with the reason, a sentence each.
+    """
+
+    name: str
+    version: str
+    card_sha256: str
+    predictions: Predictions
+    predictors: tuple[Predictor, ...]
+    parameters: Parameters
+    unanswered: tuple[str, ...] = ()
+
+    def among(self, chosen: NDArray[np.bool_]) -> "Answers":
+        """Those about some of the films, bool [N]."""
+        table = self.predictions
+        films = [film for film, wanted in zip(table.films, chosen, strict=True) if wanted]
+        arrays = {name: getattr(table, name)[:, chosen] for name in ("fold", "logits", "t_score")}
+        names = ("probabilities", "t_score", "low", "high", "zone")
+        predictors = tuple(
+            replace(predictor, **{name: getattr(predictor, name)[:, chosen] for name in names})
+            for predictor in self.predictors
+        )
+        return replace(self, predictions=replace(table, films=films, **arrays), predictors=predictors)
+
+
+def protocol_of(name: str, version: str) -> str:
+    """The first words of a protocol."""
+    return f"{name} {version} as it is served; nothing of it was fitted on these films"
+
+
+def table_of(
+    labels: tuple[str, ...],
+    films: Sequence[Film],
+    logits: NDArray[np.floating],
+    t_scores: NDArray[np.floating],
+    problems: Sequence[str],
+) -> Predictions:
+    """The table of some films' answers: logits [N, K] and T-scores [N].
+
+    Raises:
+        DataError: There are none.
+    """
+    if not films:
+        raise DataError(f"no film was answered; the first problem is {problems[0] if problems else 'an empty table'}")
+    fold = np.zeros((1, len(films)), np.int64)
+    answers = logits[None].astype(np.float64), t_scores[None].astype(np.float64)
+    return Predictions(labels, films, fold, *answers, split=Split("test", training=()))
+
+
+def refuse_labels(films: Sequence[Film], labels: Sequence[str], model: str) -> None:
+    """Refuse films with a label that a model does not know."""
+    strange = sorted({film.label for film in films} - set(labels))
+    if strange:
+        raise DataError(
+            f"the films have the label {strange[0]!r}, {model} knows {', '.join(labels)}: name the labels as it does"
+        )
