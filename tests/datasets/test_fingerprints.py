@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import encoded, knee_like
+from conftest import ROOT, encoded, knee_like
 
-from osteolens.card import file_sha256
+from osteolens.card import file_sha256, load_card
 from osteolens.datasets.fingerprints import (
     POSES,
     TrainingFilms,
@@ -100,3 +100,10 @@ def test_a_sentence_names_the_first_of_them():
     known = {4: "a copy", 1: "the same file"}
     text = describe(known, [f"{number}.png" for number in range(10)])
     assert text == "2 of 10 films, such as 1.png (the same file), 4.png (a copy)"
+
+
+@pytest.mark.parametrize("name", ["efficientnet", "knee", "yolov5"])
+def test_the_shipped_models_have_lists(name):
+    card = load_card(ROOT / "weights" / name)
+    films = read_training_films(ROOT / "weights" / name, card.weights_sha256)
+    assert (len(films.fingerprints), films.complete) == (card.data.films["cross-validated"], True)

@@ -146,7 +146,7 @@ def _unpack(archive: Path, folder: Path) -> Backend:
             names = set(stored.namelist())
             config = stored.read(_MODEL_CONFIG).decode() if _MODEL_CONFIG in names else ""
             match = _BACKEND.search(config)
-            backend = next((each for each in BACKENDS if match and match[1] == each), "eager")
+            backend: Backend = next((each for each in BACKENDS if match and match[1] == each), "eager")
             for name in {CARD_FILE, WEIGHTS_FILE, FILMS_FILE, FILES.get(backend, CARD_FILE)} & names:
                 (folder / name).write_bytes(stored.read(name))
     except FileNotFoundError:

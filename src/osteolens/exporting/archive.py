@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import osteolens
-from osteolens.card import CARD_FILE, INT8_FILE, ONNX_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
+from osteolens.card import CARD_FILE, FILMS_FILE, INT8_FILE, ONNX_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.errors import ExportError
 from osteolens.files import write_text
 from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
@@ -121,7 +121,8 @@ def collect(model: Path, exports: Path, checkout: Path, backend: Backend) -> dic
             f"python {EXPORTERS[backend]} {model} --out {exports}"
         )
     paths |= {name: exports / name for name in (*graphs, *filter(None, [own]))}
-    paths |= {name: model / name for name in (CARD_FILE, WEIGHTS_FILE)}
+    known = [FILMS_FILE] if (model / FILMS_FILE).is_file() else []  # by which a validation refuses these films
+    paths |= {name: model / name for name in (CARD_FILE, WEIGHTS_FILE, *known)}
     paths |= {name: checkout / "handlers" / name for name in HANDLERS}
     config = MODEL_CONFIG.format(backend=backend, backends=", ".join(BACKENDS))
     written = {CONFIG_FILE: config, REQUIREMENTS_FILE: requirements(checkout / "constraints.txt")}

@@ -11,7 +11,8 @@ FUSED = "image + age and sex"
 KEY_FIGURES = ("balanced accuracy", "quadratic-weighted kappa", "ECE", "T-score MAE", "T-score Pearson r")
 """Shown beside the AUROCs; the other figures are in the long table."""
 _LOWER_IS_BETTER = ("ECE", "Brier score", "T-score MAE")
-_NEITHER = ("T-score bias", "T-score lower limit of agreement", "T-score upper limit of agreement")
+_NEITHER = ("T-score bias", "T-score l", "T-score u", "T-score s", "calibration ", "observed ")
+"""Beginnings of the names of figures whose best value lies between too low and too high."""
 
 Tone = Literal["good", "mixed", "bad"]
 
@@ -35,7 +36,7 @@ def key_figures(names: Sequence[str]) -> list[str]:
 def tone_of_difference(metric: Metric) -> Tone:
     """`good` where the interval of a difference lies wholly on the better side of 0, `bad` on the worse."""
     low, high = (-metric.high, -metric.low) if metric.name in _LOWER_IS_BETTER else (metric.low, metric.high)
-    if metric.name in _NEITHER or low <= 0 <= high:
+    if metric.name.startswith(_NEITHER) or low <= 0 <= high:
         return "mixed"
     return "good" if low > 0 else "bad"
 

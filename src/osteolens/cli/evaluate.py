@@ -1,0 +1,78 @@
+"""`osteolens evaluate`: a finished model on labelled films of another place."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from osteolens.console import model_folder, one_line_errors, packages_of
+
+
+@one_line_errors
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A name in weights/, a model folder, an archive (.mar), or the address of a running server such as "
+            "http://127.0.0.1:8080/predictions/knee."
+        ),
+    ],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="Films with their labels: a table (CSV, Excel, Parquet) with the columns file and label, and "
+            "optionally group (patient), t_score, age, sex, weight_kg, height_m, source and format_family; or a folder "
+            "that holds one folder of films per label."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for report.html, answers.csv and validation.json.")
+    ] = Path("evaluation"),
+    compare: Annotated[str, typer.Option(help="Another model, named alike, for paired differences.")] = "",
+    trained_on: Annotated[
+        Path | None,
+        typer.Option(
+            help="The data set that the model was trained on: its films are looked for among yours, cut-out parts too. "
+            "Without it, copies of whole films are found by the list beside the weights."
+        ),
+    ] = None,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out", help="Leave films that the model has learned from out, with their groups, and go on."
+        ),
+    ] = False,
+    maps: Annotated[
+        int,
+        typer.Option(min=0, help="Check the heat maps of at most so many films (some 10 s each); 0 leaves it out."),
+    ] = 0,
+    half_width: Annotated[
+        float, typer.Option(min=0.005, max=0.5, help="Wanted 95 % interval, +- this: how many films would it take?")
+    ] = 0.05,
+    skip: Annotated[str, typer.Option(help="Column of the table; rows where it is true are left out.")] = "",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(envvar="OSTEOLENS_KEY_FILE", help="TorchServe's key file, for a server; default key_file.json."),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print validation.json instead of sentences.")] = False,
+) -> None:
+    """Measure a model on labelled films that it has never seen, and write a page of what it is worth there."""
+    with packages_of("train", "the evaluation"):
+        from osteolens.reports.validation import JSON_FILE, PAGE_FILE, Request, show, validate_at_site
+    console = Console(stderr=True)
+    request = Request(
+        _named(model), table, skip=skip, other=_named(compare), trained_on=trained_on, leave_out=leave_out,
+        map_films=maps, half_width=half_width, key_file=key_file,
+    )  # fmt: skip
+    validation = validate_at_site(request, out, console)
+    if json_output:
+        typer.echo((out / JSON_FILE).read_text(encoding="utf-8"), nl=False)
+        return
+    show(validation, Console())
+    typer.echo(f"written to {out / PAGE_FILE}")
+
+
+def _named(model: str) -> str:
+    """The text with a name in `weights/` turned into that folder; an address is no path."""
+    return model if not model or "/" in model else str(model_folder(model))

@@ -1,0 +1,281 @@
+"""A finished model on labelled films of another place: answers to films that it does not know, figures and a page."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from osteolens import models
+from osteolens.audit.in_common import films_in_common
+from osteolens.card import Evaluation, Metric
+from osteolens.console import print_sentence
+from osteolens.datasets.films import Film, read_films
+from osteolens.datasets.fingerprints import describe, look
+from osteolens.errors import DataError
+from osteolens.evaluation.answers import Answers
+from osteolens.evaluation.external import EVENTS, HALF_WIDTH, Validation, compare, validate
+from osteolens.evaluation.maps.checks import check_maps, passes
+from osteolens.evaluation.maps.findings import MAPS_FILE, MapChecks
+from osteolens.evaluation.maps.runs import Unseen
+from osteolens.evaluation.served import FinishedModel, opened
+from osteolens.files import whole, write_text
+from osteolens.films.prepare import prepare
+from osteolens.films.read import read
+from osteolens.reports.figures import key_figures, with_interval
+from osteolens.reports.figures_page import Row, Table, TextTable, write_figures_page
+from osteolens.reports.verdicts import verdicts
+
+PAGE_FILE, ANSWERS_FILE, JSON_FILE = "report.html", "answers.csv", "validation.json"
+NOT_RECORDED = (
+    "The training films of this model are not recorded, so it is not known whether it has learned from some of these "
+    "films, and its figures may show memory. Name the table that it was trained on (--trained-on) if there is one."
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to validate on which films.
+
+    Attributes:
+        model: Folder, archive or address, see `evaluation.served.opened`.
+        source: The table or folder of labelled films.
+        skip: Column of the table; rows where it is true are left out.
+        other: Another model to compare with, named alike; empty for none.
+        trained_on: The data set that the model was trained on, where it is at hand.
+        leave_out: Leave films that the model has learned from out, with their groups, instead of refusing.
+        map_films: Check the heat maps of at most so many films; 0 for none.
+        half_width: Half of the interval's width that is wanted.
+        key_file: TorchServe's key file.
+    """
+
+    model: str
+    source: Path
+    skip: str = ""
+    other: str = ""
+    trained_on: Path | None = None
+    leave_out: bool = False
+    map_films: int = 0
+    half_width: float = HALF_WIDTH
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Answers about films that the model is not known to have learned from, and what a reader must know of that."""
+
+    answers: Answers
+    remarks: tuple[str, ...]
+
+
+def validate_at_site(request: Request, out: Path, console: Console) -> Validation:
+    """Answer the films, and write `report.html`, `answers.csv`, `validation.json` and, on request, `maps.json`.
+
+    Raises:
+        DataError: The films are wrong, too few, or some are among those that the model has learned from.
+        CardError, ExportError: A part of the model is missing or damaged.
+        ClientError: The server refuses, or is not there.
+    """
+    films = read_films(request.source, request.skip, tell=lambda sentence: print_sentence(console, sentence))
+    with opened(request.model, key_file=request.key_file) as model:
+        if request.map_films and model.folder is None:
+            raise DataError("a server does not give its weights: check heat maps on the model's folder or archive")
+        checked = answer_unseen(model, films, request, console)
+        maps = _maps(model, checked.answers, request.map_films, console) if request.map_films else None
+    remarks = checked.remarks
+    if request.other:
+        with opened(request.other, key_file=request.key_file) as other:
+            second = answer_unseen(other, list(checked.answers.predictions.films), request, console)
+        remarks += tuple(f"{other.label}: {remark}" for remark in second.remarks)
+    with console.status("computing figures"):
+        validation = validate(checked.answers, half_width=request.half_width)
+        if request.other:
+            validation = replace(validation, comparison=compare(checked.answers, second.answers))
+    out.mkdir(parents=True, exist_ok=True)
+    if maps:
+        maps.write(out / MAPS_FILE)
+    write_answers(out / ANSWERS_FILE, validation.answers)
+    dumped = {"films": str(request.source), "remarks": list(remarks)} | validation.dump()
+    write_text(out / JSON_FILE, json.dumps(dumped, indent=2, ensure_ascii=False) + "\n")
+    write_validation_page(out / PAGE_FILE, validation, request.source.name, maps, remarks)
+    return validation
+
+
+def answer_unseen(model: FinishedModel, films: Sequence[Film], request: Request, console: Console) -> Checked:
+    """The model's answers, once it is clear that it has not learned from the films.
+
+    Raises:
+        DataError: It has learned from some of them, and they are not to be left out; or no film is left.
+    """
+    answers = model.answer(films, console)
+    films = answers.predictions.films
+    paths = [film.path for film in films]
+    listed = model.training_films()
+    remarks: list[str] = []
+    known: dict[int, str] = {}
+    if listed:
+        known = listed.recognise(*look(paths))
+    if request.trained_on:
+        known |= films_in_common(paths, request.trained_on, console)
+    elif listed is None or not listed.complete:
+        remarks.append(NOT_RECORDED)
+    if known:
+        sentence = f"{model.label} has learned from {describe(known, [film.file for film in films])}"
+        groups = {films[number].group for number in known}
+        rest = np.array([film.group not in groups for film in films])
+        if not request.leave_out:
+            raise DataError(
+                f"{sentence}: its figures on them would show memory; take other films, or --leave-out to go on with "
+                f"the {int(rest.sum())} films of other groups"
+            )
+        if not rest.any():
+            raise DataError(f"{sentence}: no film of another group is left")
+        remarks.append(
+            f"{sentence}. These and all films of their groups were left out: {int(rest.sum())} films remain."
+        )
+        answers = answers.among(rest)
+    if answers.unanswered:
+        remarks.append(f"{len(answers.unanswered)} films have no answer, such as {answers.unanswered[0]}.")
+    return Checked(answers, tuple(remarks))
+
+
+def _maps(model: FinishedModel, answers: Answers, limit: int, console: Console) -> MapChecks:
+    assert model.folder  # noqa: S101
+    network, card = models.load(model.folder)
+    films = answers.predictions.films
+    if len(films) > limit:
+        drawn = np.random.default_rng(0).choice(len(films), limit, replace=False)
+        films = [films[number] for number in sorted(drawn.tolist())]
+    part = Unseen(network, films, [prepare(read(film.path).pixels, card.preprocess) for film in films])
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(f"explaining {len(films)} films", total=passes([part]))
+        return check_maps([part], card.labels, card.calibration, lambda count: bar.advance(task, count))
+
+
+def write_answers(path: Path, answers: Answers) -> None:
+    """Write one row per predictor and film."""
+    table = answers.predictions
+    columns = ["predictor", "file", "group", "label", "t_score", "answer"]
+    columns += [f"probability_{label}" for label in table.labels]
+    columns += ["t_score_predicted", "t_score_low", "t_score_high", "triage"]
+    with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        for predictor in answers.predictors:
+            for index, film in enumerate(table.films):
+                shares = predictor.probabilities[0, index]
+                numbers = [predictor.t_score[0, index], predictor.low[0, index], predictor.high[0, index]]
+                row = [predictor.name, film.file, film.group, film.label, _cell(film.t_score)]
+                row += [table.labels[int(shares.argmax())], *map(_cell, shares), *map(_cell, numbers)]
+                writer.writerow([*row, predictor.zone[0, index]])
+
+
+def _cell(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"
+
+
+def write_validation_page(
+    out: Path, validation: Validation, films: str, maps: MapChecks | None, remarks: Sequence[str]
+) -> None:
+    """Write the page of a validation."""
+    answers, table = validation.answers, validation.answers.predictions
+    truth = [film.label for film in table.films]
+    counts = ", ".join(f"{label}: {truth.count(label)}" for label in table.labels)
+    title = f"{answers.name} {answers.version}"
+    write_figures_page(
+        out,
+        validation.evidence,
+        name=answers.name,
+        heading=f"{title}: validation on {films}",
+        summary=f"Answers of {title} about {len(truth)} films of {len(set(table.groups))} groups ({counts}), as it is "
+        "served: nothing of it was fitted on these films. The baselines were, each film's on the other fifths of the "
+        "groups.",
+        maps=maps,
+        facts=[("model", title), ("card sha256", answers.card_sha256), ("films", films)],
+        remarks=remarks,
+        tables=list(further_tables(validation)),
+    )
+
+
+def further_tables(validation: Validation) -> Iterator[Table | TextTable]:
+    """What a validation has beside a run: calibration at the place, another model, films needed."""
+    yield Table(
+        "Calibration at this place",
+        "Calibration in the large and slope, 95 % intervals below",
+        "Predictor",
+        [Row(each.subject, {metric.name: metric for metric in each.metrics}) for each in validation.calibration],
+        "Calibration in the large: 0 is right, above 0 the finding is more frequent here than predicted. Slope: 1 is "
+        "right, below 1 answers are too extreme. Observed to expected: films with the finding, over the sum of their "
+        "probabilities. T-score slope: of measured over predicted values.",
+    )
+    if comparison := validation.comparison:
+        yield comparison_table(f"Compared with {comparison.name}", comparison.ours + comparison.theirs)
+        yield Table(
+            "",
+            f"Paired differences on {comparison.films} films of {comparison.groups} groups and the same resamples; an "
+            "interval that contains 0 shows no difference",
+            "Compared",
+            [
+                Row(f"{pair.predictor}, less {pair.baseline}", _key({m.name: m for m in pair.metrics}), paired=True)
+                for pair in comparison.differences
+            ],
+        )
+    yield needed_table(validation)
+
+
+def comparison_table(heading: str, evaluations: Sequence[Evaluation]) -> Table:
+    """Key figures side by side."""
+    rows = [Row(each.subject, _key({metric.name: metric for metric in each.metrics})) for each in evaluations]
+    return Table(heading, "Both on the same films, 95 % intervals below", "Predictor", rows)
+
+
+def _key(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    return {name: metrics[name] for name in key_figures(list(metrics))}
+
+
+def needed_table(validation: Validation) -> TextTable:
+    """How many films an interval of the wanted width would take."""
+    events = validation.events
+    rare = ", ".join(f"{count} {name}" for name, count in events.items())
+    enough = min(events.values()) >= EVENTS
+    return TextTable(
+        "How many films it would take",
+        f"Films for a 95 % interval of +- {validation.half_width:g}, if they are like these",
+        ("Figure", "now", "films", "groups"),
+        [
+            (
+                f"{each.predictor}: {each.metric.name}",
+                with_interval(each.metric),
+                _count(each.films),
+                _count(each.groups),
+            )
+            for each in validation.needed
+        ],
+        f"An interval's width goes with one over the root of the number of groups. There are {rare} films; at least "
+        f"{EVENTS} of each are commonly asked of a validation" + (", which these are." if enough else "."),
+    )
+
+
+def _count(number: int | None) -> str:
+    return "not known" if number is None else f"{number:,}"
+
+
+def show(validation: Validation, console: Console) -> None:
+    """Print the verdicts and the key figures."""
+    for verdict in verdicts(validation.evidence, None):
+        print_sentence(console, f"{verdict.question} {verdict.answer}. {verdict.reason}")
+    evaluations = [*validation.evidence.evaluations[: len(validation.answers.predictors)], *validation.calibration]
+    for each in evaluations:
+        shown = [metric for metric in each.metrics if not metric.name.startswith(("sensitivity", "specificity"))]
+        for metric in shown:
+            print_sentence(console, f"{each.subject}, {metric.name}: {with_interval(metric)}")
+    if comparison := validation.comparison:
+        for pair in comparison.differences:
+            for metric in _key({m.name: m for m in pair.metrics}).values():
+                print_sentence(
+                    console, f"{pair.predictor}, less {pair.baseline}, {metric.name}: {with_interval(metric, 3)}"
+                )
