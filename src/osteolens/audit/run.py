@@ -17,7 +17,7 @@ from osteolens.audit.page import audit_page
 from osteolens.audit.pictures import Seen, look_at_all
 from osteolens.audit.profiles import balance_findings, profiles
 from osteolens.audit.result import Audit, as_json
-from osteolens.audit.rows import DataSet, Naming
+from osteolens.audit.rows import DataSet, Naming, Row
 from osteolens.audit.shortcuts import SOURCE, find_shortcuts, shortcut_findings
 from osteolens.console import Status
 from osteolens.errors import DataError
@@ -94,6 +94,28 @@ def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collect
             )
     matches = tuple(find_copies(seen, console))
     return Collection(data, compare, rows, seen, problems, matches, origins(len(rows), matches))
+
+
+def films_in_common(paths: Sequence[Path], source: Path, console: Console) -> dict[int, str]:
+    """How each film that shares a picture with a data set is related to it, by its number.
+
+    Args:
+        paths: The films.
+        source: The other data set: a table with a column `file`, or a folder of pictures.
+        console: Where progress goes.
+
+    Raises:
+        DataError: There is no such data set, or none of its pictures can be read.
+    """
+    rows = tuple(Row(path.name, path.name, path) for path in paths)
+    other = read_data_set(source, Naming(label="", group="", split=""))
+    collection = collect(DataSet("the films", rows, (), ()), other, console)
+    theirs = set(collection.origin[len(rows) :].tolist())
+    relations = {match.first: match.describe() for match in collection.matches if collection.is_own(match.first)} | {
+        match.second: match.describe() for match in collection.matches if collection.is_own(match.second)
+    }
+    # A chain counts: a part of a film of which another part was trained on.
+    return {number: relations[number] for number in collection.own if int(collection.origin[number]) in theirs}
 
 
 def examine(collection: Collection, predictors: Sequence[str]) -> Audit:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from osteolens import models
-from osteolens.audit.in_common import films_in_common
+from osteolens.audit.run import films_in_common
 from osteolens.card import Evaluation, Metric
 from osteolens.console import print_sentence
 from osteolens.datasets.films import Film, read_films
