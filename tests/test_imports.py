@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"evaluation"}),
     frozenset({"training"}),
     frozenset({"reports", "audit"}),
-    frozenset({"batch", "bench"}),
+    frozenset({"batch", "bench", "dicomweb"}),
     frozenset({"cli"}),
 )
 LIGHT = (
@@ -31,7 +31,7 @@ LIGHT = (
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
-    "aiohttp", "ray", "imagecodecs", "tifffile", "openpyxl", "pydicom",
+    "aiohttp", "ray", "imagecodecs", "tifffile", "openpyxl", "pydicom", "highdicom",
 )  # fmt: skip
 
 

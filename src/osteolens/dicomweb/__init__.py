@@ -1,0 +1,1 @@
+"""Answers as DICOM objects, and films out of and into an archive."""

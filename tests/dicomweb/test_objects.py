@@ -1,0 +1,160 @@
+"""Objects of an answer: valid, in the film's study, the same each time, with the answer's own numbers."""
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from support.dicom import dataset, knee, save
+
+from osteolens.dicomweb import objects
+from osteolens.dicomweb.source import SourceFilm, open_source
+from osteolens.errors import UnreadableImage, UnsupportedType
+from osteolens.films import overlay
+from osteolens.schema import Answer, Explanation, Film, Fused, ModelInfo, Quality, Timing, TScore
+
+STUDY = {
+    "PatientName": "Mustermann^Erika", "PatientID": "4711-0815", "StudyInstanceUID": "1.2.3", "AccessionNumber": "A-99",
+    "SeriesInstanceUID": "1.2.3.1", "PixelSpacing": [0.2, 0.2], "ImageLaterality": "L", "PatientBirthDate": "19600102",
+    "StudyDate": "20260102", "StudyTime": "120000", "StudyID": "7", "PatientSex": "F", "ReferringPhysicianName": "",
+}  # fmt: skip
+LEVELS = np.tile(np.arange(96, dtype=np.uint8) * 2, (128, 1))
+PROBABILITIES = {"normal": 0.2, "osteopenia": 0.5, "osteoporosis": 0.3}
+
+
+def film(**elements: Any) -> bytes:
+    return save(dataset(knee(400, 300), 12, WindowCenter=2048, WindowWidth=4096, **(STUDY | elements)))
+
+
+def answer(fused: bool = False, card: str = "ab" * 32) -> Answer:
+    maps = [
+        Explanation(method="gradcam", target=label, map_png=overlay.encode_map(LEVELS), peak=0.5, strength=0.7)
+        for label in ("osteopenia", "osteoporosis")
+    ]
+    together = Fused(
+        inputs=("age", "sex"), label="normal", probabilities={"normal": 0.9, "osteopenia": 0.06, "osteoporosis": 0.04},
+        t_score=TScore(estimate=-0.7), triage="low suspicion",
+    )  # fmt: skip
+    return Answer(
+        id="1", label="osteopenia", probabilities=PROBABILITIES,
+        t_score=TScore(estimate=-1.83, interval_90=(-3.1, -0.6)),
+        triage=None, fused=together if fused else None, quality=Quality(), film=Film(width=300, height=400),
+        explanations=tuple(maps), model=ModelInfo(name="knee", version="1.0", card_sha256=card),
+        timing_ms=Timing(decode=1, model=1, explain=1),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source() -> SourceFilm:
+    return open_source(film())
+
+
+@pytest.fixture(scope="module")
+def made(source: SourceFilm) -> list[Dataset]:
+    return [dcmread(io.BytesIO(objects.encode(one))) for one in objects.objects_of(source, answer(fused=True))]
+
+
+def test_every_object_is_in_the_films_study_and_each_kind_in_a_series(made: list[Dataset]) -> None:
+    names = [one.SOPClassUID.name for one in made]
+    assert names == [
+        *["Secondary Capture Image Storage"] * 2, *["Parametric Map Storage"] * 2,
+        "Comprehensive 3D SR Storage", "Encapsulated PDF Storage",
+    ]  # fmt: skip
+    for one in made:
+        assert (one.StudyInstanceUID, one.PatientID, one.AccessionNumber) == ("1.2.3", "4711-0815", "A-99")
+    assert len({one.SOPInstanceUID for one in made}) == 6
+    assert len({one.SeriesInstanceUID for one in made} - {"1.2.3.1"}) == 4
+
+
+def test_the_same_film_and_model_give_the_same_identifiers(source: SourceFilm, made: list[Dataset]) -> None:
+    again = [one.SOPInstanceUID for one in objects.objects_of(open_source(film()), answer(fused=True))]
+    assert again == [one.SOPInstanceUID for one in made]
+    other = [one.SOPInstanceUID for one in objects.objects_of(source, answer(card="cd" * 32))]
+    assert not set(other) & set(again)
+
+
+def test_the_map_has_the_films_rows_and_columns_and_the_models_values(made: list[Dataset]) -> None:
+    heat_map = made[2]
+    values = np.frombuffer(heat_map.FloatPixelData, np.float32).reshape(heat_map.Rows, heat_map.Columns)
+    assert values.shape == (400, 300)
+    # The map's last column is 190 of 255 of the peak 0.5, its first 0.
+    assert values[200, -1] == pytest.approx(0.5 * 190 / 255, abs=1e-6)
+    assert values[200, 0] == 0
+    assert values[200, 150] == pytest.approx(0.5 * 95 / 255, abs=0.002)
+    mapping = heat_map.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert mapping.LUTExplanation == "gradcam of osteopenia"
+    measures = heat_map.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert list(measures.PixelSpacing) == [0.2, 0.2]
+
+
+def test_the_report_holds_the_answers_numbers(made: list[Dataset]) -> None:
+    report = hd.sr.srread(io.BytesIO(objects.encode(made[4])))
+    groups = report.content.get_image_measurement_groups()
+    assert len(groups) == 2
+    alone, together = ({m.name.meaning: float(m.value) for m in group.get_measurements()} for group in groups)
+    assert alone == {
+        "Probability of normal": 0.2, "Probability of osteopenia": 0.5, "Probability of osteoporosis": 0.3,
+        "T-score estimated from the film": -1.83,
+        "T-score, lower end of the 90 % conformal interval": -3.1,
+        "T-score, upper end of the 90 % conformal interval": -0.6,
+    }  # fmt: skip
+    assert together["Probability of normal"] == 0.9
+    labels = [{e.name.meaning: e.value.meaning for e in group.get_qualitative_evaluations()} for group in groups]
+    assert labels[0]["Most likely label, output of the model"] == "Osteopenia"
+    assert [part["Triage zone"] for part in labels] == ["Triage: none", "Triage: low suspicion"]
+    evidence = [
+        item.ReferencedSOPInstanceUID
+        for sequence in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
+        for study in made[4].get(sequence, [])
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    ]
+    assert set(evidence) == {"1.2.3.4", made[2].SOPInstanceUID, made[3].SOPInstanceUID}
+
+
+def test_names_stand_in_the_patient_module_only(made: list[Dataset]) -> None:
+    for one in made:
+        for element in one.iterall():
+            if element.VR not in ("SQ", "OB", "OW", "OF") and element.keyword not in STUDY:
+                assert "Mustermann" not in str(element.value)
+                assert "4711" not in str(element.value)
+    assert b"Mustermann" not in made[5].EncapsulatedDocument
+
+
+def test_research_use_is_burnt_into_the_picture(made: list[Dataset]) -> None:
+    assert made[0].BurnedInAnnotation == "YES"
+    assert (made[0].Rows, made[0].Columns) > (400, 300)  # title and colour bar beside the film
+    assert made[5].EncapsulatedDocument.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("tool", ["dciodvfy", "dsrdump"])
+def test_other_peoples_checkers_find_nothing_wrong(tool: str, made: list[Dataset], tmp_path: Path) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed: apt-get install dicom3tools dcmtk")
+    for number, one in enumerate(made):
+        if tool == "dsrdump" and "SR" not in one.SOPClassUID.name:
+            continue
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(objects.encode(one))
+        checked = subprocess.run([tool, path], capture_output=True, text=True, check=tool == "dsrdump")
+        assert "Error" not in checked.stdout + checked.stderr
+
+
+def test_what_belongs_to_no_study_is_refused() -> None:
+    with pytest.raises(UnsupportedType, match="belongs to no patient and no study"):
+        open_source(overlay.encode_png(np.tile(np.arange(100, dtype=np.uint8), (80, 1))))
+    with pytest.raises(UnreadableImage, match="no StudyInstanceUID"):
+        open_source(film(StudyInstanceUID=""))
+
+
+def test_a_film_without_patient_and_orientation_gets_empty_ones() -> None:
+    bare = dataset(knee(100, 90), 12, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1")
+    made = list(objects.objects_of(open_source(save(bare)), answer()))
+    assert {one.PatientID for one in made} == {""}
+    assert len(made) == 6
