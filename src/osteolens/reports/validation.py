@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def validate_at_site(request: Request, out: Path, console: Console) -> Validatio
         CardError, ExportError: A part of the model is missing or damaged.
         ClientError: The server refuses, or is not there.
     """
-    films = read_films(request.source, request.skip, tell=lambda sentence: print_sentence(console, sentence))
+    films = read_films(request.source, request.skip, notify=partial(print_sentence, console))
     with opened(request.model, key_file=request.key_file) as model:
         if request.map_films and model.folder is None:
             raise DataError("a server does not give its weights: check heat maps on the model's folder or archive")
