@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 # knee_oa grades osteoarthritis: it is served when it is asked for, with make serve MODELS="knee_oa knee".
 MODELS ?= $(filter-out knee_oa,$(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json)))
-PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt
+# By uv, which takes seconds where pip takes minutes; by pip where uv cannot be had.
+INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --quiet --python $(BIN)/python; \
+  else set -- $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on; fi; "$$@" -c constraints.txt
 
 help:
 	@echo "make serve     install, build the archives, start TorchServe and the web app (Ctrl-C stops both)"
@@ -29,20 +31,25 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "error: no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
 
-# A stamp per set of extras: a second run installs nothing, a change of what is needed installs again.
-$(VENV)/.serve: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "installing what serving needs (PyTorch is large: this takes a few minutes, once)"
-	$(PIP_INSTALL) -e '.[serve,web]'
+$(VENV)/.uv: $(VENV)/bin/python constraints.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt uv || \
+	  echo "uv cannot be had for this machine: pip installs, which takes longer"
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+# A stamp per set of extras: a second run installs nothing, a change of what is needed installs again.
+$(VENV)/.serve: $(VENV)/.uv pyproject.toml constraints.txt
+	@echo "installing what serving needs"
+	$(INSTALL) -e '.[serve,web,batch]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
 	@echo "installing what development needs (PyTorch is large: this takes a few minutes, once)"
-	$(PIP_INSTALL) -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
 	@touch $(VENV)/.serve $@
 
 install: $(VENV)/.dev
 
-build/%/model.onnx: weights/%/card.json weights/%/weights.safetensors | $(VENV)/.serve
+build/%/model.onnx: weights/%/card.json weights/%/weights.safetensors weights/%/graph.onnx | $(VENV)/.serve
 	$(BIN)/python export/to_onnx.py weights/$* --out build/$*
 
 # The archive also holds the sources that a worker imports; build_mar.py itself sees whether any has changed.

@@ -28,7 +28,7 @@ from osteolens.parameters import (
 # Names of all files in a model folder and among its exports. They are not in `models.folder`, because the web app and a
 # worker that answers from ONNX need them without PyTorch.
 CARD_FILE, WEIGHTS_FILE, RANGES_FILE = "card.json", "weights.safetensors", "activation_ranges.json"
-FILMS_FILE = "training_films.json"
+FILMS_FILE, GRAPH_FILE = "training_films.json", "graph.onnx"
 ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -245,3 +245,22 @@ print("torch._C" in sys.modules, float(torch.ones(2).sum()))
     environment = os.environ | {"PYTHONPATH": str(HANDLER.parent)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split("\n")[:3] == ["False", "True False", "True 2.0"]
+
+
+def test_workers_start_without_pytorch_and_look_for_it_again() -> None:
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import sitecustomize, torch\n"
+        "assert not isinstance(b'', torch.Tensor)\n"
+        "sys.path += sys.argv[2:]\n"
+        "from osteolens.serving.worker import forget_empty_torch\n"
+        "forget_empty_torch()\n"
+        "import torch\n"
+        "print(torch.tensor([1]).sum().item())\n"
+    )
+    # With -S Python does not look into site-packages, where PyTorch is, until the code adds them.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, HANDLER.parent, *sys.path], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "1"

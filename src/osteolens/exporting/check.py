@@ -1,19 +1,16 @@
 """Write an exported model only if it gives the answers of the model that it was made from."""
 
-import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from osteolens.card import CARD_FILE, Card
+from osteolens.card import Card
 from osteolens.errors import ExportError
+from osteolens.exporting.owner import check_owner
 from osteolens.files import whole
 from osteolens.inference.runtimes import Prediction, Runtime
 from osteolens.models import Model
@@ -49,29 +46,11 @@ class ExportedModel(nn.Module):
 
 def write_checked(path: Path, write: Callable[[Path], Runtime], model: Model, card: Card) -> Path:
     """Write beside the final name, compare with eager, and only then give the file its name."""
-    owner = exported_name(path)
-    if owner not in (None, card.name):
-        raise ExportError(
-            f"{path} is that of {owner}, and {card.name} would overwrite it: give each model a folder of its own, "
-            f"for example --out build/{card.name}"
-        )
+    check_owner(path, card)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as draft:
         _compare(write(draft), model, card, path.name)
     return path
-
-
-def exported_name(path: Path) -> str | None:
-    """The name of the model that a file was exported from; None where there is no file, or none of ours."""
-    try:
-        if path.suffix == ".onnx":
-            facts = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
-            return facts.get("name")
-        with zipfile.ZipFile(path) as stored:
-            card = next(name for name in stored.namelist() if name.endswith(f"/extra/{CARD_FILE}"))
-            return str(json.loads(stored.read(card))["name"])
-    except (OSError, ValueError, KeyError, StopIteration, DecodeError, zipfile.BadZipFile):
-        return None
 
 
 def _compare(exported: Runtime, model: Model, card: Card, name: str) -> None:

@@ -45,26 +45,48 @@ def for_inference(model: _AnyModule) -> _AnyModule:
 
 
 def _fold_grey(model: KneeModel) -> None:
-    """Let the first convolution read a single grey channel instead of three that differ by a factor at most.
-
-    Only where the channels share a mean: then the zeros that pad the film are the same grey level in each.
-    """
-    stem = next((module for module in model.backbone.modules() if isinstance(module, nn.Conv2d)), None)
-    if stem is None or stem.in_channels != 3 or stem.groups != 1 or bool((model.mean != model.mean[:, :1]).any()):
+    """Let the first convolution read a single grey channel instead of three that differ by a factor at most."""
+    name = grey_stem(model)
+    if name is None:
         return
+    stem = model.get_submodule(name)
+    assert isinstance(stem, nn.Conv2d)  # noqa: S101
     stem.weight = nn.Parameter((stem.weight / model.std).sum(dim=1, keepdim=True), requires_grad=False)
     stem.in_channels = 1
     model.mean, model.std = model.mean[:, :1], torch.ones_like(model.std[:, :1])
 
 
-def _fold_batch_norms(module: nn.Module) -> None:
-    previous: nn.Module | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
-            fused = fuse_conv_bn_eval(previous, child)
-            previous.weight, previous.bias = fused.weight, fused.bias
-            # timm's batch norms carry the activation that follows them.
-            setattr(module, name, getattr(child, "act", nn.Identity()))
+def grey_stem(model: KneeModel) -> str | None:
+    """Name of the first convolution where it can read a single channel; None where it cannot.
+
+    Only where the channels share a mean: then the zeros that pad the film are the same grey level in each.
+    """
+    modules = model.backbone.named_modules(prefix="backbone")
+    name, stem = next(((name, module) for name, module in modules if isinstance(module, nn.Conv2d)), ("", None))
+    if stem is None or stem.in_channels != 3 or stem.groups != 1 or bool((model.mean != model.mean[:, :1]).any()):
+        return None
+    return name
+
+
+def _fold_batch_norms(model: nn.Module) -> None:
+    for convolution, norm in foldable_norms(model):
+        folded, old = model.get_submodule(convolution), model.get_submodule(norm)
+        assert isinstance(folded, nn.Conv2d)  # noqa: S101
+        assert isinstance(old, nn.BatchNorm2d)  # noqa: S101
+        fused = fuse_conv_bn_eval(folded, old)
+        folded.weight, folded.bias = fused.weight, fused.bias
+        # timm's batch norms carry the activation that follows them.
+        model.set_submodule(norm, getattr(old, "act", nn.Identity()))
+
+
+def foldable_norms(module: nn.Module, prefix: str = "") -> list[tuple[str, str]]:
+    """Names of each convolution and of the batch norm right behind it, which `for_inference` makes one."""
+    pairs: list[tuple[str, str]] = []
+    previous: tuple[str, nn.Module] | None = None
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d) and previous and isinstance(previous[1], nn.Conv2d):
+            pairs.append((previous[0], prefix + name))
         else:
-            _fold_batch_norms(child)
-        previous = child
+            pairs += foldable_norms(child, f"{prefix}{name}.")
+        previous = prefix + name, child
+    return pairs

@@ -40,7 +40,7 @@ def load(folder: Path) -> tuple[Model, Card]:
         CardError: Card and weights do not fit each other or the architecture.
     """
     card = load_card(folder)
-    model = _untrained(card)
+    model = untrained(card)
     try:
         model.load_state_dict(_weights(folder))
     except RuntimeError as error:
@@ -49,8 +49,12 @@ def load(folder: Path) -> tuple[Model, Card]:
     return for_inference(model), card
 
 
-def _untrained(card: Card) -> Model:
-    """The model that a card describes."""
+def untrained(card: Card) -> Model:
+    """The model that a card describes, before its weights are loaded.
+
+    Raises:
+        CardError: The card names no architecture.
+    """
     architectures = card.members if card.architecture == ENSEMBLE else (card.architecture,)
     if not architectures:
         raise CardError(f"the card of {card.name} says {ENSEMBLE} and names no members")

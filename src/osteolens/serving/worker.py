@@ -48,6 +48,7 @@ def load_reader(folder: Path, config: Mapping[str, Any]) -> tuple[Reader, Turn]:
     Raises:
         CardError, ExportError: Card, weights and exported file do not belong together.
     """
+    forget_empty_torch()
     threads = int(os.environ.get("OMP_NUM_THREADS", config["threads"]))
     limit_threads(threads)
     keep_freed_memory()
@@ -66,6 +67,13 @@ def load_reader(folder: Path, config: Mapping[str, Any]) -> tuple[Reader, Turn]:
         with turn():
             reader.warm_up()
     return reader, turn
+
+
+def forget_empty_torch() -> None:
+    """Let a later import look for PyTorch again where sitecustomize.py has put an empty module in its place."""
+    spec = getattr(sys.modules.get("torch"), "__spec__", None)
+    if spec and spec.origin is None:
+        del sys.modules["torch"]
 
 
 def limit_threads(threads: int) -> None:
