@@ -183,8 +183,16 @@ class Server:
         self._cleanup.callback(key_file.unlink, missing_ok=True)
         self._logs = [_Log(logs / name) for name in _LOGS]
         self._configure(private)
-        supervised = [sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--"]
-        command: list[str | Path] = [*supervised, *self._command(private)]
+        supervised: list[str | Path] = [
+            sys.executable,
+            "-P",
+            supervisor.__file__,
+            str(STOP_SECONDS),
+            key_file,
+            private,
+            "--",
+        ]
+        command = [*supervised, *self._command(private)]
         environment = self._environment(private, logs)
         with (logs / _LOGS[0]).open("ab") as console:
             # A session of its own: Ctrl-C in a terminal reaches us alone, and all of it can be ended as a group.
