@@ -29,9 +29,9 @@ def test_t_scores_that_contradict_their_labels(tmp_path):
         "file,label,t_score\na,normal,-1.0\nb,normal,-1.01\nc,osteopenia,-2.5\nd,osteoporosis,-2.5\n"
         "e,severe osteoporosis,-3\nf,osteoporosis,\ng,severe osteoporosis,-2.4\n"
     )
-    found = findings(tmp_path, text)["t-score-against-label"]
-    assert (found.severity, found.count, found.numbers) == ("fault", 3, (1, 2, 6))
-    assert found.lines == (
+    finding = findings(tmp_path, text)["t-score-against-label"]
+    assert (finding.severity, finding.count, finding.numbers) == ("fault", 3, (1, 2, 6))
+    assert finding.lines == (
         "line 3, b: labelled normal, but a T-score of -1.01 is osteopenia",
         "line 4, c: labelled osteopenia, but a T-score of -2.5 is osteoporosis",
         "line 8, g: labelled severe osteoporosis, but a T-score of -2.4 is osteopenia",
@@ -41,18 +41,18 @@ def test_t_scores_that_contradict_their_labels(tmp_path):
 def test_values_that_cannot_be_read(tmp_path):
     text = 'file,label,t_score,age,sex,weight\na,normal,"-0,5",60,F,70\nb,normal,-0.5,600,1,70\n'
     both = findings(tmp_path, text)
-    columns, found = both["column-look-alike"], both["unreadable-values"]
+    columns, values = both["column-look-alike"], both["unreadable-values"]
     assert columns.lines == ("the column 'weight' looks like 'weight_kg', and is not read as it",)
-    assert (columns.severity, found.severity, found.count) == ("warning", "fault", 3)
-    assert found.lines[0].startswith("line 2: t_score is '-0,5', which is not a number such as -1.5; a decimal comma")
-    assert found.lines[1] == "line 3: age is 600, expected 0 to 130, such as 63"
-    assert found.lines[2].startswith("line 3: sex is '1', which can mean either")
+    assert (columns.severity, values.severity, values.count) == ("warning", "fault", 3)
+    assert values.lines[0].startswith("line 2: t_score is '-0,5', which is not a number such as -1.5; a decimal comma")
+    assert values.lines[1] == "line 3: age is 600, expected 0 to 130, such as 63"
+    assert values.lines[2].startswith("line 3: sex is '1', which can mean either")
 
 
 def test_a_semicolon_table_has_decimal_commas(tmp_path):
-    found = findings(tmp_path, "file;label;t_score;bmi;sex\na;osteoporosis;-0,5;23,5;W\n")
-    assert found["t-score-against-label"].count == 1
-    assert "unreadable-values" not in found
+    by_kind = findings(tmp_path, "file;label;t_score;bmi;sex\na;osteoporosis;-0,5;23,5;W\n")
+    assert by_kind["t-score-against-label"].count == 1
+    assert "unreadable-values" not in by_kind
     [row] = read_data_set(tmp_path / "films.csv", Naming()).rows
     assert row.values == {"t_score": "-0.5", "bmi": "23.5", "sex": "female"}
 
@@ -71,8 +71,8 @@ def test_a_semicolon_table_has_decimal_commas(tmp_path):
 )
 def test_labels_that_look_like_slips(tmp_path, labels, lines):
     text = "file,label\n" + "".join(f"{number}.png,{label}\n" for number, label in enumerate(labels))
-    found = findings(tmp_path, text).get("label-typo")
-    assert list(found.lines if found else []) == lines
+    finding = findings(tmp_path, text).get("label-typo")
+    assert list(finding.lines if finding else []) == lines
 
 
 def test_a_row_that_does_not_fit_ends_the_audit_with_its_line(tmp_path):

@@ -14,13 +14,15 @@ QUIET = Console(file=io.StringIO())
 
 def pictures(*pixels: Picture) -> dict[int, Seen]:
     """Pictures of files of their own, numbered from 10."""
-    found = {}
-    for number, one in enumerate(pixels, 10):
-        one = np.ascontiguousarray(one)
-        small = _shrunk(one)
-        told = facts(width=one.shape[1], height=one.shape[0], file_sha256=str(number), pixel_sha256=str(one.tobytes()))
-        found[number] = Seen(told, resized(one, THUMB, THUMB), small, *extract(small, 150))
-    return found
+    seen = {}
+    for number, array in enumerate(pixels, 10):
+        array = np.ascontiguousarray(array)
+        small = _shrunk(array)
+        fact = facts(
+            width=array.shape[1], height=array.shape[0], file_sha256=str(number), pixel_sha256=str(array.tobytes())
+        )
+        seen[number] = Seen(fact, resized(array, THUMB, THUMB), small, *extract(small, 150))
+    return seen
 
 
 def only(*pixels: Picture) -> Match:
@@ -65,10 +67,10 @@ def test_two_parts_of_one_picture_overlap() -> None:
 
 
 def test_identical_files_and_pixels_are_paired_with_the_first() -> None:
-    found = pictures(film(1), film(2), film(1), film(1))
-    twin = found[12].facts
-    found[13] = Seen(twin, found[13].thumb, found[13].small, found[13].points, found[13].descriptors)
-    matches = find_copies(found, QUIET)
+    seen = pictures(film(1), film(2), film(1), film(1))
+    twin = seen[12].facts
+    seen[13] = Seen(twin, seen[13].thumb, seen[13].small, seen[13].points, seen[13].descriptors)
+    matches = find_copies(seen, QUIET)
     assert [(match.first, match.second, match.kind) for match in matches] == [
         (12, 13, "same file"),
         (10, 12, "same pixels"),

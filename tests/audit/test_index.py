@@ -9,8 +9,8 @@ def picture(pixels: Picture) -> Seen:
     return Seen(facts(), np.zeros((64, 64), np.uint8), pixels, *extract(pixels, 150))
 
 
-def found(*pictures: Picture, least: int = 5) -> dict[tuple[int, int, bool], int]:
-    pairs = shortlist([picture(one) for one in pictures], least)
+def candidates(*pictures: Picture, least: int = 5) -> dict[tuple[int, int, bool], int]:
+    pairs = shortlist([picture(pixels) for pixels in pictures], least)
     assert pairs == sorted(pairs, key=lambda pair: -pair.votes)
     return {(pair.first, pair.second, pair.mirrored): pair.votes for pair in pairs}
 
@@ -35,14 +35,14 @@ def test_parts_turned_scaled_and_mirrored_are_found_among_others() -> None:
     source = film(1)
     part = source[60:200, 40:180]
     derived = [part, turned(source, 20), resized(part, 100, 100), np.ascontiguousarray(part[:, ::-1])]
-    pairs = found(source, *(film(seed) for seed in range(2, 12)), *derived)
+    pairs = candidates(source, *(film(seed) for seed in range(2, 12)), *derived)
     assert {(0, 11, False), (0, 12, False), (0, 13, False), (0, 14, True)} <= set(pairs)
     assert not {pair for pair in pairs if 1 <= pair[0] <= 10 or 1 <= pair[1] <= 10}
 
 
 def test_the_votes_of_a_copy_are_nearly_all_its_features() -> None:
     pixels = film(1)
-    assert found(pixels, pixels, film(2))[0, 1, False] > 120
+    assert candidates(pixels, pixels, film(2))[0, 1, False] > 120
 
 
 def test_pictures_without_features() -> None:

@@ -35,7 +35,7 @@ def test_the_film_of_nearly_every_crop_is_found(knees_against_films: dict[str, A
     there = {row["film"] for row in films.values()}
     crops = {file for file, row in knees.items() if row["relation"] == "crop" and row["film"] in there}
     matches = [{match["first"]["file"], match["second"]["file"]} for match in knees_against_films["matches"]]
-    found = {
+    pairs = {
         file
         for file in crops
         if any(
@@ -44,7 +44,7 @@ def test_the_film_of_nearly_every_crop_is_found(knees_against_films: dict[str, A
         )
     }
     assert len(crops) > 200
-    assert len(found) >= 0.98 * len(crops)
+    assert len(pairs) >= 0.98 * len(crops)
 
 
 def test_different_knees_are_not_called_copies(knees_against_films: dict[str, Any]) -> None:
@@ -66,6 +66,6 @@ def test_contradicting_labels_and_the_format_shortcut_are_found(knees_against_fi
 
 def test_the_age_shortcut_of_the_films_is_found(tmp_path: Path) -> None:
     assert audit(DATA / "films.csv", None, Naming(), Naming(), (), tmp_path) == 0
-    told = {test["facts"]: test for test in json.loads((tmp_path / "audit.json").read_text())["shortcuts"]}
-    assert told["age"]["strength"] == "strong"
-    assert told["picture size"]["strength"] == "none"
+    tests = {test["facts"]: test for test in json.loads((tmp_path / "audit.json").read_text())["shortcuts"]}
+    assert tests["age"]["strength"] == "strong"
+    assert tests["picture size"]["strength"] == "none"

@@ -16,28 +16,28 @@ def picture(pixels: Picture) -> Seen:
 
 def test_a_crop_is_laid_where_it_was_cut() -> None:
     source = film(1)
-    found = lay(picture(source[70:200, 45:165]), picture(source), mirror=False)
-    assert found
-    np.testing.assert_allclose(found.transform, [[1, 0, 45], [0, 1, 70]], atol=0.5)
-    assert found.similarity > 0.98
-    assert found.inliers > 20
+    overlap = lay(picture(source[70:200, 45:165]), picture(source), mirror=False)
+    assert overlap
+    np.testing.assert_allclose(overlap.transform, [[1, 0, 45], [0, 1, 70]], atol=0.5)
+    assert overlap.similarity > 0.98
+    assert overlap.inliers > 20
 
 
 def test_a_mirrored_and_turned_crop_is_laid_only_as_a_mirror_image() -> None:
     source = film(1)
     crop = picture(turned(source[:, ::-1], 10)[50:200, 40:170])
-    found = lay(crop, picture(source), mirror=True)
-    assert found
-    assert np.linalg.det(found.transform[:, :2]) == pytest.approx(-1, abs=0.03)
-    assert found.similarity > 0.9
+    overlap = lay(crop, picture(source), mirror=True)
+    assert overlap
+    assert np.linalg.det(overlap.transform[:, :2]) == pytest.approx(-1, abs=0.03)
+    assert overlap.similarity > 0.9
     plain = lay(crop, picture(source), mirror=False)
     assert plain is None or plain.similarity < 0.5
 
 
 def test_different_films_do_not_fit() -> None:
     for seed in range(2, 8):
-        found = lay(picture(film(1)), picture(film(seed)), mirror=False)
-        assert found is None or found.similarity < 0.6
+        overlap = lay(picture(film(1)), picture(film(seed)), mirror=False)
+        assert overlap is None or overlap.similarity < 0.6
 
 
 def test_pictures_without_features_do_not_fit() -> None:

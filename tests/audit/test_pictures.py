@@ -12,9 +12,9 @@ from osteolens.datasets.fingerprints import THUMB
 
 
 def seen(path: Path, features: int = 50) -> Seen:
-    found = look(path, features)
-    assert isinstance(found, Seen)
-    return found
+    looked_at = look(path, features)
+    assert isinstance(looked_at, Seen)
+    return looked_at
 
 
 def test_the_facts_of_a_file(tmp_path: Path) -> None:
@@ -22,13 +22,19 @@ def test_the_facts_of_a_file(tmp_path: Path) -> None:
     picture[:, ::2] = 140
     picture[:10] = 0  # a black bar above, a white one right
     picture[:, 150:] = 255
-    found = seen(save(tmp_path / "a.png", picture)).facts
-    assert (found.format, found.colour, found.width, found.height, found.quality) == ("PNG", "L", 200, 100, 0)
-    assert found.size == (tmp_path / "a.png").stat().st_size
-    assert found.brightness == pytest.approx(picture.mean())
-    assert found.dark == pytest.approx(10 * 150 / 20_000)
-    assert found.bright == pytest.approx(50 * 100 / 20_000)
-    assert found.borders == pytest.approx((0, 0, 0, 0.25))  # the bar above is not plain: it ends at the white one
+    read = seen(save(tmp_path / "a.png", picture)).facts
+    assert (read.format, read.colour, read.width, read.height, read.quality) == (
+        "PNG",
+        "L",
+        200,
+        100,
+        0,
+    )
+    assert read.size == (tmp_path / "a.png").stat().st_size
+    assert read.brightness == pytest.approx(picture.mean())
+    assert read.dark == pytest.approx(10 * 150 / 20_000)
+    assert read.bright == pytest.approx(50 * 100 / 20_000)
+    assert read.borders == pytest.approx((0, 0, 0, 0.25))  # the bar above is not plain: it ends at the white one
 
 
 def test_plain_borders_are_measured_from_each_edge(tmp_path: Path) -> None:
@@ -54,9 +60,9 @@ def test_the_same_pixels_in_another_file_have_the_same_hash(tmp_path: Path) -> N
 
 
 def test_large_pictures_are_kept_small(tmp_path: Path) -> None:
-    found = seen(save(tmp_path / "a.png", film(1, 2 * SIDE, SIDE)))
-    assert found.small.shape == (SIDE, SIDE // 2)
-    assert found.thumb.shape == (THUMB, THUMB)
+    tall = seen(save(tmp_path / "a.png", film(1, 2 * SIDE, SIDE)))
+    assert tall.small.shape == (SIDE, SIDE // 2)
+    assert tall.thumb.shape == (THUMB, THUMB)
 
 
 def test_features_are_the_strongest_first() -> None:

@@ -37,10 +37,10 @@ def test_families_gather_around_frequent_sizes() -> None:
     kinds = [{"width": width, "height": height} for width, height in sizes]
     kinds += [{"width": 1248, "height": 1024, "format": "PNG", "colour": "RGB"}] * 3
     kinds += [{"width": 1248, "height": 1024, "device": "Canon CXDI"}] * 3
-    found = families(
-        collection([row(str(n)) for n in range(len(kinds))], pictures={n: seen(**one) for n, one in enumerate(kinds)})
+    names = families(
+        collection([row(str(n)) for n in range(len(kinds))], pictures={n: seen(**kind) for n, kind in enumerate(kinds)})
     )
-    assert [found[n] for n in (0, 4, 6, 7, 10, 12, 15)] == [
+    assert [names[n] for n in (0, 4, 6, 7, 10, 12, 15)] == [
         "JPEG grey, about 1248 x 1024",
         "JPEG grey, about 1248 x 1024",
         "JPEG grey, about 1248 x 1024",

@@ -21,59 +21,61 @@ def pictures(folder: Path, *names: str) -> Path:
     return folder
 
 
-def said(data_set: DataSet) -> list[tuple[str, tuple[str, ...], str, str]]:
+def facts_of(data_set: DataSet) -> list[tuple[str, tuple[str, ...], str, str]]:
     return [(row.file, row.labels, row.group, row.part) for row in data_set.rows]
 
 
 def test_a_table_is_read_by_its_usual_columns(tmp_path: Path) -> None:
     path = table(tmp_path, "file,label,group,split,age\na.png,normal,p1,train,40\nb.png,normal|osteopenia,p2,,\n,,,,\n")
-    found = read_data_set(path, Naming(part="rest"))
-    assert said(found) == [
+    data_set = read_data_set(path, Naming(part="rest"))
+    assert facts_of(data_set) == [
         ("a.png", ("normal",), "p1", "train"),
         ("b.png", ("normal", "osteopenia"), "p2", "rest"),
     ]
-    assert found.rows[0].values == {"age": "40"}
-    assert found.rows[0].path == tmp_path / "a.png"
-    assert [row.label for row in found.rows] == ["normal", ""]
-    assert [row.place for row in found.rows] == ["line 2", "line 3"]
+    assert data_set.rows[0].values == {"age": "40"}
+    assert data_set.rows[0].path == tmp_path / "a.png"
+    assert [row.label for row in data_set.rows] == ["normal", ""]
+    assert [row.place for row in data_set.rows] == ["line 2", "line 3"]
 
 
 def test_columns_are_named_or_switched_off(tmp_path: Path) -> None:
     path = table(tmp_path, "file,diagnosis,patient,group,fold\na.png,ill,p1,x,3\n")
-    assert said(read_data_set(path, Naming("diagnosis", "patient", "fold"))) == [("a.png", ("ill",), "p1", "3")]
-    assert said(read_data_set(path, Naming("", "", ""))) == [("a.png", (), "", "")]
+    assert facts_of(read_data_set(path, Naming("diagnosis", "patient", "fold"))) == [("a.png", ("ill",), "p1", "3")]
+    assert facts_of(read_data_set(path, Naming("", "", ""))) == [("a.png", (), "", "")]
 
 
 def test_one_folder_per_class(tmp_path: Path) -> None:
-    found = read_data_set(pictures(tmp_path, "ill/b.JPG", "well/a.png", "well/notes.txt", ".hidden.png"), Naming())
-    assert said(found) == [("ill/b.JPG", ("ill",), "", ""), ("well/a.png", ("well",), "", "")]
-    assert found.notes[-1] == (
+    data_set = read_data_set(pictures(tmp_path, "ill/b.JPG", "well/a.png", "well/notes.txt", ".hidden.png"), Naming())
+    assert facts_of(data_set) == [("ill/b.JPG", ("ill",), "", ""), ("well/a.png", ("well",), "", "")]
+    assert data_set.notes[-1] == (
         "Passed over: 1 hidden or system files and folders and 1 files that are no pictures by their names (.txt)."
     )
 
 
 def test_parts_with_one_folder_per_class(tmp_path: Path) -> None:
-    found = read_data_set(
+    data_set = read_data_set(
         pictures(tmp_path, "train/0/9001L.png", "val/4/9001R.png"), Naming(group_pattern=r"(\d+)[LR]")
     )
-    assert said(found) == [
+    assert facts_of(data_set) == [
         ("train/0/9001L.png", ("0",), "9001", "train"),
         ("val/4/9001R.png", ("4",), "9001", "val"),
     ]
 
 
 def test_parts_without_classes_and_flat_folders(tmp_path: Path) -> None:
-    assert said(read_data_set(pictures(tmp_path / "a", "train/1.png", "test/2.png"), Naming())) == [
+    assert facts_of(read_data_set(pictures(tmp_path / "a", "train/1.png", "test/2.png"), Naming())) == [
         ("test/2.png", (), "", "test"),
         ("train/1.png", (), "", "train"),
     ]
-    assert said(read_data_set(pictures(tmp_path / "b", "1.png"), Naming(part="test"))) == [("1.png", (), "", "test")]
+    assert facts_of(read_data_set(pictures(tmp_path / "b", "1.png"), Naming(part="test"))) == [
+        ("1.png", (), "", "test")
+    ]
 
 
 def test_names_that_do_not_fit_the_pattern_are_counted(tmp_path: Path) -> None:
-    found = read_data_set(pictures(tmp_path, "12L.png", "x.png"), Naming(group_pattern=r"(\d+)"))
-    assert [row.group for row in found.rows] == ["12", ""]
-    assert r"Groups: from file names by (\d+); 1 names do not fit." in found.notes
+    data_set = read_data_set(pictures(tmp_path, "12L.png", "x.png"), Naming(group_pattern=r"(\d+)"))
+    assert [row.group for row in data_set.rows] == ["12", ""]
+    assert r"Groups: from file names by (\d+); 1 names do not fit." in data_set.notes
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,12 @@ def audit(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["audit", *map(str, arguments)])
 
 
-def found(out: Path) -> dict[str, Any]:
+def result_of(out: Path) -> dict[str, Any]:
     return json.loads((out / "audit.json").read_text())
 
 
 def kinds(out: Path) -> list[str]:
-    return [finding["kind"] for finding in found(out)["findings"]]
+    return [finding["kind"] for finding in result_of(out)["findings"]]
 
 
 def rows() -> list[dict[str, str]]:
@@ -72,7 +72,7 @@ def test_a_clean_set_passes(folder: Path) -> None:
     assert result.exit_code == 0
     assert "No leak was found: no patient and no picture is on two sides of the split." in result.stdout
     assert kinds(folder / "out") == ["class-balance"]  # four of each are few, which is only a note
-    assert found(folder / "out")["matches"] == []
+    assert result_of(folder / "out")["matches"] == []
     assert str(folder / "out" / "audit.html") in result.stdout.replace("\n", "")
 
 
@@ -94,7 +94,7 @@ def test_a_derived_picture_on_the_other_side_is_a_leak(how: str, folder: Path) -
     result = audit(add(folder, derive(film(1)), label="ill"), "--out", folder / "out")
     assert result.exit_code == Status.FINDINGS
     assert result.stdout.startswith("The split leaks")
-    leak = found(folder / "out")["findings"][0]
+    leak = result_of(folder / "out")["findings"][0]
     assert (leak["kind"], leak["severity"], leak["count"]) == ("picture-on-both-sides", "leak", 2)
     (match,) = leak["matches"]
     assert (match["first"]["file"], match["second"]["file"]) == ("1.png", "new.jpg")
@@ -106,7 +106,7 @@ def test_a_derived_picture_on_the_other_side_is_a_leak(how: str, folder: Path) -
 def test_the_same_file_on_both_sides(folder: Path) -> None:
     result = audit(add(folder, None, file="1.png", label="ill", group="p1"), "--out", folder / "out")
     assert result.exit_code == Status.FINDINGS
-    assert found(folder / "out")["matches"][0]["kind"] == "same file"
+    assert result_of(folder / "out")["matches"][0]["kind"] == "same file"
     assert kinds(folder / "out")[:2] == ["picture-on-both-sides", "group-on-both-sides"]
 
 
@@ -134,7 +134,7 @@ def test_missing_and_broken_files_are_findings(folder: Path) -> None:
     ]
     result = audit(write(folder, table), "--out", folder / "out")
     assert result.exit_code == 0
-    (unreadable,) = [finding for finding in found(folder / "out")["findings"] if finding["kind"] == "unreadable"]
+    (unreadable,) = [finding for finding in result_of(folder / "out")["findings"] if finding["kind"] == "unreadable"]
     assert unreadable["count"] == 3
     assert [line.split(":")[0] for line in unreadable["lines"]] == ["broken.png", "absent.png", ""]
 
@@ -156,7 +156,7 @@ def test_two_data_sets_leak_only_as_different_parts(folder: Path) -> None:
         result = audit(path, "--compare", other, *parts, "--out", folder / "out")
         assert result.exit_code == status
         assert "1 of 4 pictures of films.csv is also in other" in result.stdout
-    leak = found(folder / "out")["findings"][0]
+    leak = result_of(folder / "out")["findings"][0]
     assert leak["lines"] == ["1 x film in test and train"]
     assert {picture["data_set"] for picture in leak["pictures"]} == {"films.csv", "other"}
 
@@ -167,7 +167,7 @@ def test_data_sets_of_the_same_name_are_told_apart(folder: Path) -> None:
     save(folder / "copy" / "0.png", film(0))
     other = write(folder / "copy", rows()[:1])
     audit(path, "--compare", other, "--out", folder / "out")
-    (match,) = found(folder / "out")["matches"]
+    (match,) = result_of(folder / "out")["matches"]
     assert (match["first"]["data_set"], match["second"]["data_set"]) == (str(path), str(other))
 
 
@@ -177,7 +177,7 @@ def test_patients_are_followed_through_file_names(tmp_path: Path) -> None:
     assert audit(tmp_path / "knees", "--out", tmp_path / "a").exit_code == 0
     result = audit(tmp_path / "knees", "--group-pattern", r"(\d+)[LR]", "--out", tmp_path / "b")
     assert result.exit_code == Status.FINDINGS
-    assert found(tmp_path / "b")["findings"][0]["lines"] == ["11: train 1, val 1"]
+    assert result_of(tmp_path / "b")["findings"][0]["lines"] == ["11: train 1, val 1"]
 
 
 def test_a_brightness_that_follows_the_label_and_ages_of_sources(tmp_path: Path) -> None:
@@ -190,11 +190,11 @@ def test_a_brightness_that_follows_the_label_and_ages_of_sources(tmp_path: Path)
     result = audit(write(tmp_path, table), "--out", tmp_path / "out")
     assert result.exit_code == 0
     assert "No split was given" in result.stdout
-    told = {(test["facts"], test["target"]): test["strength"] for test in found(tmp_path / "out")["shortcuts"]}
-    assert told["brightness", "label"] == "strong"
-    assert told["age", "label"] == "none"
+    strengths = {(test["facts"], test["target"]): test["strength"] for test in result_of(tmp_path / "out")["shortcuts"]}
+    assert strengths["brightness", "label"] == "strong"
+    assert strengths["age", "label"] == "none"
     assert "file-shortcut" in kinds(tmp_path / "out")
-    here, there = found(tmp_path / "out")["tables"]["source"]
+    here, there = result_of(tmp_path / "out")["tables"]["source"]
     assert (here["age"], there["age"]) == ([42.75, 45.5, 48.25], [54.75, 57.5, 60.25])
 
 
@@ -202,7 +202,7 @@ def test_the_page_holds_verdict_findings_pictures_and_tables(folder: Path) -> No
     path = add(folder, film(1)[60:200, 40:170], label="well", group="<p>")
     audit(path, "--out", folder / "out")
     page = (folder / "out" / "audit.html").read_text()
-    for finding in found(folder / "out")["findings"]:
+    for finding in result_of(folder / "out")["findings"]:
         assert f'id="{finding["kind"]}"' in page
     assert "The split leaks" in page
     assert "group &lt;p&gt;" in page
@@ -221,7 +221,7 @@ def test_long_lists_are_cut_in_the_page_but_not_in_the_json(tmp_path: Path) -> N
     page = (tmp_path / "out" / "audit.html").read_text()
     assert len(set(re.findall(r"absent-\d+", page))) == 12
     assert "And 18 more: all are in audit.json." in page
-    assert len(found(tmp_path / "out")["findings"][0]["lines"]) == 30
+    assert len(result_of(tmp_path / "out")["findings"][0]["lines"]) == 30
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_names_that_are_not_text_and_files_that_are_no_pictures_end_nothing(tmp_
     result = audit(folder, "--out", folder / "out")
     assert result.exit_code == 0, result.output
     assert "unreadable" in kinds(folder / "out")
-    [finding] = [entry for entry in found(folder / "out")["findings"] if entry["kind"] == "unreadable"]
+    [finding] = [entry for entry in result_of(folder / "out")["findings"] if entry["kind"] == "unreadable"]
     assert finding["lines"][0].startswith(r"ill/broken\xfd.png: ")
     assert r"well\xfe" in (folder / "out" / "audit.html").read_text(encoding="utf-8")
     assert not list((folder / "out").glob(".*"))

@@ -18,8 +18,8 @@ def pictures(count: int, **facts: object) -> dict[int, Seen]:
     }
 
 
-def named(found: list[Shortcut]) -> dict[str, Shortcut]:
-    return {shortcut.facts: shortcut for shortcut in found}
+def named(shortcuts: list[Shortcut]) -> dict[str, Shortcut]:
+    return {shortcut.facts: shortcut for shortcut in shortcuts}
 
 
 def shortcut(name: str, area: tuple[float, float, float], target: str = "label") -> Shortcut:
@@ -34,17 +34,22 @@ def shortcut(name: str, area: tuple[float, float, float], target: str = "label")
 def test_a_planted_brightness_is_found_and_nothing_else() -> None:
     random = np.random.default_rng(0)
     rows = [row(str(number), "ill" if number % 2 else "well", f"p{number}") for number in range(80)]
-    found, remarks = find_shortcuts(
+    shortcuts, remarks = find_shortcuts(
         collection(rows, pictures=pictures(80, brightness=lambda n: 60.0 + 60 * (n % 2) + random.normal(0, 5))),
         (),
         "label",
     )
-    assert set(named(found)) == {"brightness", "all of these"}  # all else is the same everywhere
-    told = named(found)["brightness"]
-    assert (told.pictures, told.groups, told.labels, told.largest) == (80, 80, ("ill", "well"), 0.5)
-    assert told.metric("accuracy").value == 1
-    assert told.metric("mean AUROC").low > 0.99
-    assert told.strength == "strong"
+    assert set(named(shortcuts)) == {"brightness", "all of these"}  # all else is the same everywhere
+    bright = named(shortcuts)["brightness"]
+    assert (bright.pictures, bright.groups, bright.labels, bright.largest) == (
+        80,
+        80,
+        ("ill", "well"),
+        0.5,
+    )
+    assert bright.metric("accuracy").value == 1
+    assert bright.metric("mean AUROC").low > 0.99
+    assert bright.strength == "strong"
     assert "Not tested on label: picture size, which is the same (or unknown, or a name) everywhere." in remarks
 
 
@@ -52,13 +57,13 @@ def test_chance_is_not_a_shortcut() -> None:
     random = np.random.default_rng(0)
     ages = random.normal(60, 9, 120).round().astype(int)
     rows = [row(str(number), "ill" if number % 2 else "well", age=str(ages[number])) for number in range(120)]
-    found, _ = find_shortcuts(
+    shortcuts, _ = find_shortcuts(
         collection(rows, pictures=pictures(120, brightness=lambda n: random.normal(80, 9))), (), "label"
     )
-    assert set(named(found)) == {"brightness", "all of these", "age"}
-    for told in found:
-        assert told.metric("mean AUROC").low < 0.5
-        assert told.strength == "none"
+    assert set(named(shortcuts)) == {"brightness", "all of these", "age"}
+    for tested in shortcuts:
+        assert tested.metric("mean AUROC").low < 0.5
+        assert tested.strength == "none"
 
 
 def test_what_only_marks_groups_is_no_shortcut() -> None:
@@ -67,20 +72,20 @@ def test_what_only_marks_groups_is_no_shortcut() -> None:
     label = random.permutation(np.repeat(["ill", "well"], 15))
     rows = [row(str(number), str(label[number // 4]), f"p{number // 4}") for number in range(120)]
     shades = random.permutation(30)
-    found, _ = find_shortcuts(
+    shortcuts, _ = find_shortcuts(
         collection(rows, pictures=pictures(120, brightness=lambda n: 5.0 * shades[n // 4])), (), "label"
     )
-    assert named(found)["brightness"].groups == 30
-    assert named(found)["brightness"].metric("accuracy").value < 0.7
+    assert named(shortcuts)["brightness"].groups == 30
+    assert named(shortcuts)["brightness"].metric("accuracy").value < 0.7
 
 
 def test_pictures_of_one_film_are_one_group() -> None:
     rows = [row(str(number), "ill" if number % 2 else "well", f"p{number}") for number in range(40)]
     matches = [(number, number + 20) for number in range(20)]
-    found, _ = find_shortcuts(
+    shortcuts, _ = find_shortcuts(
         collection(rows, matches=matches, pictures=pictures(40, brightness=lambda n: n % 7)), (), "label"
     )
-    assert found[0].groups == 20
+    assert shortcuts[0].groups == 20
 
 
 def test_columns_of_the_table() -> None:
@@ -92,24 +97,24 @@ def test_columns_of_the_table() -> None:
         )
         for number in range(60)
     ]  # fmt: skip
-    found, remarks = find_shortcuts(collection(rows), ("ward", "name"), "label")
-    assert set(named(found)) == {"age", "sex", "ward", "age, sex"}
-    assert named(found)["age"].strength == named(found)["age, sex"].strength == "strong"
-    assert named(found)["ward"].metric("accuracy").value == 1
+    shortcuts, remarks = find_shortcuts(collection(rows), ("ward", "name"), "label")
+    assert set(named(shortcuts)) == {"age", "sex", "ward", "age, sex"}
+    assert named(shortcuts)["age"].strength == named(shortcuts)["age, sex"].strength == "strong"
+    assert named(shortcuts)["ward"].metric("accuracy").value == 1
     assert any(remark.startswith("Not tested on label: name") for remark in remarks)
 
 
 def test_three_classes_have_an_auroc_each() -> None:
     rows = [row(str(number), "abc"[number % 3]) for number in range(60)]
-    found, _ = find_shortcuts(
+    shortcuts, _ = find_shortcuts(
         collection(rows, pictures=pictures(60, width=lambda n: 100 + 50 * (n % 3 == 2))), (), "label"
     )
-    told = named(found)["picture size"]
-    assert [metric.name for metric in told.metrics] == [
+    size = named(shortcuts)["picture size"]
+    assert [metric.name for metric in size.metrics] == [
         "accuracy", "balanced accuracy", "mean AUROC", "AUROC a vs rest", "AUROC b vs rest", "AUROC c vs rest",
     ]  # fmt: skip
-    assert told.metric("AUROC c vs rest").value == 1
-    assert told.metric("accuracy").value == pytest.approx(2 / 3, abs=0.1)  # a and b cannot be told apart
+    assert size.metric("AUROC c vs rest").value == 1
+    assert size.metric("accuracy").value == pytest.approx(2 / 3, abs=0.1)  # a and b cannot be told apart
 
 
 def test_rare_labels_are_left_out() -> None:
@@ -125,9 +130,9 @@ def test_rare_labels_are_left_out() -> None:
 
 def test_sources_are_told_by_their_pictures() -> None:
     rows = [row(str(number), "ill" if number % 3 else "well", source="ab"[number % 2]) for number in range(60)]
-    found, _ = find_shortcuts(collection(rows, pictures=pictures(60, height=lambda n: 99 + n % 2)), (), "source")
-    assert {told.target for told in found} == {"source"}
-    assert named(found)["picture size"].metric("accuracy").value == 1
+    shortcuts, _ = find_shortcuts(collection(rows, pictures=pictures(60, height=lambda n: 99 + n % 2)), (), "source")
+    assert {tested.target for tested in shortcuts} == {"source"}
+    assert named(shortcuts)["picture size"].metric("accuracy").value == 1
 
 
 def test_columns_are_numbers_or_words() -> None:
@@ -145,7 +150,7 @@ def test_strength_needs_size_and_an_interval_above_chance() -> None:
 
 
 def test_findings_name_the_strongest_first() -> None:
-    found = list(
+    findings = list(
         shortcut_findings(
             [
                 shortcut("borders", (0.65, 0.6, 0.7)),
@@ -157,17 +162,17 @@ def test_findings_name_the_strongest_first() -> None:
             ]
         )
     )
-    assert [(finding.kind, finding.severity) for finding in found] == [
+    assert [(finding.kind, finding.severity) for finding in findings] == [
         ("file-shortcut", "warning"),
         ("column-shortcut", "note"),
         ("source-shortcut", "warning"),
         ("sources-differ", "warning"),
     ]
-    assert found[0].title == (
+    assert findings[0].title == (
         "Strong tie of the label to all facts of the file together: mean AUROC 0.83 (0.77 to 0.88), "
         "balanced accuracy 76 % where chance is 50 %."
     )
-    assert found[0].lines == (describe(shortcut("borders", (0.65, 0.6, 0.7))),)
+    assert findings[0].lines == (describe(shortcut("borders", (0.65, 0.6, 0.7))),)
     assert {*FILE_FACTS, "all of these"} == {*ALIKE}
 
 

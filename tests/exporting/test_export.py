@@ -104,32 +104,32 @@ def test_an_export_that_differs_leaves_no_file(
 MAPS, POOLED = np.array([[[[4.0, 0.0]], [[1.0, 1.0]]]], np.float32), np.zeros((1, 2), np.float32)
 
 
-def said(t_score: float = 0.0, **others: np.ndarray) -> Prediction:
+def predicted(t_score: float = 0.0, **others: np.ndarray) -> Prediction:
     return Prediction(np.zeros((1, 2), np.float32), np.array([t_score], np.float32), MAPS, POOLED, **others)
 
 
 def test_a_wrong_t_score_alone_fails_too() -> None:
-    one, other, nothing = (said(value) for value in (-1.0, -1.5, np.nan))
-    assert max_difference(one, other) == pytest.approx(0.5)
+    first, other, nothing = (predicted(value) for value in (-1.0, -1.5, np.nan))
+    assert max_difference(first, other) == pytest.approx(0.5)
     assert max_difference(nothing, nothing) == 0.0
-    assert not max_difference(one, nothing) < 1e-4
+    assert not max_difference(first, nothing) < 1e-4
 
 
 def test_a_wrong_member_alone_fails_too() -> None:
     members, t_scores = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2), np.float32)
-    right = said(member_logits=members, member_t_score=t_scores)
+    right = predicted(member_logits=members, member_t_score=t_scores)
     three_to_one = np.array([[[0.0, 0.0], [np.log(3), 0.0]]], np.float32)
     assert max_difference(right, right) == 0.0
     assert max_difference(right, replace(right, member_logits=three_to_one)) == pytest.approx(0.25)
     half = np.array([[0.0, 0.5]], np.float32)
     assert max_difference(right, replace(right, member_t_score=half)) == pytest.approx(0.5)
-    assert not max_difference(right, said()) < 1e-4
+    assert not max_difference(right, predicted()) < 1e-4
 
 
 def test_a_map_differs_by_its_share_of_the_film_s_largest_value() -> None:
-    other = replace(said(), maps=np.array([[[[4.0, 0.0]], [[1.0, 1.5]]]], np.float32))
-    assert max_map_difference(said(), other) == pytest.approx(0.125)  # 0.5 of 4
-    empty = replace(said(), maps=np.zeros_like(MAPS))
+    other = replace(predicted(), maps=np.array([[[[4.0, 0.0]], [[1.0, 1.5]]]], np.float32))
+    assert max_map_difference(predicted(), other) == pytest.approx(0.125)  # 0.5 of 4
+    empty = replace(predicted(), maps=np.zeros_like(MAPS))
     assert max_map_difference(empty, empty) == 0.0
 
 

@@ -132,8 +132,8 @@ def test_answers_and_heat_maps_stay_close(graph: Path, int8: Path, card: Card, f
     exact, quick = (OnnxRuntime(path, card).predict(films) for path in (graph, int8))
     assert np.abs(exact.probabilities - quick.probabilities).max() < 0.05
     assert np.abs(exact.logits - quick.logits).max() > 0
-    one, other = (said.maps.reshape(len(films), -1) for said in (exact, quick))
-    cosine = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    exact_maps, other = (prediction.maps.reshape(len(films), -1) for prediction in (exact, quick))
+    cosine = (exact_maps * other).sum(axis=1) / np.linalg.norm(exact_maps, axis=1) / np.linalg.norm(other, axis=1)
     assert cosine.min() > 0.97
 
 

@@ -115,7 +115,7 @@ LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
 
 
 @pytest.mark.parametrize(
-    ("data", "found"),
+    ("data", "message"),
     [
         (PROGRESSIVE[:-2] + 500 * LAST_SCAN[:20] + b"\xff\xd9", "more than 100 scans"),
         (claiming(PROGRESSIVE[:-2] + 90 * LAST_SCAN[:20] + b"\xff\xd9", 8000), r"would take about \d+\.\d s"),
@@ -124,9 +124,9 @@ LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
         (with_segments(GREY, b"\xff\x01" * 10_000_000), "more than 1000 segments"),
     ],
 )
-def test_structures_that_would_cost_minutes_are_counted_first(data: bytes, found: str) -> None:
+def test_structures_that_would_cost_minutes_are_counted_first(data: bytes, message: str) -> None:
     started = time.process_time()
-    with pytest.raises(TooCostly, match=found) as caught:
+    with pytest.raises(TooCostly, match=message) as caught:
         read(data)
     assert caught.value.status == 413
     assert caught.value.hint

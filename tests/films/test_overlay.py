@@ -69,8 +69,8 @@ def test_the_title_says_how_strong_a_map_is() -> None:
 
 def test_a_title_of_two_lines_leaves_the_film_whole() -> None:
     film, levels = np.full((300, 240), 120, np.uint8), np.zeros((30, 24), np.uint8)
-    one, two = (np.asarray(overlay.blend(film, levels, title)) for title in ("one", "one\ntwo"))
-    assert two.shape[0] > one.shape[0]
-    for page in (one, two):
+    low, high = (np.asarray(overlay.blend(film, levels, title)) for title in ("one", "one\ntwo"))
+    assert high.shape[0] > low.shape[0]
+    for page in (low, high):
         assert (page[-300:, :240] == 120).all()
         assert not page[-301, :240].any()

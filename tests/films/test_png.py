@@ -91,16 +91,16 @@ def test_broken_exif_is_warned_of_in_every_format(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "found"),
+    ("extra", "message"),
     [
         (chunk(b"tEXt", b"a\x00b") * 1_000_000, "more than 1000 chunks beside its pixels"),
         (chunk(b"IDAT") * 1_000_000, "more than 20000 chunks"),
     ],
 )
-def test_floods_of_chunks_are_counted_first(extra: bytes, found: str) -> None:
+def test_floods_of_chunks_are_counted_first(extra: bytes, message: str) -> None:
     data = png(ROWS, extra=extra)
     started = time.process_time()
-    with pytest.raises(TooCostly, match=found):
+    with pytest.raises(TooCostly, match=message):
         read(data)
     assert time.process_time() - started < 1.0
 

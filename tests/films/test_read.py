@@ -183,7 +183,7 @@ ANIMATED_WEBP = encoded(Image.fromarray(FILM), "WebP", save_all=True, append_ima
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "found"),
+    ("data", "error", "message"),
     [
         (b"", EmptyInput, "empty"),
         (b"hello, knee", UnsupportedType, "plain text"),
@@ -206,9 +206,9 @@ ANIMATED_WEBP = encoded(Image.fromarray(FILM), "WebP", save_all=True, append_ima
     ],
 )
 def test_everything_else_is_a_named_error_that_says_what_was_found(
-    data: bytes, error: type[InputError], found: str
+    data: bytes, error: type[InputError], message: str
 ) -> None:
-    with pytest.raises(error, match=found) as caught:
+    with pytest.raises(error, match=message) as caught:
         image.read(data)
     assert caught.value.hint
 

@@ -154,7 +154,7 @@ def many_strips(count: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "found"),
+    ("data", "message"),
     [
         (lambda: chain(30_000), "more than 1,000 pages"),
         (lambda: many_strips(900_000), "900,000 strips"),
@@ -166,10 +166,10 @@ def many_strips(count: int) -> bytes:
         (lambda: by_hand({258: 8, 256: 8_100, 257: 8_000}, [bytes(8_100 * 8_000)]), "8100 x 8000 pixels"),
     ],
 )
-def test_costly_structure_is_refused_before_anything_is_decoded(data: Any, found: str) -> None:
+def test_costly_structure_is_refused_before_anything_is_decoded(data: Any, message: str) -> None:
     content = data()
     start = time.process_time()
-    with pytest.raises(InputTooLarge, match=found) as caught:
+    with pytest.raises(InputTooLarge, match=message) as caught:
         read(content)
     assert time.process_time() - start < 0.5
     assert caught.value.hint
@@ -196,7 +196,7 @@ def test_pages_that_point_back_are_read_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "found"),
+    ("tags", "message"),
     [
         ({278: 10}, "should have 8 strips, it lists 1"),
         ({278: 0}, "strips of 96 x 0 pixels"),
@@ -205,8 +205,8 @@ def test_pages_that_point_back_are_read_once() -> None:
         ({258: b"8"}, "tag 258 has type 7"),
     ],
 )
-def test_contradictions_are_refused_with_what_was_found(tags: dict[int, Any], found: str) -> None:
-    with pytest.raises(UnreadableImage, match=found):
+def test_contradictions_are_refused_with_what_was_found(tags: dict[int, Any], message: str) -> None:
+    with pytest.raises(UnreadableImage, match=message):
         read(by_hand({258: 8} | tags, [FILM.tobytes()]))
 
 

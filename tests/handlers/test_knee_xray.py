@@ -94,7 +94,7 @@ def ask(handler: Any, *rows: dict[str, Any], headers: dict[str, str] | None = No
 
 
 def test_the_file_holds_exactly_one_class_as_torchserve_wants(module: ModuleType) -> None:
-    assert [found.__name__ for found in list_classes_from_module(module)] == ["KneeXray"]
+    assert [loaded.__name__ for loaded in list_classes_from_module(module)] == ["KneeXray"]
 
 
 @pytest.mark.parametrize("row", [{"body": FILM}, {"data": bytearray(FILM)}])
@@ -190,21 +190,21 @@ def test_a_request_that_cannot_be_unpacked_costs_nobody_else(handler: Any, caplo
 
 
 def emitted(caplog: pytest.LogCaptureFixture, name: str) -> list[tuple[float, dict[str, str]]]:
-    """Value and labels of what TorchServe was told of a metric, in order."""
+    """Value and labels of a metric as TorchServe got it, in order."""
     line = re.compile(rf"\[METRICS\]{name}\.\w+:([-0-9.,e]+)\|#([^|]*)\|#type:\w+\|#hostname:[^,]+,\d+")
-    found = [line.fullmatch(record.message) for record in caplog.records if f"]{name}." in record.message]
-    return [(float(one[1]), dict(label.split(":") for label in one[2].split(","))) for one in found if one]
+    matches = [line.fullmatch(record.message) for record in caplog.records if f"]{name}." in record.message]
+    return [(float(match[1]), dict(label.split(":") for label in match[2].split(","))) for match in matches if match]
 
 
 def test_each_film_is_counted_by_what_became_of_it(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     answers, _ = ask(handler, {"data": FILM, "data2": b"no film"}, {"film": FILM}, {"body": b"poison"})
-    one = {"model": "efficientnet", "outcome": "refused", "label": "none"}
+    refused = {"model": "efficientnet", "outcome": "refused", "label": "none"}
     assert emitted(caplog, "osteolens_films_total") == [
-        (1, one | {"outcome": "answered", "label": answers[0][0]["label"], "code": "none"}),
-        (1, one | {"code": "unsupported_type"}),
-        (1, one | {"code": "invalid_option"}),
-        (1, one | {"outcome": "failed", "code": "internal_error"}),
+        (1, refused | {"outcome": "answered", "label": answers[0][0]["label"], "code": "none"}),
+        (1, refused | {"code": "unsupported_type"}),
+        (1, refused | {"code": "invalid_option"}),
+        (1, refused | {"outcome": "failed", "code": "internal_error"}),
     ]
     seconds = {labels["step"]: value for value, labels in emitted(caplog, "osteolens_step_seconds")}
     assert seconds == {step: pytest.approx(value / 1000) for step, value in answers[0][0]["timing_ms"].items()}

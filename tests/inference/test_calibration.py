@@ -69,8 +69,8 @@ def test_without_calibration_probabilities_are_the_softmax() -> None:
 
 
 def test_a_temperature_of_two_takes_the_root_of_the_odds() -> None:
-    found = calibrate(np.array([[0.0, 2 * LOG2, 4 * LOG2]]), Temperature(temperature=2))
-    assert found == pytest.approx(np.array([[1 / 7, 2 / 7, 4 / 7]]))
+    probabilities = calibrate(np.array([[0.0, 2 * LOG2, 4 * LOG2]]), Temperature(temperature=2))
+    assert probabilities == pytest.approx(np.array([[1 / 7, 2 / 7, 4 / 7]]))
 
 
 def test_vector_scaling_is_of_log_probabilities_so_that_an_offset_of_the_logits_changes_nothing() -> None:

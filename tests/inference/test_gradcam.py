@@ -73,10 +73,10 @@ def test_an_ensemble_s_map_is_the_mean_of_its_members_maps_as_they_are() -> None
 
 @pytest.mark.parametrize("method", METHODS)
 def test_that_holds_for_every_method(method: Method) -> None:
-    one, other = (gradcam.explain(model, FILM, model.features(FILM), method, [1]) for model in (tiny(), second()))
+    first, other = (gradcam.explain(model, FILM, model.features(FILM), method, [1]) for model in (tiny(), second()))
     ensemble = Ensemble([tiny(), second()])
     maps = gradcam.explain(ensemble, FILM, ensemble.features(FILM), method, [1])
-    np.testing.assert_allclose(maps, (one + other) / 2, atol=1e-6)
+    np.testing.assert_allclose(maps, (first + other) / 2, atol=1e-6)
 
 
 def test_three_calls_in_a_row_give_the_same_map() -> None:

@@ -57,16 +57,16 @@ def test_each_request_gets_its_own_answer_or_its_own_error(reader: Reader) -> No
     assert [type(outcome) for outcome in outcomes] == [
         Answer, EmptyInput, Answer, UnsupportedType, Answer, InvalidOption, Answer,
     ]  # fmt: skip
-    one, two, three, again = (outcome for outcome in outcomes if isinstance(outcome, Answer))
-    assert [answer.id for answer in (one, two, three, again)] == ["one", "two", "three", "one again"]
+    first, two, three, again = (outcome for outcome in outcomes if isinstance(outcome, Answer))
+    assert [answer.id for answer in (first, two, three, again)] == ["one", "two", "three", "one again"]
     assert two.explanations == ()
     assert [item.target for item in three.explanations] == list(reader.card.labels)
     assert {item.method for item in three.explanations} == {"layercam"}
     assert [item.target for item in again.explanations] == ["normal"]
-    assert again.probabilities == pytest.approx(one.probabilities, abs=1e-5)
+    assert again.probabilities == pytest.approx(first.probabilities, abs=1e-5)
     alone = reader.answer(request(3))
     assert alone.probabilities == pytest.approx(three.probabilities, abs=1e-5)
-    assert alone.probabilities != pytest.approx(one.probabilities, abs=1e-3)
+    assert alone.probabilities != pytest.approx(first.probabilities, abs=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +85,12 @@ def test_every_backend_gives_the_eager_answer_and_map(
 ) -> None:
     exported = Reader(folders, load_runtime(folders, reader.card, backend))
     for seed in range(4):
-        here, there = (one.answer(request(seed, target=target)) for one in (reader, exported))
+        here, there = (either.answer(request(seed, target=target)) for either in (reader, exported))
         assert here.probabilities == pytest.approx(there.probabilities, abs=1e-4)
         assert here.t_score == there.t_score or here.t_score.estimate == pytest.approx(there.t_score.estimate, abs=1e-4)
-        assert [one.target for one in here.explanations] == [one.target for one in there.explanations]
+        assert [explanation.target for explanation in here.explanations] == [
+            explanation.target for explanation in there.explanations
+        ]
         for one, other in zip(here.explanations, there.explanations, strict=True):
             assert one.peak == pytest.approx(other.peak, rel=1e-3, abs=1e-6)
             levels = [overlay.decode_map(explanation.map_png).astype(int) for explanation in (one, other)]
@@ -99,7 +101,7 @@ def test_other_methods_come_from_the_eager_model_that_is_loaded_only_then(reader
     exported = Reader(folders, load_runtime(folders, reader.card, "onnx-fp32"))
     exported.answer(request())
     assert "eager" not in vars(exported)
-    answers = [one.answer(request(explain="layercam")) for one in (reader, exported)]
+    answers = [either.answer(request(explain="layercam")) for either in (reader, exported)]
     assert "eager" in vars(exported)
     maps = [overlay.decode_map(answer.explanations[0].map_png).astype(int) for answer in answers]
     assert abs(maps[0] - maps[1]).max() <= 1

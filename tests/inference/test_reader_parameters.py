@@ -173,10 +173,10 @@ def test_a_map_is_as_strong_as_its_peak_is_beside_the_usual_one(model_folder: Pa
     seen = sorted((label for label in LABELS if peaks[label] > 0), key=peaks.__getitem__)
     usual = {label: peaks[label] * 4 for label in seen[:1]} | {label: peaks[label] / 2 for label in seen[1:2]}
     reader = reader_with(model_folder, tmp_path / "knee", map_peaks=usual)
-    found = {map_.target: map_.strength for map_ in ask(reader, explain="gradcam", target="all").explanations}
-    assert found[seen[0]] == pytest.approx(0.25)
-    assert found[seen[1]] == 1.0  # not 2
-    assert [label for label in LABELS if found[label] is None] == [label for label in LABELS if label not in usual]
+    strengths = {map_.target: map_.strength for map_ in ask(reader, explain="gradcam", target="all").explanations}
+    assert strengths[seen[0]] == pytest.approx(0.25)
+    assert strengths[seen[1]] == 1.0  # not 2
+    assert [label for label in LABELS if strengths[label] is None] == [label for label in LABELS if label not in usual]
 
 
 def test_maps_of_other_methods_have_no_strength(model_folder: Path, tmp_path: Path) -> None:

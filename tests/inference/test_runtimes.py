@@ -53,9 +53,9 @@ def test_a_graph_of_an_older_opset_says_how_to_export_again(graph: onnx.ModelPro
 
 def test_a_graph_without_heat_maps_says_how_to_export_again(graph: onnx.ModelProto, card: Card, tmp_path: Path) -> None:
     without = changed(graph)
-    kept = [output for output in without.graph.output if output.name in ("logits", "t_score")]
+    outputs = [output for output in without.graph.output if output.name in ("logits", "t_score")]
     del without.graph.output[:]
-    without.graph.output.extend(kept)
+    without.graph.output.extend(outputs)
     with pytest.raises(ExportError, match=rf"gives logits, t_score and not logits, t_score, maps, pooled; .*{AGAIN}"):
         load_runtime(saved(without, tmp_path), card, "onnx-fp32")
 

@@ -76,8 +76,8 @@ def test_it_answers_as_its_members_do_together(member_folders: list[Path], ensem
     films = np.stack([knee_like(96, 96, seed)[None] for seed in range(3)])
     together = EagerRuntime(ensemble_folder).predict(films)
     alone = [EagerRuntime(folder).predict(films) for folder in member_folders]
-    probabilities = np.stack([one.probabilities for one in alone], axis=1)
-    t_scores = np.stack([one.t_score for one in alone], axis=1)
+    probabilities = np.stack([member.probabilities for member in alone], axis=1)
+    t_scores = np.stack([member.t_score for member in alone], axis=1)
     assert together.member_probabilities is not None
     np.testing.assert_allclose(together.member_probabilities, probabilities, atol=1e-5)
     np.testing.assert_allclose(together.member_t_score, t_scores, atol=1e-5)

@@ -95,8 +95,8 @@ def test_there_are_no_starting_weights_for_larger_ones(architecture: str) -> Non
 
 
 def test_two_models_share_no_layer() -> None:
-    one, other = build(), build()
-    assert not set(one.modules()) & set(other.modules())
+    first, other = build(), build()
+    assert not set(first.modules()) & set(other.modules())
 
 
 BUILD_IN_A_FRESH_PROCESS = """
@@ -148,7 +148,7 @@ def test_pictures_are_read_as_before() -> None:
 
 
 def test_opencv_is_the_one_without_windows() -> None:
-    installed = {(found.metadata["Name"] or "").lower() for found in importlib.metadata.distributions()}
+    installed = {(distribution.metadata["Name"] or "").lower() for distribution in importlib.metadata.distributions()}
     assert {name for name in installed if name.startswith("opencv")} == {"opencv-python-headless"}
     (gui,) = [line for line in cv2.getBuildInformation().splitlines() if "GUI:" in line]
     assert gui.split() == ["GUI:", "NONE"]

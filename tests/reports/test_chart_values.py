@@ -32,9 +32,9 @@ def test_roc_is_that_of_scikit_learn_with_ties() -> None:
 
 def test_precision_at_each_recall_is_worked_out_by_hand() -> None:
     score, positive = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
-    found = precision_recall(score, positive, np.ones((1, 4)))[0]
+    precision = precision_recall(score, positive, np.ones((1, 4)))[0]
     # The first film alone gives recall 1/2 at precision 1; the first three give recall 1 at precision 2/3.
-    np.testing.assert_allclose(found, np.where(GRID <= 0.5, 1, 2 / 3))
+    np.testing.assert_allclose(precision, np.where(GRID <= 0.5, 1, 2 / 3))
 
 
 @pytest.mark.parametrize("curve", [roc, precision_recall])
@@ -43,24 +43,24 @@ def test_a_film_of_weight_two_counts_as_two_films(curve) -> None:
     score, positive = random.random(20), np.arange(20) % 3 == 0
     weights = random.integers(0, 3, 20)
     twice = np.repeat(np.arange(20), weights)
-    one = curve(score, positive, weights[None].astype(float))
-    np.testing.assert_allclose(one, curve(score[twice], positive[twice], np.ones((1, len(twice)))))
+    alone = curve(score, positive, weights[None].astype(float))
+    np.testing.assert_allclose(alone, curve(score[twice], positive[twice], np.ones((1, len(twice)))))
 
 
 def test_a_perfect_predictor_has_a_perfect_curve_without_a_band() -> None:
     predictions = simulate()
     truth = predictions.truth == LABELS.index("osteoporosis")
-    found = band(roc, predictions, saying(predictions, np.where(truth, 0.9, 0.1)), ILL)
-    for values in (found.value, found.low, found.high):
+    interval = band(roc, predictions, saying(predictions, np.where(truth, 0.9, 0.1)), ILL)
+    for values in (interval.value, interval.low, interval.high):
         np.testing.assert_allclose(values, 1)
 
 
 def test_a_band_holds_its_curve() -> None:
     predictions = simulate()
-    found = band(roc, predictions, saying(predictions, np.random.default_rng(0).random(90)), ILL)
-    assert (found.low <= found.value + 1e-9).all()
-    assert (found.value <= found.high + 1e-9).all()
-    assert (found.high - found.low).max() > 0.1
+    interval = band(roc, predictions, saying(predictions, np.random.default_rng(0).random(90)), ILL)
+    assert (interval.low <= interval.value + 1e-9).all()
+    assert (interval.value <= interval.high + 1e-9).all()
+    assert (interval.high - interval.low).max() > 0.1
 
 
 def test_bins_hold_the_observed_shares() -> None:

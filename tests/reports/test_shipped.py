@@ -57,10 +57,10 @@ def test_a_shipped_card_gives_its_own_stored_answers_the_zones_it_promises(card:
         readings.append((fusion.operating_points, fusion.t_score.interval if fusion.t_score else None, fused))
     measured = np.tile(predictions.measured, repeats)
     for points, interval, reading in readings:
-        given = reading.zone[reading.zone != ""]
-        assert bool(given.size) == (points is not None)
+        zones = reading.zone[reading.zone != ""]
+        assert bool(zones.size) == (points is not None)
         if points:
-            assert points.zones == pytest.approx({zone: (given == zone).mean() for zone in ZONES}, abs=2e-3)
+            assert points.zones == pytest.approx({zone: (zones == zone).mean() for zone in ZONES}, abs=2e-3)
             assert min(points.zones.values()) > 0
         if interval:
             known = np.isfinite(measured) & np.isfinite(reading.t_score)

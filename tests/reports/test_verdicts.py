@@ -44,7 +44,7 @@ def test_calibration_and_maps_of_useless_answers_are_not_praised(weak: Evidence)
     maps = by_question["Do the heat maps show what the answer rests on?"]
     assert (maps.answer, maps.tone) == ("Yes, of empty answers", "mixed")
     good = with_image_figure(weak, "ECE", 0.01, 0.03)
-    (calibrated,) = [one for one in verdicts(good, None) if one.question == "Is it calibrated?"]
+    (calibrated,) = [verdict for verdict in verdicts(good, None) if verdict.question == "Is it calibrated?"]
     assert (calibrated.answer, calibrated.tone) == ("Yes, but empty", "mixed")
 
 
@@ -56,7 +56,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
 def with_image_figure(evidence: Evidence, name: str, low: float, high: float) -> Evidence:
     """The same, but for one figure of the image."""
     image, *others = evidence.evaluations
-    metrics = (*(one for one in image.metrics if one.name != name), metric(name, low, high))
+    metrics = (*(other for other in image.metrics if other.name != name), metric(name, low, high))
     return replace(evidence, evaluations=(image.model_copy(update={"metrics": metrics}), *others))
 
 
@@ -104,7 +104,7 @@ def test_maps_are_praised_only_if_every_check_speaks_for_them(strong: Evidence) 
 
     assert answer() == "Yes"
     assert answer(cascade=(metric("stem", 0.8, 0.9),)) == "In part"
-    nothing = tuple(metric(one.name, -0.1, 0.1) for one in checks.differences)
+    nothing = tuple(metric(difference.name, -0.1, 0.1) for difference in checks.differences)
     assert answer(differences=nothing) == "In part"
     assert answer(differences=nothing, cascade=(metric("stem", 0.8, 0.9),)) == "Not shown"
 
@@ -135,9 +135,9 @@ def test_lower_is_better_where_it_is(name: str, low: float, high: float, tone: s
 
 
 def test_figures_as_text() -> None:
-    one = metric("m", 0.25, 0.75)
-    assert with_interval(one) == "0.50 (0.25 to 0.75)"
-    assert signed(one) == "+0.500 (+0.250 to +0.750)"
-    assert percent(one) == "50 % (25 % to 75 %)"
+    difference = metric("m", 0.25, 0.75)
+    assert with_interval(difference) == "0.50 (0.25 to 0.75)"
+    assert signed(difference) == "+0.500 (+0.250 to +0.750)"
+    assert percent(difference) == "50 % (25 % to 75 %)"
     assert slug("AUROC 2 and above vs below") == "auroc_2_and_above_vs_below"
     assert key_figures(["accuracy", "ECE", "AUROC b"]) == ["AUROC b", "ECE"]

@@ -77,15 +77,15 @@ def collection(
     problems: Mapping[int, str] | None = None,
 ) -> Collection:
     """Rows of a data set and of the one it is compared with; pictures given by number match as copies."""
-    columns = tuple({name: None for one in rows for name in one.values})
+    columns = tuple({name: None for picture in rows for name in picture.values})
     both = (*rows, *others)
-    found = tuple(Match(first, second, "copy") for first, second in matches)
+    pairs = tuple(Match(first, second, "copy") for first, second in matches)
     return Collection(
         DataSet("a.csv", tuple(rows), columns, ()),
         DataSet("b.csv", tuple(others), (), ()) if others else None,
         both,
         {number: seen() for number in range(len(both))} if pictures is None else pictures,
         problems or {},
-        found,
-        origins(len(both), found),
+        pairs,
+        origins(len(both), pairs),
     )

@@ -37,7 +37,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeReader]:
 
 @pytest.fixture
 def owner(db: None) -> User:
-    """Whose films the tests are about."""
+    """The user whose films the tests are about."""
     return User.objects.create_user("ada", password=PASSWORD)
 
 

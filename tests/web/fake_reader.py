@@ -67,7 +67,7 @@ class FakeReader:
     faults: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
 
     def respond(self, request: httpx.Request) -> httpx.Response:
-        """As a transport of httpx."""
+        """A transport for httpx that answers as the server does."""
         model = request.url.path.rpartition("/")[2]
         names = ("age", "sex", "weight_kg", "height_m")
         sent = {name: request.headers.get(f"X-OsteoLens-{name.replace('_', '-')}") for name in names}
@@ -89,7 +89,7 @@ class FakeReader:
         self.faults["all"] = refuse
 
     def come_back(self) -> None:
-        """As at the beginning."""
+        """Back to the state at the start."""
         self.faults.clear()
 
 
@@ -125,5 +125,5 @@ def listening(reader: FakeReader, port: int = 0) -> Iterator[int]:
 
 
 def as_json(body: bytes) -> Any:
-    """For assertions."""
+    """A body as JSON, of any type, so that tests compare it as it is."""
     return json.loads(body)

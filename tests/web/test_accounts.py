@@ -69,8 +69,8 @@ def test_a_one_time_password_is_changed_first(owner: User, client: Client, film:
     assert client.get("/accounts/password").context["must_change"]
     new = "a louder afternoon"
     for words in ((PASSWORD, new, "other"), ("wrong", new, new), (PASSWORD, "12345678", "12345678"), ("", "", "")):
-        given = dict(zip(("old_password", "new_password1", "new_password2"), words, strict=True))
-        assert client.post("/accounts/password", given).status_code == 400
+        form = dict(zip(("old_password", "new_password1", "new_password2"), words, strict=True))
+        assert client.post("/accounts/password", form).status_code == 400
     Token.create(owner)
     changed = client.post("/accounts/password", {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
     assert changed["Location"] == "/"

@@ -36,7 +36,7 @@ def other_app(db: None) -> Client:
 
 
 def code_of(response: Any) -> str:
-    """Of an error; it must follow the schema."""
+    """The code of an error, which must follow the schema."""
     return ErrorAnswer.model_validate_json(response.content).error.code
 
 
@@ -114,11 +114,11 @@ def test_send_and_show(app: Client, reader: FakeReader) -> None:
     assert (again.status_code, again.json()["duplicate_of"]) == (200, body["id"])
     shown = app.get(f"/api/films/{body['id']}").json()
     assert {name: shown[name] for name in body} == body
-    answers = {one["model"]: Answer.model_validate(one["answer"]) for one in shown["readings"]}
+    answers = {reading["model"]: Answer.model_validate(reading["answer"]) for reading in shown["readings"]}
     assert answers["knee"].fused is not None
     assert answers["knee"].explanations == ()
     full = app.get(f"/api/films/{body['id']}?maps=true").json()["readings"]
-    assert {len(Answer.model_validate(one["answer"]).explanations) for one in full} == {3}
+    assert {len(Answer.model_validate(answer["answer"]).explanations) for answer in full} == {3}
 
 
 def test_bad_films(app: Client) -> None:
@@ -140,7 +140,7 @@ def test_a_waiting_film(app: Client, reader: FakeReader) -> None:
     reader.go_away()
     sent = app.post("/api/films", {"file": SimpleUploadedFile("a.png", film_bytes())}).json()
     readings = app.get(f"/api/films/{sent['id']}").json()["readings"]
-    assert {(one["state"], one["answer"], one["error"]["code"]) for one in readings} == {
+    assert {(reading["state"], reading["answer"], reading["error"]["code"]) for reading in readings} == {
         ("queued", None, "server_away")
     }
 
@@ -150,8 +150,8 @@ def test_list(app: Client, other_app: Client, owner: User) -> None:
     first = app.get("/api/films?page_size=3").json()
     assert (first["count"], first["page"], first["pages"]) == (8, 1, 3)
     assert [film["name"] for film in first["films"]] == ["film00000.png", "film00001.png", "film00002.png"]
-    found = app.get("/api/films?q=left&label=osteopenia&sort=oldest&from=2026-01-01").json()["films"]
-    assert [film["name"] for film in found] == ["film00005.png", "film00001.png"]
+    films = app.get("/api/films?q=left&label=osteopenia&sort=oldest&from=2026-01-01").json()["films"]
+    assert [film["name"] for film in films] == ["film00005.png", "film00001.png"]
     assert other_app.get("/api/films").json() == {"count": 0, "page": 1, "pages": 1, "films": []}
     for query in ("page=0", "page=x", "page_size=1000", "from=yesterday", "sort=x"):
         assert code_of(app.get(f"/api/films?{query}")) == "invalid_option"

@@ -15,7 +15,7 @@ from osteolens.serving.torchserve import free_ports
 
 @pytest.fixture
 def real(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The real client instead of the fake one, made anew."""
+    """The real client instead of the fake one, made again."""
     real_client.cache_clear()
     monkeypatch.setattr(asking, "_client", real_client)
     yield
@@ -38,4 +38,4 @@ def test_a_server_that_comes_later_with_its_key(settings: Any, tmp_path: Path, r
     assert outcome.answer.label == "osteopenia"
     assert reader.asked == [("knee", {"age": "63", "weight_kg": "71.5"})]
     assert len(outcome.maps) == 3
-    assert {one["map_png"] for one in outcome.row["explanations"]} == {""}
+    assert {explanation["map_png"] for explanation in outcome.row["explanations"]} == {""}

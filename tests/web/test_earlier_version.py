@@ -67,7 +67,7 @@ def test_the_owner_finds_films_answer_and_pictures() -> None:
     assert (page.status_code, page.context["main"].label) == (200, "osteopenia")
     film = Film.objects.get(pk=REVIEWED)
     assert (film.copy, film.age, film.sex, film.note, film.t_score) == (0, 67, "female", "left", -1.8)
-    maps = [one["map"]["url"] for one in page.context["viewer_data"]["models"][0]["classes"]]
+    maps = [label["map"]["url"] for label in page.context["viewer_data"]["models"][0]["classes"]]
     pictures = [*maps, *(f"/films/{pk}/{name}" for pk in (REVIEWED, WAITING) for name in ("picture.png", "original"))]
     assert [url for url in pictures if browser.get(url).status_code != 200] == []
     assert browser.get(f"/films/{REVIEWED}/report.pdf").status_code == 200

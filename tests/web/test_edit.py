@@ -46,10 +46,10 @@ def test_refusals(client: Client, stranger: Client, film: Film) -> None:
 
 
 def test_deleted_in_another_tab_meanwhile(client: Client, film: Film) -> None:
-    def find_then_lose(*given: Any) -> Film:
-        found = film_of(*given)
+    def find_then_lose(*arguments: Any) -> Film:
+        film = film_of(*arguments)
         Film.objects.all().delete()
-        return found
+        return film
 
     film_of = film_views.film_of
     with patch.object(film_views, "film_of", find_then_lose):

@@ -147,8 +147,8 @@ def test_the_answer_follows_the_schema(client: Client, film: Film) -> None:
     picture = Image.open(io.BytesIO(base64.b64decode(answers[0].explanations[1].map_png)))
     assert picture.size == (192, 256)
     assert whole["film"]["sha256"] == film.sha256
-    one = json.loads(client.get(f"/films/{film.id}/answer.json?model=yolov5").content)
-    assert [row["model"]["name"] for row in one["answers"]] == ["yolov5"]
+    document = json.loads(client.get(f"/films/{film.id}/answer.json?model=yolov5").content)
+    assert [row["model"]["name"] for row in document["answers"]] == ["yolov5"]
     assert client.get(f"/films/{film.id}/answer.json?model=x").status_code == 404
 
 
@@ -193,16 +193,16 @@ def test_every_surface_says_how_weak_a_map_is(client: Client, send: Callable[...
         *(side["viewer_data"] for side in client.get(f"/compare?films={film_id}&films={other}").context["sides"]),
     ]
     for data in pages:
-        maps = [one["map"] for model in data["models"] for one in model["classes"]]
-        assert {(one["strength"], one["strengthWords"]) for one in maps} == {(0.03, words)}
+        maps = [label["map"] for model in data["models"] for label in model["classes"]]
+        assert {(drawn["strength"], drawn["strengthWords"]) for drawn in maps} == {(0.03, words)}
     [answer] = json.loads(client.get(f"/films/{film_id}/answer.json?model=knee").content)["answers"]
-    assert [one["strength"] for one in answer["explanations"]] == [0.03] * 3
+    assert [explanation["strength"] for explanation in answer["explanations"]] == [0.03] * 3
     assert words in pdf_text(client.get(f"/films/{film_id}/report.pdf").content)
 
 
 def test_an_answer_of_an_earlier_server_says_nothing_of_strength(client: Client, film: Film) -> None:
     [model, *_] = client.get(f"/films/{film.id}/").context["viewer_data"]["models"]
-    assert {(one["map"]["strength"], one["map"]["strengthWords"]) for one in model["classes"]} == {(None, "")}
+    assert {(label["map"]["strength"], label["map"]["strengthWords"]) for label in model["classes"]} == {(None, "")}
     assert "map strength" not in pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
 
 

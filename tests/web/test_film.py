@@ -29,7 +29,7 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     assert [model["model"] for model in data["models"]] == ["knee", "efficientnet", "yolov5"]
     knee = data["models"][0]
     reading = film.readings.get(model="knee")
-    assert {one["label"]: one["probability"] for one in knee["classes"]} == SHARES
+    assert {label["label"]: label["probability"] for label in knee["classes"]} == SHARES
     url = f"/films/{film.id}/maps/{reading.pk}/osteoporosis.png"
     assert knee["classes"][2]["map"] == {"url": url, "peak": 2.5, "strength": None, "strengthWords": ""}
     assert (knee["classes"][2]["low"], knee["classes"][2]["high"]) == (0.1, 0.6)
@@ -92,10 +92,10 @@ def test_a_waiting_film_says_so(client: Client, send: Send, reader: FakeReader) 
     film_id = send(film_bytes()).json()["id"]
     context = client.get(f"/films/{film_id}/").context
     assert context["main"] is None
-    assert [one["message"] for one in context["waiting"]] == [wording.WAITING] * 3
+    assert [reading["message"] for reading in context["waiting"]] == [wording.WAITING] * 3
     state = client.get(f"/films/{film_id}/state").json()
     assert (state["state"], state["answered"], state["waiting"]) == ("waiting", 0, 3)
-    assert {one["error"] for one in state["readings"]} == {wording.WAITING}  # not the server's address
+    assert {reading["error"] for reading in state["readings"]} == {wording.WAITING}  # not the server's address
 
 
 @pytest.mark.parametrize(("status", "code"), [(422, "unusable_image"), (413, "too_costly"), (413, "http_413")])
@@ -104,7 +104,7 @@ def test_a_refused_film_says_why(client: Client, send: Send, reader: FakeReader,
     film_id = send(film_bytes()).json()["id"]
     response = client.get(f"/films/{film_id}/")
     assert response.context["film"].state == "refused"
-    assert [one["message"] for one in response.context["refused"]] == ["because"] * 3
+    assert [reading["message"] for reading in response.context["refused"]] == ["because"] * 3
     assert len(reader.asked) == 3  # each model once
 
 
@@ -113,7 +113,7 @@ def test_one_model_that_is_not_served_hides_nothing(client: Client, send: Send, 
     film_id = send(film_bytes()).json()["id"]
     context = client.get(f"/films/{film_id}/").context
     assert (context["film"].state, context["film"].model) == ("answered", "efficientnet")
-    assert [one.model for one in context["readings"]] == ["efficientnet", "yolov5"]
+    assert [reading.model for reading in context["readings"]] == ["efficientnet", "yolov5"]
     assert Reading.objects.get(model="knee").error_code == "unusable_image"
 
 

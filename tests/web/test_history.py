@@ -29,7 +29,7 @@ def test_the_newest_come_first_in_pages_of_fifty(client: Client, owner: User) ->
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "numbers"),
     [
         ("q=patient+7", [7]),
         ("q=FILM00003", [3]),
@@ -51,9 +51,9 @@ def test_the_newest_come_first_in_pages_of_fifty(client: Client, owner: User) ->
         ("sort=state", [0, 1, 2, 4, 5, 6, 3, 7]),
     ],
 )
-def test_filters_and_orders(client: Client, owner: User, query: str, found: list[int]) -> None:
+def test_filters_and_orders(client: Client, owner: User, query: str, numbers: list[int]) -> None:
     make_films(owner, 8)
-    assert names(client, query) == [f"film{n:05}.png" for n in found]
+    assert names(client, query) == [f"film{n:05}.png" for n in numbers]
 
 
 @pytest.mark.parametrize(

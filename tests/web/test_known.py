@@ -116,8 +116,8 @@ def test_the_api_offers_the_same(owner: User, there: Film) -> None:
     refused = post(age="63")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "known_film")
     assert refused.json()["known"]["differences"] == [{"name": "age", "there": 44.0, "here": 63.0}]
-    kept = post(age="63", if_known="separate")
-    assert (kept.status_code, kept.json()["age"], kept.json()["duplicate_of"]) == (201, 63.0, None)
+    separate = post(age="63", if_known="separate")
+    assert (separate.status_code, separate.json()["age"], separate.json()["duplicate_of"]) == (201, 63.0, None)
     changed = post(age="70", if_known="update")
     assert (changed.status_code, changed.json()["age"], changed.json()["duplicate_of"]) == (200, 70.0, str(there.id))
     assert post(age="63", if_known="x").status_code == 400

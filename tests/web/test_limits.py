@@ -43,7 +43,7 @@ print(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 def test_so_many_in_a_burst_and_then_as_the_minute_goes_on(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 30 a minute one is free again every two seconds, and never more than 30."""
+    """30 a minute: one is free again every two seconds, and never are there more than 30."""
     now = [1000.0]
     monkeypatch.setattr(limits.time, "time", lambda: now[0])
 

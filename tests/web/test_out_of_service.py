@@ -26,7 +26,7 @@ sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only S
 
 @pytest.fixture
 def browser(transactional_db: None) -> Client:
-    """As `client`, but an error is answered as it is in use."""
+    """A client that gets the page of an error, as users do, instead of the exception."""
     user = User.objects.create_user("ada", password=PASSWORD)
     client = Client(raise_request_exception=False)
     client.force_login(user)

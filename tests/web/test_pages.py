@@ -64,9 +64,9 @@ def test_headers(client: Client) -> None:
 
 
 def test_behind_tls(client: Client, settings: Any) -> None:
-    given = {"SECURE_SSL_REDIRECT": True, "SECURE_HSTS_SECONDS": 31536000,
+    https = {"SECURE_SSL_REDIRECT": True, "SECURE_HSTS_SECONDS": 31536000,
              "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}  # fmt: skip
-    with override_settings(**given):
+    with override_settings(**https):
         assert client.get("/")["Location"].startswith("https://")
         inside = client.get("/", headers={"X-Forwarded-Proto": "https"})
         assert inside["Strict-Transport-Security"] == "max-age=31536000"

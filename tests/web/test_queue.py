@@ -34,7 +34,7 @@ def waiting(send: Send, reader: FakeReader) -> Film:
 
 
 def make_due() -> None:
-    """As if the pause were over."""
+    """Put every question's next try into the past, as if the pause were over."""
     Reading.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
 
 
@@ -125,7 +125,7 @@ def test_a_leased_question_is_nobody_elses(waiting: Film) -> None:
     (reading, *_), (same, *_) = answering.due(1), answering.due(1)
     assert answering.take(reading)
     assert not answering.take(same)
-    assert reading.pk not in {one.pk for one in answering.due(10)}
+    assert reading.pk not in {reading_due.pk for reading_due in answering.due(10)}
 
 
 def test_a_killed_process_loses_nothing(owner: User, reader: FakeReader) -> None:
@@ -193,9 +193,9 @@ def test_an_answer_that_comes_late_is_stored_when_it_comes(
     go_on, stored = threading.Event(), threading.Semaphore(0)
     real = answering.store
 
-    def store(*given: Any) -> bool:
+    def store(*arguments: Any) -> bool:
         try:
-            return real(*given)
+            return real(*arguments)
         finally:
             stored.release()
 
@@ -259,7 +259,7 @@ def test_a_film_that_is_too_costly_is_never_sent_again(client: Client, waiting: 
 def test_where_nobody_can_be_asked_the_page_says_so(client: Client, film: Film, reader: FakeReader) -> None:
     reader.faults["all"] = refusal(413, "too_costly", "decoding takes longer than 2 s of CPU")
     client.post(f"/films/{film.id}/reread")
-    asked = len(reader.asked)
+    requests = len(reader.asked)
     page = client.post(f"/films/{film.id}/reread", follow=True).content.decode()
     assert "Nobody is asked" in page
-    assert len(reader.asked) == asked
+    assert len(reader.asked) == requests

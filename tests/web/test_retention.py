@@ -25,7 +25,7 @@ def test_old_films_are_deleted(film: Film, send: Any, settings: Any) -> None:
     settings.RETENTION_DAYS = 30
     call_command("delete_old_films", stdout=out)
     assert out.getvalue().splitlines()[1] == "1 films deleted, 0 left-over folders removed"
-    assert [str(one.id) for one in Film.objects.all()] == [young]
+    assert [str(film.id) for film in Film.objects.all()] == [young]
     assert not storage.folder(film.id).exists()
     assert AuditEntry.objects.get(action="delete").detail == "after 30 days"
 
@@ -40,7 +40,7 @@ def test_left_over_folders_are_swept_up_when_they_are_old(film: Film) -> None:
     for folder in (storage.folder(old), storage.folder(film.id), other):
         os.utime(folder, (long_ago, long_ago))
     assert retention.sweep() == 1
-    assert [storage.folder(one).exists() for one in (old, young, film.id)] == [False, True, True]
+    assert [storage.folder(key).exists() for key in (old, young, film.id)] == [False, True, True]
     assert other.exists()
 
 

@@ -25,8 +25,8 @@ def say(response: Any) -> list[str]:
 
 
 def test_delete(client: Client, films: list[str]) -> None:
-    given = {"action": "delete", "films": [*films[:2], str(uuid4()), "nonsense"], "next": "q=a&page=2"}
-    response = client.post(URL, given, follow=True)
+    form = {"action": "delete", "films": [*films[:2], str(uuid4()), "nonsense"], "next": "q=a&page=2"}
+    response = client.post(URL, form, follow=True)
     assert response.redirect_chain == [("/films/?q=a&page=2", 302)]
     assert say(response) == ["2 films deleted. 1 not there any more."]
     assert [str(film.id) for film in Film.objects.all()] == films[2:]
@@ -47,7 +47,7 @@ def test_reread_is_put_in_line(client: Client, films: list[str], reader: FakeRea
 def test_export(client: Client, films: list[str]) -> None:
     response = client.post(URL, {"action": "export", "films": films[:2]})
     text = b"".join(response.streaming_content).decode()
-    assert [one in text for one in films] == [True, True, False]
+    assert [key in text for key in films] == [True, True, False]
     assert AuditEntry.objects.filter(action="export").count() == 2
 
 
@@ -63,7 +63,7 @@ def test_films_of_others_stay(stranger: Client, films: list[str], action: str) -
     response = stranger.post(URL, {"action": action, "films": films[:2]})
     assert response.status_code in (200, 302)
     if action == "export":
-        assert not any(one in b"".join(response.streaming_content).decode() for one in films)
+        assert not any(key in b"".join(response.streaming_content).decode() for key in films)
     assert Film.objects.count() == 3
     assert not Reading.objects.filter(state="queued").exists()
     assert not AuditEntry.objects.filter(action__in=["delete", "export", "re-read"], film_id__isnull=False).exists()

@@ -46,8 +46,8 @@ class App:
         assert self.process.stdout
         for line in self.process.stdout:
             self.lines.append(line.strip())
-            if found := re.fullmatch(r"The app: (http://\S+)/", line.strip()):
-                return found[1]
+            if match := re.fullmatch(r"The app: (http://\S+)/", line.strip()):
+                return match[1]
         raise AssertionError(self.lines)
 
     def children(self) -> list[psutil.Process]:
@@ -65,8 +65,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., App]]:
     """Start apps that are gone afterwards whatever happens."""
     started: list[App] = []
 
-    def go(*given: object, **variables: str) -> App:
-        started.append(App(tmp_path, *given, **variables))  # type: ignore[arg-type]
+    def go(*options: object, **variables: str) -> App:
+        started.append(App(tmp_path, *options, **variables))  # type: ignore[arg-type]
         return started[-1]
 
     yield go
@@ -125,14 +125,14 @@ def test_killed_workers_lose_nothing(start: Callable[..., App]) -> None:
     url = app.wait_until_ready()
     browser = logged_in(url, "given from outside")
     sent = [upload(browser, film_bytes(seed)) for seed in range(3)]
-    assert [(one.status_code, one.json()["state"]) for one in sent] == [(201, "waiting")] * 3
+    assert [(response.status_code, response.json()["state"]) for response in sent] == [(201, "waiting")] * 3
     worker = app.queue_worker()
     worker.kill()
     worker.wait(10)
     wait_for(lambda: any("answer_films" in child.cmdline() for child in app.children()))
     reader = FakeReader()
     with listening(reader, port):
-        wait_for(lambda: all(browser.get(f"{one.json()['url']}state").json()["answered"] == 3 for one in sent))
+        wait_for(lambda: all(browser.get(f"{film.json()['url']}state").json()["answered"] == 3 for film in sent))
         assert len(reader.asked) == 9
 
         # A web process that is killed is replaced; a film that comes meanwhile is answered by the other one.

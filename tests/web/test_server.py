@@ -142,9 +142,9 @@ def test_a_body_that_comes_fast_enough_may_take_longer(
 
 def test_an_idle_connection_ends(connect: Callable[..., socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
-    silent, kept = connect(), connect(GET)
-    assert read(kept)[0] == 200
-    until(lambda: is_closed(silent) and is_closed(kept))
+    silent, busy = connect(), connect(GET)
+    assert read(busy)[0] == 200
+    until(lambda: is_closed(silent) and is_closed(busy))
 
 
 def test_who_stops_sending_is_answered(connect: Callable[..., socket.socket]) -> None:

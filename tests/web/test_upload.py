@@ -155,7 +155,7 @@ def test_a_failure_leaves_nothing_behind(owner: User, data_folder: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "plain"),
     [
         ("../../etc/passwd", "passwd"),
         ("..\\..\\windows\\knee.png", "knee.png"),
@@ -169,8 +169,8 @@ def test_a_failure_leaves_nothing_behind(owner: User, data_folder: Any) -> None:
         ("<script>alert(1)</script>", "script>"),
     ],
 )
-def test_names_are_plain(name: str, kept: str) -> None:
-    assert intake.plain_name(name) == kept
+def test_names_are_plain(name: str, plain: str) -> None:
+    assert intake.plain_name(name) == plain
 
 
 def test_a_name_that_lies_about_its_encoding(client: Client) -> None:
@@ -253,11 +253,11 @@ def test_session_says_who_is_there(client: Client, db: None) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_film_from_many_threads_is_one_film(owner: User, reader: FakeReader, data_folder: Any) -> None:
-    found: list[intake.Received] = []
+    received: list[intake.Received] = []
 
     def work() -> None:
         try:
-            found.append(intake.receive(owner, "a.png", film_bytes(), {}))
+            received.append(intake.receive(owner, "a.png", film_bytes(), {}))
         finally:
             connection.close()
 
@@ -266,5 +266,5 @@ def test_the_same_film_from_many_threads_is_one_film(owner: User, reader: FakeRe
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(one.created for one in found) == [False, False, False, True]
+    assert sorted(film.created for film in received) == [False, False, False, True]
     assert (Film.objects.count(), len(reader.asked), len(list(data_folder.glob("films/*/*")))) == (1, 3, 1)

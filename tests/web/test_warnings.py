@@ -20,7 +20,7 @@ from osteolens.films.read import Picture, read
 from osteolens.schema import ErrorAnswer
 
 DAMAGED, UNLIKE = "the JPEG is damaged: 0.4 % of it was made up", "unlike the training films"
-"""Of the picture, as the reading of the upload says, and of the answer, as the fake reader says."""
+"""Warnings: the first as the reading of the upload gives it, the second as the fake reader answers it."""
 
 
 @pytest.fixture(autouse=True)

@@ -55,11 +55,6 @@ def to_draw_on(path: Path, side: int = DRAWN_SIDE) -> Grey:
     return at_most(read_grey(storage.read(path)), side)
 
 
-def grey_of(picture: Image.Image) -> Grey:
-    """uint8 [H, W]."""
-    return np.asarray(picture.convert("L"))
-
-
 def under_map(
     film: Grey, levels: Grey, colours: str, opacity: float, threshold: float, strength: float | None
 ) -> Image.Image:

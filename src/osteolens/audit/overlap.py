@@ -31,13 +31,11 @@ class Overlap:
     Attributes:
         transform: float64 [2, 3], pixels of the first `small` to pixels of the second.
         inliers: Features that agree with it.
-        agreement: Share of the matched features that agree.
         similarity: Correlation, -1 to 1, of the fine structure where both have any.
     """
 
     transform: NDArray[np.float64]
     inliers: int
-    agreement: float
     similarity: float
 
 
@@ -55,8 +53,7 @@ def lay(first: Seen, second: Seen, mirror: bool) -> Overlap | None:
     transform = np.asarray(fitted, np.float64)
     if not _plausible(transform, mirror):
         return None
-    inliers = int(inside.sum())
-    return Overlap(transform, inliers, inliers / len(inside), similarity(first.small, second.small, transform))
+    return Overlap(transform, int(inside.sum()), similarity(first.small, second.small, transform))
 
 
 def similarity(first: NDArray[np.uint8], second: NDArray[np.uint8], transform: NDArray[np.float64]) -> float:

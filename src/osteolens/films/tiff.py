@@ -25,7 +25,7 @@ _NS_PER_CODED_BYTE = {LZW: 20, JPEG: 20, 8: 14, 32946: 14, LZMA: 60}
 _NS_PER_PIXEL, _NS_PER_SAMPLE, _NS_PER_SEGMENT = 6, 5, {LZW: 400_000}
 
 _PREDICTED = (5, 8, 32946, 34925, 50000)
-"""Compressions with which libtiff heeds a predictor."""
+"""Compressions with which libtiff applies a predictor."""
 _FORMATS = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "floating-point"}
 _PHOTOMETRICS = {GREY_INVERTED: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 """Samples of a pixel by the meaning of the picture, extra samples not counted."""

@@ -41,8 +41,8 @@ class App:
             )
         assert self.process.stdout
         for line in self.process.stdout:
-            if found := re.search(r"http://[\d.]+:\d+", line):
-                self.url = found.group()
+            if match := re.search(r"http://[\d.]+:\d+", line):
+                self.url = match.group()
                 break
         else:
             raise AssertionError(self.log.read_text())

@@ -44,7 +44,7 @@ def browser(app: App) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def cookies(app: App, browser: Browser) -> dict[str, object]:
-    """Of the owner, so that not every test logs in."""
+    """The owner's session, so that not every test logs in."""
     context = browser.new_context(base_url=app.url, service_workers="block")
     log_in(context.new_page())
     state: dict[str, object] = context.storage_state()

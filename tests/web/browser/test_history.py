@@ -16,7 +16,7 @@ def films(context: BrowserContext) -> list[str]:
     """Three films; the first two are labelled."""
     labels = ("ward seven left", "ward seven right", "")
     pixels = [np.rint(20 + 200 * hill(180, 150, 0.2 + n / 10, 0.3, 0.2)).astype(np.uint8) for n in range(3)]
-    return [send(context, one, f"h{n}.png", label_text=labels[n]) for n, one in enumerate(pixels)]
+    return [send(context, picture, f"h{n}.png", label_text=labels[n]) for n, picture in enumerate(pixels)]
 
 
 def test_search_narrows_the_list_without_a_new_page(page: Page, films: list[str]) -> None:

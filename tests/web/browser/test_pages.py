@@ -24,12 +24,12 @@ def faults(page: Page, theme: str) -> list[str]:
     """Serious and critical findings of axe, WCAG 2.2 A and AA; the themes differ in nothing but colours."""
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     rules = {"type": "tag", "values": tags} if theme == "light" else {"type": "rule", "values": ["color-contrast"]}
-    found = Axe().run(page, options={"runOnly": rules}).response["violations"]
+    violations = Axe().run(page, options={"runOnly": rules}).response["violations"]
     return [
-        f"{one['id']}: {node['html'][:160]}"
-        for one in found
-        for node in one["nodes"]
-        if one["impact"] in ("serious", "critical")
+        f"{violation['id']}: {node['html'][:160]}"
+        for violation in violations
+        for node in violation["nodes"]
+        if violation["impact"] in ("serious", "critical")
     ]
 
 
@@ -69,7 +69,7 @@ def test_on_a_phone_nothing_overflows_and_fingers_pinch(
     session = context.new_cdp_session(page)
 
     def touch(kind: str, *x: int) -> None:
-        points = [{"x": one, "y": 250, "id": number} for number, one in enumerate(x)]
+        points = [{"x": across, "y": 250, "id": number} for number, across in enumerate(x)]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
     touch("touchStart", 150, 210)
@@ -110,8 +110,10 @@ def test_pages_weigh_less_than_150_kilobytes_without_films_and_maps(
         responses: list[Response] = []
         page.on("response", lambda response, responses=responses: responses.append(response))
         page.goto(address)
-        shell = [one for one in responses if not re.search(r"/(picture\.png|thumb\.jpg|maps/.*)$", one.url)]
-        weights = {one.url: len(one.body()) for one in shell}
+        shell = [
+            response for response in responses if not re.search(r"/(picture\.png|thumb\.jpg|maps/.*)$", response.url)
+        ]
+        weights = {response.url: len(response.body()) for response in shell}
         assert any(url.endswith("osteolens.css") and weight > 20_000 for url, weight in weights.items())
         rows = page.locator(".films tbody tr").evaluate_all("all => all.map((row) => row.outerHTML.length)")
         missing = (50 - len(rows)) * max(rows) if rows else 0  # as if the history had a full page of films

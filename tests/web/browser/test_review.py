@@ -59,9 +59,9 @@ def stroke(row: float, left: float, right: float, size: float) -> NDArray[np.boo
     return np.hypot(ROWS - row, beyond) < size / 2
 
 
-def check(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
-    assert found.shape == wanted.shape
-    assert (found & wanted).sum() / (found | wanted).sum() > 0.96
+def check(drawn: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
+    assert drawn.shape == wanted.shape
+    assert (drawn & wanted).sum() / (drawn | wanted).sum() > 0.96
 
 
 def test_blind_until_given_and_the_region_is_what_was_drawn(

@@ -111,7 +111,7 @@ def test_a_known_film_of_another_patient_is_kept_as_a_second_film_or_changes_the
     row.get_by_role("button", name="Keep both").click()
     expect(page.locator(".upload-row[data-state=done]", has_text="two_patients.png")).to_have_count(2)
     links = page.locator(".upload-row[data-state=done] a", has_text="two_patients.png")
-    assert len({one.get_attribute("href") for one in links.all()}) == 2
+    assert len({link.get_attribute("href") for link in links.all()}) == 2
 
     page.fill("[name=age]", "70")
     page.set_input_files("input[name=file]", [film("two_patients.png", 0.36)])

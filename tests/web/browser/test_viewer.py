@@ -23,20 +23,20 @@ def open_film(page: Page, film: str) -> dict:
 
 
 def map_of(data: dict, label: str, model: int = 0) -> str:
-    [found] = [one["map"]["url"] for one in data["models"][model]["classes"] if one["label"] == label]
-    return str(found)
+    [url] = [shown["map"]["url"] for shown in data["models"][model]["classes"] if shown["label"] == label]
+    return str(url)
 
 
 def alphas(page: Page) -> list[int]:
-    """Of the canvas that the map is drawn on, row by row."""
-    found: list[int] = page.evaluate(
+    """Opacity of each pixel of the canvas that the map is drawn on, row by row, 0 to 255."""
+    levels: list[int] = page.evaluate(
         """() => {
           const canvas = document.querySelector("canvas.map");
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           return [...data].filter((_, i) => i % 4 === 3);
         }"""
     )
-    return found
+    return levels
 
 
 def at_scale(page: Page, scale: int, side: int) -> None:
@@ -220,7 +220,7 @@ def test_a_weak_map_is_fainter_and_the_caption_says_so(page: Page, film: str) ->
 
     page.route(re.compile(f"{film}$"), weaken)
     data = open_film(page, film)
-    labels = [one["label"] for one in data["models"][0]["classes"]]
+    labels = [shown["label"] for shown in data["models"][0]["classes"]]
     page.locator("#opacity").fill("80")
     canvas, caption = page.locator("canvas.map").first, page.locator(".pane .caption").first
     for label, opacity, words in zip(labels, ("0.2", "0.2", "0.8"), (*[", map strength 25%"] * 2, ""), strict=True):

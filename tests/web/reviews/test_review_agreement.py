@@ -56,10 +56,10 @@ def test_fleiss_kappa_is_not_defined_without_two_raters_or_two_labels() -> None:
 def test_agreement_counts_only_films_of_both_and_has_an_interval_from_ten_films_up() -> None:
     first = np.array([0, 0, 1, 1, -1, 0])
     second = np.array([0, 1, 1, 1, 1, -1])
-    found = agreement(first, second, 2, draw(6))
+    figures = agreement(first, second, 2, draw(6))
     # Four films, three of them the same; by chance (2 * 1 + 2 * 3) / 16 = 0.5.
-    assert found.same == Figure(0.75, None, None, 4)
-    assert found.kappa == Figure(0.5, None, None, 4)
+    assert figures.same == Figure(0.75, None, None, 4)
+    assert figures.kappa == Figure(0.5, None, None, 4)
     many = agreement(np.tile(first, 10), np.tile(second, 10), 2, draw(60))
     assert (many.kappa.value, many.kappa.n) == (pytest.approx(0.5), 40)
     low, high = many.kappa.low, many.kappa.high
@@ -79,38 +79,38 @@ def test_nobody_and_nothing_give_no_figure() -> None:
 
 def test_all_reviewers_by_hand() -> None:
     # Three films: 0 0 0, 0 1 1, 1 1 -: the agreeing pairs are 1, 1/3 and 1, the shares of the label 0 are 1, 1/3, 0.
-    found = agreement_of_all([np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0, 1, -1])], 2, draw(3))
+    figures = agreement_of_all([np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0, 1, -1])], 2, draw(3))
     share = (1 + 1 / 3) / 3
     chance = share**2 + (1 - share) ** 2
-    assert found.value == pytest.approx((7 / 9 - chance) / (1 - chance))
-    assert found.n == 3
+    assert figures.value == pytest.approx((7 / 9 - chance) / (1 - chance))
+    assert figures.n == 3
 
 
 def test_the_mean_leaves_out_what_is_not_known() -> None:
     values = np.array([0.0, 1.0, np.nan, 1.0] * 5)
-    found = mean(values, draw(20))
-    assert (found.value, found.n) == (pytest.approx(2 / 3), 15)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < 2 / 3 < found.high
+    figure = mean(values, draw(20))
+    assert (figure.value, figure.n) == (pytest.approx(2 / 3), 15)
+    assert figure.low is not None
+    assert figure.high is not None
+    assert figure.low < 2 / 3 < figure.high
 
 
 def test_a_figure_that_resamples_often_do_not_have_gets_no_interval() -> None:
     # One film in twelve has the other label: a third of the resamples miss it, and kappa is not defined there.
     first = np.array([0] * 11 + [1])
-    found = agreement(first, first, 2, draw(12))
-    assert found.kappa == Figure(1.0, None, None, 12)
+    figures = agreement(first, first, 2, draw(12))
+    assert figures.kappa == Figure(1.0, None, None, 12)
 
 
 def test_map_scores_by_hand() -> None:
     levels = np.array([[255, 128, 0, 0], [127, 0, 0, 0]], np.uint8)
     region = np.zeros((4, 8), np.bool_)
     region[:2, :4] = True  # the map's first row, its first two columns
-    found = map_scores(levels, region)
-    assert found.area == 0.25
-    assert found.pointing == 1.0
-    assert found.mass == pytest.approx((255 + 128) / 510)
-    assert found.iou == 1.0  # 255 and 128 are at least half of the maximum, 127 is not
+    scores = map_scores(levels, region)
+    assert scores.area == 0.25
+    assert scores.pointing == 1.0
+    assert scores.mass == pytest.approx((255 + 128) / 510)
+    assert scores.iou == 1.0  # 255 and 128 are at least half of the maximum, 127 is not
     elsewhere = map_scores(levels, ~region)
     assert (elsewhere.pointing, elsewhere.iou) == (0.0, 0.0)
     assert elsewhere.mass == pytest.approx(127 / 510)
@@ -119,19 +119,19 @@ def test_map_scores_by_hand() -> None:
 def test_map_scores_of_partly_covered_pixels_and_several_maxima() -> None:
     levels = np.array([[200, 200]], np.uint8)
     region = np.array([[True, True, True, False]])  # all of the left pixel, half of the right one
-    found = map_scores(levels, region)
-    assert found.mass == pytest.approx(0.75)
-    assert found.pointing == 1.0
+    scores = map_scores(levels, region)
+    assert scores.mass == pytest.approx(0.75)
+    assert scores.pointing == 1.0
     assert map_scores(levels, np.array([[True, False, False, False]])).pointing == 0.5
 
 
 def test_an_empty_map_has_no_scores() -> None:
-    found = map_scores(np.zeros((2, 2), np.uint8), np.eye(4, dtype=bool))
-    assert (found.pointing, found.mass, found.iou, found.area) == (None, None, None, 0.25)
+    scores = map_scores(np.zeros((2, 2), np.uint8), np.eye(4, dtype=bool))
+    assert (scores.pointing, scores.mass, scores.iou, scores.area) == (None, None, None, 0.25)
 
 
 def test_a_map_that_knows_nothing_has_the_region_s_share_of_the_film() -> None:
     region = np.random.default_rng(1).random((300, 200)) < 0.2
-    found = map_scores(np.full((150, 100), 9, np.uint8), region)
-    assert found.mass == pytest.approx(found.area)
-    assert not math.isnan(found.area)
+    scores = map_scores(np.full((150, 100), 9, np.uint8), region)
+    assert scores.mass == pytest.approx(scores.area)
+    assert not math.isnan(scores.area)

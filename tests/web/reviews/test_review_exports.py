@@ -63,15 +63,19 @@ def test_coco_holds_region_area_and_box(
     mask[120:150, 320:330] = False  # a hole
     mask[400, 1000] = True  # a second part
     say(client, film, true_label="normal", region=draw_url(mask))
-    found = json.loads(client.get("/reviews/coco.json").content)
-    [picture] = found["images"]
+    document = json.loads(client.get("/reviews/coco.json").content)
+    [picture] = document["images"]
     assert picture == {"id": 1, "file_name": f"films/{film.id}.png", "width": 2048, "height": 1000}
-    [one] = found["annotations"]
-    assert (one["image_id"], one["category_id"], one["iscrowd"]) == (1, found["categories"][0]["id"], 1)
-    assert one["area"] == 4 * (100 * 100 - 30 * 10 + 1)
-    assert one["bbox"] == [600, 200, 1402, 602]
-    assert (decoded(one["segmentation"]) == mask.repeat(2, 0).repeat(2, 1)).all()
-    assert one["attributes"]["reviewer"] == "ada"
+    [annotation] = document["annotations"]
+    assert (annotation["image_id"], annotation["category_id"], annotation["iscrowd"]) == (
+        1,
+        document["categories"][0]["id"],
+        1,
+    )
+    assert annotation["area"] == 4 * (100 * 100 - 30 * 10 + 1)
+    assert annotation["bbox"] == [600, 200, 1402, 602]
+    assert (decoded(annotation["segmentation"]) == mask.repeat(2, 0).repeat(2, 1)).all()
+    assert annotation["attributes"]["reviewer"] == "ada"
 
 
 def decoded(segmentation: dict[str, Any]) -> Mask:
@@ -94,8 +98,8 @@ def test_run_lengths_by_hand() -> None:
 
 def test_coco_without_regions_is_a_valid_empty_set(client: Client, film: Film, say: Callable[..., Any]) -> None:
     say(client, film, true_label="normal")
-    found = json.loads(client.get("/reviews/coco.json").content)
-    assert (found["images"], found["annotations"], len(found["categories"])) == ([], [], 1)
+    document = json.loads(client.get("/reviews/coco.json").content)
+    assert (document["images"], document["annotations"], len(document["categories"])) == ([], [], 1)
 
 
 def test_the_training_table_is_read_by_the_trainer_as_it_is(
@@ -103,7 +107,7 @@ def test_the_training_table_is_read_by_the_trainer_as_it_is(
 ) -> None:
     facts = {"age": "63", "sex": "female", "weight_kg": "71.5", "height_m": "1.62", "label_text": "=HYPERLINK(1)"}
     sent = [send(film_bytes(seed, kind), f"{seed}.x", **facts) for seed, kind in enumerate(("JPEG", "PNG", "TIFF"))]
-    films = [Film.objects.get(pk=one.json()["id"]) for one in sent]
+    films = [Film.objects.get(pk=response.json()["id"]) for response in sent]
     say(client, films[0], true_label="normal")
     say(client, films[1], true_label="?", dxa_t_score="-2.9")
     say(client, films[2], true_label="?")
@@ -125,7 +129,7 @@ def test_the_training_table_is_read_by_the_trainer_as_it_is(
     [left_out] = csv.DictReader((folder / "left_out.csv").open())
     assert left_out == {"film": str(films[2].id), "reason": "no review says a label"}
     together = read_films(unpacked(client.get("/reviews/training.zip?group=label"), tmp_path / "b") / "films.csv")
-    assert [one.group for one in together] == ["patient-1", "patient-1"]
+    assert [film.group for film in together] == ["patient-1", "patient-1"]
     assert AuditEntry.objects.filter(action="export", film_id=films[0].id).count() == 2
 
 
@@ -153,8 +157,8 @@ def test_only_own_films_are_in_the_training_table(
 def test_several_reviews_make_one_label(
     said: list[tuple[str, float | None]], label: str, t_score: float | None, problem: str
 ) -> None:
-    found = truth_of([Review(label_said=name, dxa_t_score=score) for name, score in said])
-    assert (found.label, found.t_score, found.problem) == (label, pytest.approx(t_score), problem)
+    truth = truth_of([Review(label_said=name, dxa_t_score=score) for name, score in said])
+    assert (truth.label, truth.t_score, truth.problem) == (label, pytest.approx(t_score), problem)
 
 
 @pytest.mark.parametrize("name", ["export.csv", "coco.json", "training.zip"])
@@ -186,8 +190,8 @@ def test_the_same_film_of_two_patients_stays_on_one_side_of_every_split(
     client: Client, send: Callable[..., Any], say: Callable[..., Any], tmp_path: Path
 ) -> None:
     sent = [send(film_bytes(), age=age, label_text=age, if_known="separate") for age in ("44", "63")]
-    for one in sent:
-        say(client, Film.objects.get(pk=one.json()["id"]), true_label="normal")
+    for film in sent:
+        say(client, Film.objects.get(pk=film.json()["id"]), true_label="normal")
     for query in ("", "?group=label"):
         folder = unpacked(client.get(f"/reviews/training.zip{query}"), tmp_path / f"a{len(query)}")
         first, second = read_films(folder / "films.csv")

@@ -47,7 +47,7 @@ def test_blind_until_the_review_is_given(reviewer: Client, open_film: Film, say:
     after = page(reviewer, open_film)
     assert after.context["answer"].label == "osteopenia"
     [model] = after.context["viewer_data"]["models"]
-    assert [one["map"]["url"].split("/")[1] for one in model["classes"]] == ["reviews"] * 3
+    assert [label["map"]["url"].split("/")[1] for label in model["classes"]] == ["reviews"] * 3
     assert [text for text in SECRETS if text in after.content] == []
     assert AuditEntry.objects.filter(action="review", film_id=open_film.id, detail="new, blind").count() == 1
 
@@ -176,7 +176,7 @@ def test_others_are_shown_after_the_own_review(
     assert page(client, open_film).context["others"] == []
     say(reviewer, open_film, true_label="osteopenia")
     after = page(reviewer, open_film)
-    assert [one.reviewer.username for one in after.context["others"]] == ["mallory"]
+    assert [review.reviewer.username for review in after.context["others"]] == ["mallory"]
     assert b"&lt;b&gt;look" in after.content
     client.post(f"/reviews/{open_film.id}/reveal")
     assert len(page(client, open_film).context["others"]) == 2
@@ -222,10 +222,10 @@ def test_closed_films_and_people_without_permission(
 
 
 def test_deleted_in_another_tab_meanwhile(client: Client, film: Film, say: Callable[..., Any]) -> None:
-    def find_then_lose(*given: Any) -> Film:
-        found = film_for(*given)
+    def find_then_lose(*arguments: Any) -> Film:
+        film = film_for(*arguments)
         Film.objects.all().delete()
-        return found
+        return film
 
     film_for = access.film_for
     with patch.object(access, "film_for", find_then_lose):

@@ -24,8 +24,8 @@ LABELS = ("normal", "osteopenia", "osteoporosis")
 def shown(browser: Client) -> Summary:
     response = browser.get("/reviews/")
     assert response.status_code == 200
-    found: Summary = response.context["summary"]
-    return found
+    summary: Summary = response.context["summary"]
+    return summary
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def films(send: Callable[..., Any]) -> list[Film]:
     """Four answered films, all `osteopenia` by all three models, open for review."""
     made = [send(film_bytes(seed)).json()["id"] for seed in range(4)]
     Film.objects.update(open_for_review=True)
-    return [Film.objects.get(pk=one) for one in made]
+    return [Film.objects.get(pk=key) for key in made]
 
 
 def test_figures_by_hand(
@@ -45,21 +45,21 @@ def test_figures_by_hand(
         say(other, film, true_label=LABELS[int(second)])
     other.post(f"/reviews/{films[0].id}/", {"verdict": "right", "map_rating": "plausible"})
     say(other, films[0], verdict="wrong", true_label="normal", map_rating="plausible")
-    found = shown(reviewer)
-    assert (found.films, found.reviews, found.reviewers, found.blind) == (4, 8, 2, 7)
-    assert found.verdicts == {"Right": 5, "Wrong": 3, "Unsure": 0}
-    assert found.ratings == {"Plausible": 1, "Partly plausible": 0, "Implausible": 0}
+    summary = shown(reviewer)
+    assert (summary.films, summary.reviews, summary.reviewers, summary.blind) == (4, 8, 2, 7)
+    assert summary.verdicts == {"Right": 5, "Wrong": 3, "Unsure": 0}
+    assert summary.ratings == {"Plausible": 1, "Partly plausible": 0, "Implausible": 0}
     # Films: both wrong, half, both right, both right.
-    assert (found.right.value, found.right.n, found.right.low) == (pytest.approx(2.5 / 4), 4, None)
-    [pair] = found.among[0].pairs
+    assert (summary.right.value, summary.right.n, summary.right.low) == (pytest.approx(2.5 / 4), 4, None)
+    [pair] = summary.among[0].pairs
     assert (pair.first, pair.second) == ("eve", "mallory")
     # By chance (2 * 1 + 2 * 3) / 16 = 0.5, observed 3 / 4.
     assert (pair.all.same.value, pair.all.kappa.value, pair.all.kappa.n) == (0.75, pytest.approx(0.5), 4)
     assert pair.blind.kappa.n == 3
     # Fleiss: label 1 has 5 of 8 ratings.
     chance = (5 / 8) ** 2 + (3 / 8) ** 2
-    assert found.among[0].fleiss.value == pytest.approx((0.75 - chance) / (1 - chance))
-    rows = {(one.first, one.second): one for one in found.with_models}
+    assert summary.among[0].fleiss.value == pytest.approx((0.75 - chance) / (1 - chance))
+    rows = {(pair.first, pair.second): pair for pair in summary.with_models}
     assert set(rows) == {
         (person, model) for person in ("eve", "mallory") for model in ("efficientnet", "knee", "yolov5")
     }
@@ -76,10 +76,10 @@ def test_map_scores_are_computed_once_and_follow_the_region(
     left_third: NDArray[np.bool_],
 ) -> None:
     say(client, film, true_label="normal", region=draw_url(left_third))
-    found = {one.model: one for one in shown(client).maps}
-    assert set(found) == {"efficientnet", "knee", "yolov5"}
+    by_model = {row.model: row for row in shown(client).maps}
+    assert set(by_model) == {"efficientnet", "knee", "yolov5"}
     # The fake reader's map of osteopenia is the middle third.
-    knee = found["knee"]
+    knee = by_model["knee"]
     assert (knee.pointing.value, knee.mass.value, knee.iou.value, knee.regions) == (0, 0, 0, 1)
     assert knee.area.value == pytest.approx(1 / 3)
     assert MapScore.objects.count() == 3
@@ -87,7 +87,7 @@ def test_map_scores_are_computed_once_and_follow_the_region(
         shown(client)
     middle = np.roll(left_third, 40, axis=1)
     say(client, film, verdict="right", region=draw_url(middle))
-    knee = next(one for one in shown(client).maps if one.model == "knee")
+    knee = next(row for row in shown(client).maps if row.model == "knee")
     assert (knee.pointing.value, knee.mass.value, knee.iou.value) == (1, pytest.approx(1), pytest.approx(1))
     assert MapScore.objects.count() == 3
 
@@ -136,7 +136,7 @@ def test_maps_that_are_gone_are_left_out(
 ) -> None:
     say(client, film, true_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
     film.readings.filter(model="knee").update(maps=None)
-    assert [one.model for one in shown(client).maps] == ["efficientnet", "yolov5"]
+    assert [row.model for row in shown(client).maps] == ["efficientnet", "yolov5"]
 
 
 def test_refusals(client: Client) -> None:
