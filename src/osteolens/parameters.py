@@ -75,7 +75,7 @@ class TScoreFusion(Frozen):
 
 
 class Fusion(Frozen):
-    """A stacked model over the image's answer and the patient's facts; `inference.calibration.fuse` applies it.
+    """A stacked model over the image's answer and the patient's facts; `inference.calibration.read_fused` applies it.
 
     The logit of label k is intercepts[k] + sum over the inputs of coefficients[input][k] x input. The inputs are
     `log_probability_<label>` (natural logarithm of the calibrated probability), `t_score` (the image's estimate),

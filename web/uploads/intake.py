@@ -90,8 +90,8 @@ def receive(
         hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
         raise InputTooLarge(f"the file has {len(data) / 1e6:.0f} MB", hint)
     sha256 = hashlib.sha256(data).hexdigest()
-    there = known.films_of(owner, sha256)
-    film = known.the_one(there, facts, if_known)
+    copies = known.films_of(owner, sha256)
+    film = known.film_meant(copies, facts, if_known)
     if film:
         changed = known.take_over(film, facts)
         if changed:
@@ -105,7 +105,7 @@ def receive(
     facts = _with_header(facts, picture.source)
     height, width = picture.pixels.shape
     film = Film(
-        id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(there), name=plain_name(name),
+        id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(copies), name=plain_name(name),
         format=picture.format, bytes=len(data), width=width, height=height,
         picture_warnings=list(picture.warnings), **facts,
     )  # fmt: skip
@@ -120,7 +120,7 @@ def receive(
             on_kept(film)
     except IntegrityError:
         storage.remove(film.id)
-        if len(known.films_of(owner, sha256)) == len(there):
+        if len(known.films_of(owner, sha256)) == len(copies):
             raise
         # The same bytes came twice at once, and the other request was faster: now they are known.
         return receive(owner, name, data, facts, if_known, on_kept)
@@ -138,9 +138,10 @@ def _with_header(facts: Mapping[str, Any], source: Source | None) -> Mapping[str
     return {**facts, **{name: value for name, value in header.items() if value and not facts.get(name)}}
 
 
-def _next(there: list[Film]) -> int:
+def _next(copies: list[Film]) -> int:
     """The number of a further film with the same bytes."""
-    return there[-1].copy + 1 if there else 0
+    # Not their count: one in the middle may have been deleted.
+    return copies[-1].copy + 1 if copies else 0
 
 
 def plain_name(name: str) -> str:

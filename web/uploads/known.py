@@ -49,7 +49,7 @@ def films_of(owner: User, sha256: str) -> list[Film]:
     return list(Film.objects.filter(owner=owner, sha256=sha256).order_by("copy"))
 
 
-def the_one(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Film | None:
+def film_meant(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Film | None:
     """Which of the films with the same bytes is meant.
 
     Args:

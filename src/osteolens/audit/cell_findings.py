@@ -10,7 +10,7 @@ from osteolens.datasets.values import differ_in_case
 from osteolens.labels import LABELS, SEVERITY, label_from_t_score
 
 _SIMILAR, _RARE = 0.8, 0.2
-"""A label is taken for a slip of another one that is as similar as this, if it is so much rarer."""
+"""A label counts as a slip of another one from this similarity (`difflib`), if it is at most this share as frequent."""
 
 
 def cell_findings(collection: Collection) -> Iterator[Finding]:
@@ -89,19 +89,21 @@ def _slips(collection: Collection) -> Iterator[Finding]:
 
 
 def _meant(label: str, counts: Counter[str]) -> str:
-    """The label that this one is most likely a slip of; nothing if it is likely none."""
-    ours = any(name in LABELS for name in counts)
-    if ours and label not in SEVERITY:
-        return next(iter(difflib.get_close_matches(label.casefold(), SEVERITY, 1, _SIMILAR)), "")
-    if ours:
-        return ""
-    alike = next((names for names in differ_in_case(counts) if label in names), [])
-    likely = [name for name in counts if name in alike or _is_close(label, name)]
-    best = max(likely, key=lambda name: counts[name], default=label)
-    return best if best != label and (alike or counts[label] <= _RARE * counts[best]) else ""
+    """The label that this one is most likely a slip of; empty if it is likely right."""
+    # A table with one of the labels of osteoporosis should have these only: whatever is close to one is a slip of it.
+    if any(name in LABELS for name in counts):
+        close = [] if label in SEVERITY else difflib.get_close_matches(label.casefold(), SEVERITY, 1, _SIMILAR)
+        return next(iter(close), "")
+    other_cases = next((names for names in differ_in_case(counts) if label in names), [])
+    similar = [name for name in counts if name in other_cases or _is_close(label, name)]
+    most_frequent = max(similar, key=lambda name: counts[name], default=label)
+    # Labels that differ in case alone are never two classes, however frequent each is.
+    is_slip = most_frequent != label and (other_cases or counts[label] <= _RARE * counts[most_frequent])
+    return most_frequent if is_slip else ""
 
 
 def _is_close(label: str, other: str) -> bool:
-    """Grades such as KL1 and KL2 differ little, too, but in their digits."""
+    """Whether two labels are nearly the same text with the same digits."""
+    # Grades such as KL1 and KL2 are similar texts as well, and different classes.
     digits, others = (["".join(filter(str.isdigit, text))] for text in (label, other))
     return digits == others and difflib.SequenceMatcher(None, label.casefold(), other.casefold()).ratio() >= _SIMILAR

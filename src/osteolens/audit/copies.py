@@ -91,10 +91,12 @@ def find_copies(seen: Mapping[int, Seen], console: Console) -> list[Match]:
     matches = _repeated(files, "same file")
     rest = files.keys() - {match.second for match in matches}
     matches += _repeated({number: seen[number].facts.pixel_sha256 for number in sorted(rest)}, "same pixels")
+    # The dear steps see each different picture once: a file that is there 100 times would make 4,950 pairs.
     distinct = sorted(rest - {match.second for match in matches})
     pairs: dict[tuple[int, int], Match] = {}
     for match in _similar([seen[number] for number in distinct], console):
         match = _renumbered(match, distinct)
+        # Thumbnails and features may both find a pair, and features also mirrored: the better fit describes it.
         key = (min(match.first, match.second), max(match.first, match.second))
         if key not in pairs or match.similarity > pairs[key].similarity:
             pairs[key] = match
@@ -139,23 +141,24 @@ def _similar(seen: Sequence[Seen], console: Console) -> Iterator[Match]:
 
 
 def _match(seen: Sequence[Seen], first: int, second: int, transform: Matrix, agreement: float) -> Match:
-    """Name a transform [2, 3] from the first's to the second's small picture."""
+    """The match that a transform [2, 3] from the first's to the second's small picture stands for."""
     inverse = np.asarray(cv2.invertAffineTransform(transform), np.float64)
     first_inside = _share_inside(_placed(_GRID, transform, seen[first], seen[second]))
     second_inside = _share_inside(_placed(_GRID, inverse, seen[second], seen[first]))
-    if first_inside >= _COVERED > second_inside:
+    if first_inside >= _COVERED > second_inside:  # the other way round, so that the whole comes before its part
         return _match(seen, second, first, inverse, agreement)
     kind: Kind = "overlap" if second_inside < _COVERED else "copy" if first_inside >= _COVERED else "cut"
     mirrored = bool(np.linalg.det(transform[:, :2]) < 0)
     axes = transform[:, :2] @ np.diag([-1.0, 1.0]) if mirrored else transform[:, :2]
-    native = _shrinking(seen[first]) / _shrinking(seen[second])
+    # The transform is between two shrunk pictures; people compare the files.
+    file_scale = _shrinking(seen[first]) / _shrinking(seen[second])
     return Match(
         first,
         second,
         kind,
         mirrored,
         turned=float(np.rad2deg(np.arctan2(axes[1, 0] - axes[0, 1], axes[0, 0] + axes[1, 1]))),
-        scale=float(np.sqrt(abs(np.linalg.det(axes)))) * native,
+        scale=float(np.sqrt(abs(np.linalg.det(axes)))) * file_scale,
         similarity=agreement,
         outline=tuple((float(x), float(y)) for x, y in _placed(np.array(_WHOLE), inverse, seen[second], seen[first])),
     )

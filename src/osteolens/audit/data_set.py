@@ -58,6 +58,7 @@ def _read_folder(folder: Path, naming: Naming) -> DataSet:
         )
     name = folder.resolve().name
     parents = [path.relative_to(folder).parts[:-1] for path in pictures]
+    # Folders within folders are parts with labels; so are folders of a single level if all have names of parts.
     with_parts = max(map(len, parents)) > 1 or {part[0].lower() for part in parents if part} <= PART_FOLDERS
     rows = tuple(
         _named_by_folders(path, folder, above, with_parts, naming)

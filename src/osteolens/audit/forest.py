@@ -56,8 +56,10 @@ def _figures(
     """All metrics with their 95 % percentile intervals over resampled groups."""
     classes = len(labels)
     cells = np.eye(classes**2)[truth * classes + probabilities.argmax(axis=1)]
+    # The first row counts every picture once: the figure itself. The others are the resamples of its interval.
     weights = np.vstack([np.ones(len(truth)), draws])
     confusion = (weights @ cells).reshape(-1, classes, classes)
+    # A resample without a class has no AUROC for it: 0 / 0 there, and `_metric` leaves it out.
     with np.errstate(divide="ignore", invalid="ignore"):
         areas = np.array([measures.auroc(probabilities[:, k], truth == k, weights) for k in range(classes)])
         values = {

@@ -85,7 +85,8 @@ class _Index:
         self.members = self._lists(descriptors, min(_CELLS, len(drawn)))
 
     def _lists(self, descriptors: Floats, cells: int) -> list[Indices]:
-        """For each cell, the numbers of the descriptors that have it among so many nearest ones."""
+        """For each cell, the numbers of the descriptors that have it among their nearest `cells` cells."""
+        # In parts of 8192: all similarities at once, descriptors times cells, would take gigabytes.
         parts = np.array_split(descriptors, len(descriptors) // 8192 + 1)
         cell = np.concatenate([_largest(part @ self.centres.T, cells) for part in parts]).ravel()
         order = np.argsort(cell, kind="stable")
@@ -104,10 +105,11 @@ class _Index:
         if not len(numbers) or not len(members):
             return np.empty((0, 2), np.int64)
         cosine = queries[numbers] @ self.descriptors[members].T
+        # A picture's own descriptors are the nearest of all, and say nothing about copies.
         cosine[self.owner[numbers][:, None] == self.owner[members][None]] = -1
         close = np.flatnonzero(cosine.max(axis=1) > 1 - DISTANCE**2 / 2)
-        wanted = min(_NEIGHBOURS, len(members))
-        best = np.argpartition(cosine[close], len(members) - wanted, axis=1)[:, -wanted:]
+        nearest = min(_NEIGHBOURS, len(members))
+        best = np.argpartition(cosine[close], len(members) - nearest, axis=1)[:, -nearest:]
         row, column = np.nonzero(np.take_along_axis(cosine[close], best, axis=1) > 1 - DISTANCE**2 / 2)
         return np.column_stack([numbers[close[row]], members[best[row, column]]])
 
@@ -130,6 +132,7 @@ def _centred(picture: Seen) -> Floats:
 
 
 def _mirrored_poses(poses: Floats) -> Floats:
+    """The keypoints of the mirror image: x changes sign, and an angle of a becomes 180 - a degrees."""
     turned = poses * np.array([-1, 1, 1, -1], np.float32)
     return np.asarray(turned + np.array([0, 0, 0, 180], np.float32), np.float32)
 
@@ -167,6 +170,7 @@ def _bin_numbers(pair: Indices, placement: NDArray[np.floating]) -> Indices:
     numbers = pair
     for column, size in enumerate(_SIZES):
         place = np.floor(placement[:, column]).astype(np.int64)
+        # Angles go round; the other columns are counted from the middle bin, and end at the last.
         place = place % size if column == 0 else np.clip(place + size // 2, 0, size - 1)
         numbers = numbers * size + place
     return numbers

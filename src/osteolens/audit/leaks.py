@@ -85,7 +85,7 @@ def copy_findings(collection: Collection) -> Iterator[Finding]:
     """Copies within the data set, across the two, and in different groups."""
     strangers = [match for match in collection.matches if _in_two_groups(collection, match)]
     if strangers:
-        numbers = sorted({number for match in strangers for number in (match.first, match.second)})
+        numbers = _pictures(strangers)
         yield Finding(
             "same-picture-two-groups",
             "fault",
@@ -99,7 +99,7 @@ def copy_findings(collection: Collection) -> Iterator[Finding]:
         )
     across = [match for match in collection.matches if not _same_set(collection, match)]
     if across and collection.compare:
-        numbers = sorted({number for match in across for number in (match.first, match.second)})
+        numbers = _pictures(across)
         own = sum(collection.is_own(number) for number in numbers)
         yield Finding(
             "in-both-data-sets",
@@ -116,7 +116,7 @@ def copy_findings(collection: Collection) -> Iterator[Finding]:
     within = [match for match in collection.matches if collection.is_own(match.first) and _same_set(collection, match)]
     if within:
         together = all(_in_one_group(collection, match) for match in within)
-        numbers = sorted({number for match in within for number in (match.first, match.second)})
+        numbers = _pictures(within)
         yield Finding(
             "copies",
             "warning",
@@ -148,7 +148,7 @@ def reading_findings(collection: Collection) -> Iterator[Finding]:
             lines=tuple(f"{collection.rows[number].file}: {collection.problems[number]}" for number in unread),
         )
     unlabelled = [number for number in collection.own if not collection.rows[number].labels]
-    if unlabelled and len(unlabelled) < len(collection.own):
+    if unlabelled and len(unlabelled) < len(collection.own):  # a table without any label is without them on purpose
         yield Finding(
             "unlabelled",
             "note",
@@ -171,9 +171,15 @@ def _spread(collection: Collection, numbers: Sequence[int]) -> str:
     return ", ".join(f"{part} {counts[part]}" for part in sorted(counts) if part)
 
 
+def _pictures(matches: Iterable[Match]) -> list[int]:
+    """Numbers of the pictures that some matches are about, each once."""
+    return sorted({number for match in matches for number in (match.first, match.second)})
+
+
 def _among(collection: Collection, numbers: Iterable[int]) -> list[Match]:
-    chosen = set(numbers)
-    return [match for match in collection.matches if match.first in chosen and match.second in chosen]
+    """The matches between pictures of these numbers."""
+    pictures = set(numbers)
+    return [match for match in collection.matches if match.first in pictures and match.second in pictures]
 
 
 def _crosses(collection: Collection, match: Match) -> bool:
@@ -182,6 +188,7 @@ def _crosses(collection: Collection, match: Match) -> bool:
 
 def _contradictory(collection: Collection, numbers: Iterable[int]) -> bool:
     """Whether labels that can be compared differ."""
+    # Two data sets without a common label name other things: grades of osteoarthritis do not contradict osteoporosis.
     labels_by_set: dict[str, set[str]] = {}
     for number in numbers:
         scope = "" if collection.comparable else collection.data_set(number)

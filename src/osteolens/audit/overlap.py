@@ -44,8 +44,8 @@ def lay(first: Seen, second: Seen, mirror: bool) -> Overlap | None:
     matched = _matched(first, second, mirror)
     if len(matched[0]) < _MIN_MATCHES:
         return None
-    cv2.setRNGSeed(0)
-    fitted, inside = cv2.estimateAffine2D(
+    cv2.setRNGSeed(0)  # RANSAC draws from OpenCV's own generator: without a seed an audit differs from run to run
+    fitted, agrees = cv2.estimateAffine2D(
         *matched, method=cv2.RANSAC, ransacReprojThreshold=_PIXELS, maxIters=1000, confidence=0.999
     )
     if fitted is None:
@@ -53,7 +53,7 @@ def lay(first: Seen, second: Seen, mirror: bool) -> Overlap | None:
     transform = np.asarray(fitted, np.float64)
     if not _plausible(transform, mirror):
         return None
-    return Overlap(transform, int(inside.sum()), similarity(first.small, second.small, transform))
+    return Overlap(transform, int(agrees.sum()), similarity(first.small, second.small, transform))
 
 
 def similarity(first: NDArray[np.uint8], second: NDArray[np.uint8], transform: NDArray[np.float64]) -> float:
@@ -71,9 +71,11 @@ def similarity(first: NDArray[np.uint8], second: NDArray[np.uint8], transform: N
     if shrink > 1:
         return similarity(second, first, np.asarray(cv2.invertAffineTransform(transform), np.float64))
     height, width = second.shape
+    # warpAffine looks at the nearest pixels only; where it shrinks, finer detail would alias.
     smooth = cv2.GaussianBlur(first, (0, 0), 0.5 / shrink) if shrink < 0.7 else first
     moved = np.asarray(cv2.warpAffine(smooth, transform, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
     mask = cv2.warpAffine(_textured(first), transform, (width, height), flags=cv2.INTER_NEAREST)
+    # The frame of the moved picture is an edge that the other one does not have.
     inside = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)
     both = (inside > 0) & (_textured(second) > 0)
     if both.sum() < _MIN_AREA:

@@ -68,6 +68,7 @@ def audit_page(audit: Audit) -> str:
 
 
 def _section(collection: Collection, finding: Finding) -> Section:
+    # Pictures of a finding without pairs; notes are about most of a data set, where examples tell nothing.
     alone = not finding.matches and finding.severity != "note"
     readable = [number for number in finding.numbers if number in collection.seen] if alone else []
     return Section(
@@ -120,7 +121,7 @@ def _title(collection: Collection, number: int) -> str:
 
 
 def _caption(collection: Collection, number: int) -> str:
-    """The file, and what the data set says of it."""
+    """File, label, group and part of a picture."""
     row = collection.rows[number]
     facts = [
         _title(collection, number),
@@ -132,7 +133,7 @@ def _caption(collection: Collection, number: int) -> str:
 
 
 def _columns(audit: Audit, name: str) -> dict[str, object]:
-    """Which columns a table of profiles needs."""
+    """Which columns a table of profiles has; one that would be empty is left out."""
     profiles = audit.tables[name]
     labels = list(dict.fromkeys(label for profile in audit.tables["label"] for label in profile.labels))
     return {

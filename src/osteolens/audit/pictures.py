@@ -67,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture as the audit keeps it.
+    """A picture as the audit holds it in memory.
 
     Attributes:
         facts: See `Facts`.
@@ -115,6 +115,7 @@ def extract(small: NDArray[np.uint8], features: int) -> tuple[NDArray[np.float32
     keypoints, descriptors = sift.detectAndCompute(small, None)
     if descriptors is None:
         return np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8)
+    # SIFT gives more than `nfeatures` where several are equally strong, and not in order.
     strongest = np.argsort([-point.response for point in keypoints], kind="stable")[:features]
     points = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
     return points[strongest], descriptors[strongest].astype(np.uint8)
@@ -150,6 +151,7 @@ def _facts(data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Facts:
         bright=float((small >= _BRIGHT).mean()),
         borders=_borders(small),
         file_sha256=hashlib.sha256(data).hexdigest(),
+        # With the shape: 2 x 3 and 3 x 2 pixels may have the same bytes.
         pixel_sha256=hashlib.sha256(repr(picture.pixels.shape).encode() + picture.pixels.tobytes()).hexdigest(),
         warnings=picture.warnings,
     )

@@ -65,6 +65,7 @@ def profiles(collection: Collection) -> dict[str, list[Profile]]:
 
 def balance_findings(labels: Sequence[Profile]) -> Iterator[Finding]:
     """Labels that are rare, or far rarer than others."""
+    # Without the lines of pictures that have no label, or several.
     named = [profile for profile in labels if profile.name in profile.labels]
     if len(named) < 2:
         return
@@ -89,6 +90,7 @@ def families(collection: Collection) -> dict[int, str]:
     facts = {number: collection.seen[number].facts for number in collection.own if number in collection.seen}
     centres: list[tuple[str, int, int]] = []
     for (kind, width, height), _ in Counter(_kind(picture) for picture in facts.values()).most_common():
+        # From the most frequent size on, so that a family is named after what its device usually makes.
         if not any(_alike((kind, width, height), centre) for centre in centres):
             centres.append((kind, width, height))
     names = {
@@ -107,7 +109,7 @@ def _kind(facts: Facts) -> tuple[str, int, int]:
 
 def _alike(first: tuple[str, int, int], second: tuple[str, int, int]) -> bool:
     return first[0] == second[0] and all(
-        abs(math.log(one / other)) <= _ALIKE for one, other in zip(first[1:], second[1:], strict=True)
+        abs(math.log(side / other)) <= _ALIKE for side, other in zip(first[1:], second[1:], strict=True)
     )
 
 

@@ -126,6 +126,7 @@ def _groups(collection: Collection) -> NDArray[np.int64]:
     count = len(collection.rows)
     names = {name: number for number, name in enumerate(sorted({row.group for row in collection.rows if row.group}))}
     known = [number for number in range(count) if collection.rows[number].group]
+    # Three kinds of nodes, pictures, films and patients: whatever a chain of them joins is one group.
     pairs = [(number, count + origin) for number, origin in enumerate(collection.origin.tolist())]
     pairs += [(number, 2 * count + names[collection.rows[number].group]) for number in known]
     return connected(3 * count, np.array(pairs))[:count]
@@ -169,7 +170,7 @@ def as_column(cells: Sequence[str]) -> Column:
 
 def _is_fact(column: Column) -> bool:
     """Whether values differ, and are not names of single pictures."""
-    different = {value for value in column if value == value and value != ""}
+    different = {value for value in column if value == value and value != ""}  # NaN is unequal to itself
     if isinstance(column[0], str):
         return 1 < len({*column}) <= max(2, _MOST_WORDS * len(column))
     return len(different) > 1

@@ -35,6 +35,7 @@ def whole_copies(seen: Sequence[Seen]) -> Iterator[tuple[int, int, Matrix]]:
     for pose in POSES:
         posed = pose_pixels(details, pose).reshape(len(seen), -1)
         for start in range(0, len(seen), _ROWS):
+            # Above the diagonal: each pair once, and no picture with itself.
             alike = np.triu(posed[start : start + _ROWS] @ flat[start:].T, 1)
             for row, column in np.argwhere(alike >= SIMILAR).tolist():
                 first, second = seen[start + row].small.shape, seen[start + column].small.shape

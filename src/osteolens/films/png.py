@@ -84,7 +84,7 @@ def examine(data: bytes) -> Layout:
             raise UnreadableImage(
                 f"the PNG cannot be decoded: it is truncated: the chunk at byte {position} breaks off", _DAMAGED
             )
-        if name[0] & 0x20:  # not needed for the pixels
+        if name[0] & 0x20:  # ancillary (PNG, 5.4): not needed for the pixels, so damage there is none of ours
             side_chunks += 1
             if side_chunks > MAX_SIDE_CHUNKS:
                 raise TooCostly(f"the PNG has more than {MAX_SIDE_CHUNKS} chunks beside its pixels", SAVE_AGAIN)

@@ -61,7 +61,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:
+        if error.start < len(head) - 3:  # else the cut at 512 bytes went through a character of up to four bytes
             return False
         text = head[: error.start].decode("utf-8")
     return not any(ord(char) < 32 and ord(char) not in _TEXT for char in text)

@@ -60,7 +60,7 @@ def directories(data: bytes) -> list[Directory]:
     waiting, seen = [first], set()
     while waiting:
         offset = waiting.pop(0)
-        if offset in seen:
+        if offset in seen:  # a page may name itself as the next one: a loop without an end
             continue
         seen.add(offset)
         page, following = _directory(data, offset, order, big)

@@ -114,8 +114,8 @@ def _outlying(levels: NDArray[np.float64]) -> int:
     """How many of the topmost of some ascending levels are set apart from the rest."""
     few = OUTLYING_SHARE * len(levels)
     for count in range(1, len(levels) // 2):
-        highest, next_one = levels[-count - 1], levels[-count]
-        rest, outlying = highest - levels[0], levels[-1] - next_one
-        if next_one - highest > GAP * rest and outlying < rest and (count <= few or outlying == 0):
+        highest, next_level = levels[-count - 1], levels[-count]
+        rest, outlying = highest - levels[0], levels[-1] - next_level
+        if next_level - highest > GAP * rest and outlying < rest and (count <= few or outlying == 0):
             return count
     return 0

@@ -173,6 +173,7 @@ def triage(labels: Sequence[str], probabilities: Floats, points: OperatingPoints
 
 def interval(t_score: Floats, fitted: TScoreInterval | None) -> tuple[Floats, Floats]:
     """Lower and upper ends [N]; NaN where there is no interval."""
+    # One width for all films: split conformal prediction promises coverage over films, not for each of them.
     half = fitted.half_width if fitted else np.nan
     return t_score - half, t_score + half
 

@@ -103,6 +103,7 @@ def _hooked(cam_class: Any, explained: _Explained) -> Iterator[tuple[Any, Any]]:
 
 def _recorded(cam: Any) -> list[NDArray[np.float32]]:
     """Record a method's maps before the package scales them, as only then their peaks are known."""
+    # The package returns maps that it has scaled to 0..1 and resized; `get_cam_image` is its last step before that.
     maps: list[NDArray[np.float32]] = []
     compute = cam.get_cam_image
 

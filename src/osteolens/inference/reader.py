@@ -87,13 +87,14 @@ class Reader:
 
     def warm_up(self) -> None:
         """Answer a made-up film, so that no request pays for first-time set-up."""
+        # A ramp of greys: a blank picture would be refused.
         spec = self.card.preprocess
         shape = max(spec.height, MIN_SIDE), max(spec.width, MIN_SIDE)
         film = overlay.encode_png(np.arange(shape[0] * shape[1], dtype=np.uint32).astype(np.uint8).reshape(shape))
         self.answer(Request(film, {}, "warm-up"))
 
     def answer(self, request: Request) -> Answer:
-        """Read one film: a CPU gains nothing from larger batches.
+        """Read one film. A CPU gains nothing from larger batches, so films are answered one by one.
 
         Raises:
             InputError: The film cannot be read, or an option means nothing.
@@ -145,7 +146,7 @@ class Reader:
         if method == "none":
             return ()
         if method == "gradcam" and features is None:
-            maps = prediction.maps[0][targets]
+            maps = prediction.maps[0][targets]  # the exported graph computes them anyway
         else:
             films = np.repeat(prepared.array[None], len(targets), axis=0)
             repeated = None if features is None else features.expand(len(targets), -1, -1, -1)

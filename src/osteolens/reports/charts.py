@@ -62,7 +62,7 @@ def precision_recall_chart(evidence: Evidence, question: Question) -> Chart:
     figure, axes = panel(f"Precision and recall: {question.name}", "Recall (sensitivity)", "Precision")
     share = float(question.truth(evidence.predictions.truth).mean())
     axes.axhline(share, color=GREY, linewidth=0.8)
-    axes.set_ylim(0, 1.03)
+    axes.set_ylim(0, 1.03)  # a little above 1, so that a perfect curve is not hidden by the frame
     areas = _draw_curves(axes, evidence, question, precision_recall, "average precision")
     axes.legend(loc="best", title="Average precision", fontsize=8)
     alt = (

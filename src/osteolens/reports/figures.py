@@ -19,13 +19,13 @@ Tone = Literal["good", "mixed", "bad"]
 
 def find(evaluations: Iterable[Evaluation], predictor: str, name: str) -> Metric | None:
     """A figure of a predictor by name; None where it is not defined."""
-    metrics = (metric for one in evaluations if one.subject == predictor for metric in one.metrics)
+    metrics = (metric for each in evaluations if each.subject == predictor for metric in each.metrics)
     return next((metric for metric in metrics if metric.name == name), None)
 
 
 def all_names(evidence: Evidence) -> list[str]:
     """The names of all figures, in order."""
-    return list(dict.fromkeys(metric.name for one in evidence.evaluations for metric in one.metrics))
+    return list(dict.fromkeys(metric.name for evaluation in evidence.evaluations for metric in evaluation.metrics))
 
 
 def key_figures(names: Sequence[str]) -> list[str]:
@@ -35,6 +35,7 @@ def key_figures(names: Sequence[str]) -> list[str]:
 
 def tone_of_difference(metric: Metric) -> Tone:
     """`good` where the interval of a difference lies wholly on the better side of 0, `bad` on the worse."""
+    # An error that falls is an improvement: with its sign turned, above 0 means better for every figure.
     low, high = (-metric.high, -metric.low) if metric.name in _LOWER_IS_BETTER else (metric.low, metric.high)
     if metric.name.startswith(_NEITHER) or low <= 0 <= high:
         return "mixed"
@@ -64,6 +65,7 @@ def slug(text: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; a bar inside a cell is escaped."""
+    # chr(92) is the backslash, which an f-string of Python 3.11 cannot hold inside its braces.
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 

@@ -34,7 +34,7 @@ class Overlay:
 
 
 def map_charts(checks: MapChecks) -> Iterator[Chart]:
-    """Deletion, insertion, and how far the maps still correlate when weights are randomised."""
+    """Deletion, insertion, and how far the maps still correlate when weights are randomised (Adebayo et al. 2018)."""
     for kind in KINDS:
         figure, axes = panel(f"{kind.capitalize()} ({_BETTER[kind]})", f"Share of pixels: {kind}", "Probability")
         curves = [curve for curve in checks.curves if curve.kind == kind]

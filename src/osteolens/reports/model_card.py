@@ -79,6 +79,7 @@ def same_text(written: str, computed: str) -> bool:
     if _ROUNDED.sub("#", written) != _ROUNDED.sub("#", computed):
         return False
     pairs = zip(_ROUNDED.findall(written), _ROUNDED.findall(computed), strict=True)
+    # One unit of the last digit, and a hundredth more, as floats of two decimals do not differ by exactly 0.01.
     return all(abs(float(a) - float(b)) < 1.01 * 10 ** -len(a.partition(".")[2]) for a, b in pairs)
 
 

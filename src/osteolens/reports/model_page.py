@@ -37,6 +37,7 @@ def page(root: Path, model: Model) -> str:
     """
     card, run, evidence = model.card, model.run, model.evidence
     maps = run.maps if run else None
+    # The template groups nothing itself: Jinja's `groupby` would sort the sources by name.
     sources: dict[str, list[Evaluation]] = {}
     for part in evidence.per_source if evidence else ():
         sources.setdefault(part.value, []).append(part.evaluation)

@@ -77,7 +77,7 @@ def disagreements(models: Sequence[Model]) -> list[str]:
 
 
 def _differences(stored: Any, computed: Any, place: str) -> Iterator[str]:
-    """Where two JSON values differ."""
+    """Places and values at which two JSON values differ."""
     if isinstance(stored, dict) and isinstance(computed, dict) and stored.keys() == computed.keys():
         for key in stored:
             yield from _differences(stored[key], computed[key], f"{place}.{key}" if place else key)

@@ -126,7 +126,7 @@ def _compares(
     if difference is None:
         return None
     # Pooled AUROCs decide; those within folds are shown in the tables.
-    names = [f"AUROC {one.name}" for one in questions(evidence.predictions.labels)] + ["T-score MAE"]
+    names = [f"AUROC {each.name}" for each in questions(evidence.predictions.labels)] + ["T-score MAE"]
     metrics = [metric for metric in difference.metrics if metric.name in names]
     tones = [tone_of_difference(metric) for metric in metrics]
     verdict = _verdict(question, [tone == "good" for tone in tones], "")
