@@ -62,7 +62,7 @@ class Match:
     outline: Outline = _WHOLE
 
     def describe(self) -> str:
-        """Such as `a part, mirrored, turned by 3 degrees`."""
+        """The second picture in words, such as `a part, mirrored, turned by 3 degrees`."""
         names = {
             "same file": "the same file",
             "same pixels": "the same picture in another file",

@@ -166,7 +166,7 @@ def _parts(collection: Collection, numbers: Iterable[int]) -> list[str]:
 
 
 def _spread(collection: Collection, numbers: Sequence[int]) -> str:
-    """Such as `train 3, val 1`."""
+    """Pictures by side of the split, such as `train 3, val 1`."""
     counts = Counter(collection.rows[number].part for number in numbers)
     return ", ".join(f"{part} {counts[part]}" for part in sorted(counts) if part)
 
@@ -197,7 +197,7 @@ def _contradictory(collection: Collection, numbers: Iterable[int]) -> bool:
 
 
 def _contradiction(collection: Collection, match: Match) -> str:
-    """Such as `label normal in knees.csv, osteopenia in films.csv`."""
+    """The labels of a pair, such as `label normal in knees.csv, osteopenia in films.csv`."""
     pair = sorted((match.first, match.second))
     labels = [" and ".join(collection.rows[number].labels) or "no label" for number in pair]
     if collection.compare is None:
@@ -221,7 +221,7 @@ def _same_set(collection: Collection, match: Match) -> bool:
 
 
 def _relation(collection: Collection, match: Match) -> str:
-    """What the audited picture is to the other one, without the details."""
+    """Relation of the audited picture to the other one, without the details."""
     if match.kind == "cut" and collection.is_own(match.first):
         return f"the whole of which {collection.data_set(match.second)} has a part"
     return match.describe().split(",")[0]

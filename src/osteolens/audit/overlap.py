@@ -26,7 +26,7 @@ _MIN_AREA = 400
 
 @dataclass(frozen=True)
 class Overlap:
-    """How one picture lies on another.
+    """Placement of one picture on another.
 
     Attributes:
         transform: float64 [2, 3], pixels of the first `small` to pixels of the second.
@@ -115,7 +115,7 @@ def _matched(first: Seen, second: Seen, mirror: bool) -> tuple[Floats, Floats]:
 
 
 def _plausible(transform: NDArray[np.float64], mirror: bool) -> bool:
-    """No more stretch than a squeezed copy has, and mirrored if and only if the features were."""
+    """Whether it stretches no more than a squeezed copy is, and mirrors if and only if the features were mirrored."""
     longest, shortest = np.linalg.svd(transform[:, :2], compute_uv=False)
     scale = float(np.sqrt(longest * shortest))
     turned_over = bool(np.linalg.det(transform[:, :2]) < 0)

@@ -80,7 +80,7 @@ def _section(collection: Collection, finding: Finding) -> Section:
 
 
 def _varied(collection: Collection, matches: Sequence[Match]) -> list[Match]:
-    """Some pairs to show: first of different films, and of each kind in turn."""
+    """Pairs to show: of different films first, and of each kind in turn."""
     origins: set[int] = set()
     kinds: Counter[str] = Counter()
     turns = []

@@ -28,7 +28,7 @@ _DARK, _BRIGHT, _FLAT = 10, 245, 2.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file tells without its content being understood; all of it could be a shortcut to the label.
+    """Facts about a file for which nobody has to look at the knee; each could be a shortcut to the label.
 
     Attributes:
         format: One of `osteolens.films.read.SUPPORTED`.
@@ -158,7 +158,7 @@ def _facts(data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Facts:
 
 
 def _borders(small: NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    """How far rows and columns of (almost) one grey reach in from each edge, as shares of the picture."""
+    """Depth of the rows and columns of (almost) one grey at each edge, as shares of the picture."""
     rows, columns = small.std(axis=1) > _FLAT, small.std(axis=0) > _FLAT
     return (_lead(rows), _lead(rows[::-1]), _lead(columns), _lead(columns[::-1]))
 

@@ -22,7 +22,7 @@ _DECIMAL = re.compile(r"[-+\N{MINUS SIGN}]?[0-9]+,[0-9]+")
 
 @dataclass(frozen=True)
 class Naming:
-    """Where a data set keeps what; a column that is None is taken by its usual name if the table has it.
+    """Columns of a data set by purpose; one that is None has its usual name, if the table has it.
 
     Attributes:
         label: Column of labels; empty to go without. Usually `label`, which a table must then have.
@@ -72,7 +72,16 @@ class Row:
 
 @dataclass(frozen=True)
 class DataSet:
-    """All rows of a table or folder, and in plain sentences how it was read, and which values and columns were not."""
+    """Rows of a table or folder.
+
+    Attributes:
+        name: File name of the table, or name of the folder.
+        rows: All of them, in order.
+        columns: Of a table; facts about patients by their known names.
+        notes: How it was read, in plain sentences.
+        problems: Values that cannot be read, a sentence each.
+        look_alikes: Columns that look like a known one under another name, a sentence each.
+    """
 
     name: str
     rows: tuple[Row, ...]
@@ -165,7 +174,7 @@ def read_table(path: Path, naming: Naming) -> DataSet:
 
 
 def _checked(table: Table) -> list[tables.Row]:
-    """All rows; one that is wrong as a whole would be audited wrongly, so none is left out."""
+    """All rows of a table; a line with too many cells refuses the table, as its cells may all be shifted."""
     rows = list(table)
     wrong = [f"{row.place}: {row.problem}" for row in rows if row.problem]
     if wrong:
@@ -206,7 +215,7 @@ def _column(table: Table, named: str | None, usual: Sequence[str], option: str) 
 
 
 def _refuse_hidden_groups(table: Table, others: Sequence[str], options: str) -> None:
-    """No group, but a column that looks like it: an audit without it would miss every patient on two sides."""
+    """Refuse a table without groups whose column looks like them: every patient on two sides would be missed."""
     column = look_alikes(others, ["group"]).get("group")
     if column:
         raise DataError(

@@ -51,7 +51,7 @@ FILE_KINDS = (*FILE_FACTS, "all of these")
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What one kind of fact tells of the labels.
+    """Test of one kind of fact: how well it predicts the labels.
 
     Attributes:
         facts: Its name.

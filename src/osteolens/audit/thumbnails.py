@@ -43,7 +43,7 @@ def whole_copies(seen: Sequence[Seen]) -> Iterator[tuple[int, int, Matrix]]:
 
 
 def pose_transform(pose: Pose, first: Sequence[int], second: Sequence[int]) -> Matrix:
-    """Where a pose puts the pixels of a picture of shape [h, w] in one of another shape: float64 [2, 3]."""
+    """Transform of a pose, from pixels of a picture of shape [h, w] to those of another one: float64 [2, 3]."""
     mirror, quarters = pose
     transform = _MIRROR if mirror else np.eye(3)
     for _ in range(quarters):

@@ -24,7 +24,7 @@ _NS_PER_DEEP_SAMPLE = 20.0
 
 @dataclass(frozen=True)
 class Layout:
-    """What the header of a PNG says.
+    """Header of a PNG, and where its pixels lie.
 
     Attributes:
         width, height: Pixels.

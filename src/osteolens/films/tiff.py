@@ -73,7 +73,7 @@ class Page:
 
     @property
     def planes(self) -> int:
-        """How many pictures of one sample each lie behind another: 1 where the samples of a pixel lie together."""
+        """Number of planes, one sample of every pixel each; 1 where the samples of a pixel lie together."""
         return self.samples if self.planar else 1
 
     @property
@@ -126,7 +126,7 @@ def _checked(page: Directory, warnings: tuple[str, ...]) -> Page:
 
 
 def _meaning(page: Directory, samples: int) -> tuple[int, int | None]:
-    """What the samples show, and what the extra sample is."""
+    """Colour kind (tag 262) and the meaning of the extra sample (tag 338), if there is one."""
     photometric = page.number(262, GREY)
     if photometric not in _PHOTOMETRICS:
         raise UnsupportedType(f"found a TIFF of colour kind {photometric} (tag 262)", _HINT)
@@ -184,7 +184,7 @@ def _coding(page: Directory, bits: int, sample_format: int, photometric: int, sa
 def _segments(
     page: Directory, width: int, height: int, planes: int, compression: int
 ) -> tuple[bool, tuple[int, int], tuple[int, ...], tuple[int, ...]]:
-    """Whether tiled, rows and columns of a strip or tile, and where each lies: all there, all within the file."""
+    """Tiled or not, rows and columns of a strip or tile, and the place of each: all there, all within the file."""
     tiled = 322 in page.entries or 324 in page.entries
     if tiled:
         rows, columns, offset_tag, count_tag, word = page.number(323, 0), page.number(322, 0), 324, 325, "tile"

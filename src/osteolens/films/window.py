@@ -111,7 +111,7 @@ def _without_outliers(levels: NDArray[np.float64], lowest: float, highest: float
 
 
 def _outlying(levels: NDArray[np.float64]) -> int:
-    """How many of the topmost of some ascending levels are set apart from the rest."""
+    """Number of the topmost of some ascending levels that are set apart from the rest."""
     few = OUTLYING_SHARE * len(levels)
     for count in range(1, len(levels) // 2):
         highest, next_level = levels[-count - 1], levels[-count]

@@ -196,7 +196,7 @@ def _as_number(fact: float | str) -> float:
 
 
 def _spread(prediction: Prediction, reading: Reading, card: Card) -> Spread | None:
-    """How far an ensemble's members agree about a single film; None for a single model."""
+    """Agreement of an ensemble's members about a single film; None for a single model."""
     if prediction.member_logits is None:
         return None
     labels, members = card.labels, calibration.calibrate(prediction.member_logits[0], card.calibration)

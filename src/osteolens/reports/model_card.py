@@ -121,7 +121,7 @@ def evidence_page(evidence: Path) -> str:
 
 
 def _poster(path: Path) -> dict[str, object] | None:
-    """What a student poster measured on the same pictures, beside the same without leaks."""
+    """Figures that a student poster measured on the same pictures, beside those without leaks."""
     if not path.exists():
         return None
     try:

@@ -75,7 +75,7 @@ def page(root: Path, model: Model) -> str:
 
 
 def _facts_table(model: Model) -> str:
-    """What the model is and how it was trained."""
+    """Facts about the model and its training, a row each."""
     card, facts = model.card, model.run.facts if model.run else {}
     spec = card.preprocess
     members = f" of {', '.join(f'`{member}`' for member in card.members)}" if card.members else ""
@@ -155,7 +155,7 @@ def _side_by_side(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _differences_table(differences: Sequence[Difference]) -> str:
-    """What was compared by rows, the key figures by columns."""
+    """Pairs of predictors by rows, the differences of the key figures by columns."""
     names = _key_names(difference.metrics for difference in differences)
     rows = []
     for pair in differences:

@@ -34,7 +34,7 @@ class Model:
 
     @property
     def is_control(self) -> bool:
-        """Whether it predicts something else than osteoporosis, to show that the pipeline works."""
+        """Whether it predicts something other than osteoporosis, to show that the pipeline works."""
         return self.card.labels != LABELS
 
     @property

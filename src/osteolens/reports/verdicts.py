@@ -1,4 +1,4 @@
-"""What the evidence says, in words: a reader's questions, each with an answer and the figures behind it."""
+"""Verdicts in words: a reader's questions, each with an answer and the figures behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -74,7 +74,7 @@ def verdicts(evidence: Evidence, maps: MapChecks | None) -> list[Verdict]:
 
 
 def reasons_for_no_triage(evidence: Evidence) -> list[str]:
-    """Which answers give no zones, and why, a sentence each."""
+    """Answers that give no zones, and why, a sentence each."""
     parameters = evidence.parameters
     reasons = {IMAGE: parameters.no_triage}
     reasons |= {f"{IMAGE} with {', '.join(fusion.inputs)}": fusion.no_triage for fusion in parameters.fusion}
