@@ -287,6 +287,20 @@ def test_a_deflated_bomb_is_refused_before_it_grows(monkeypatch: pytest.MonkeyPa
         read(save(dataset(knee(), BITS), uid.DeflatedExplicitVRLittleEndian))
 
 
+@pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEGLSLossless, uid.JPEGLosslessSV1])
+def test_a_compressed_picture_that_claims_another_size_is_refused_before_decoding(syntax: str) -> None:
+    coded = LOSSLESS[syntax](knee())
+    header = {uid.JPEG2000Lossless: b"\xff\x51", uid.JPEGLSLossless: b"\xff\xf7", uid.JPEGLosslessSV1: b"\xff\xc3"}[
+        syntax
+    ]
+    at = coded.index(header)
+    width = (80).to_bytes(4 if syntax == uid.JPEG2000Lossless else 2)
+    larger = coded[:at] + coded[at:].replace(width, b"\x7f" + width[1:], 1)
+    assert larger != coded
+    with pytest.raises(UnreadableImage, match="header says 80 x 96 pixels, the compressed picture inside it"):
+        read(save(dataset(knee(), BITS), syntax, larger))
+
+
 def test_jpeg_2000_of_64_megapixels_costs_too_much() -> None:
     large = dataset(knee(), BITS, Rows=8000, Columns=8000)
     with pytest.raises(TooCostly, match="processor time"):

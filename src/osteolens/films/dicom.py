@@ -66,6 +66,10 @@ FAULTS = (
 """What pydicom and its decoders raise on damaged data. Their messages may repeat a value of the header, a patient's
 name perhaps, and so are not passed on."""
 
+_CODESTREAM = b"\xff\x4f\xff\x51"
+_MAX_TILES = 10_000
+_FRAME_HEADERS = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
+
 unchecked = config.disable_value_validation
 """Context in which films are read: pydicom's warnings about odd values would print the values into logs."""
 
@@ -153,6 +157,8 @@ def stored_values(film: Dataset) -> NDArray[Any]:
             return _baseline(film)
         if not syntax.is_compressed:
             _check_length(film)
+        elif syntax != RLELossless:
+            _check_frame_size(film)
         values, _ = get_decoder(syntax).as_array(film, raw=by_index, index=0)
     except NotImplementedError as error:
         raise UnsupportedType(f"found DICOM pixels stored as {syntax.name}, which is not read", EXPECTED) from error
@@ -212,6 +218,40 @@ def _check_length(film: Dataset) -> None:
         raise UnreadableImage(
             f"the DICOM film holds {length:,} bytes of pixels where its header says {expected:,}", DAMAGED
         )
+
+
+def _check_frame_size(film: Dataset) -> None:
+    """Refuse a compressed picture whose own size is not the header's: a decoder would make room for what it claims."""
+    frame = get_frame(film.PixelData, 0, number_of_frames=1)
+    tiles = 1
+    if _CODESTREAM in frame[:512]:
+        # The SIZ marker of JPEG 2000 (ITU-T T.800 A.5.1), which also says how the picture is cut into tiles.
+        right, bottom, left, top, tile_width, tile_height = struct.unpack_from(
+            ">6I", frame, frame.index(_CODESTREAM) + 8
+        )
+        claimed: tuple[int, int] | None = (right - left, bottom - top)
+        tiles = -(-right // max(tile_width, 1)) * -(-bottom // max(tile_height, 1))
+    else:
+        claimed = _size_in_jpeg(frame)
+    if claimed and claimed != size(film):
+        raise UnreadableImage(
+            f"the DICOM header says {' x '.join(map(str, size(film)))} pixels, the compressed picture inside it "
+            f"{' x '.join(map(str, claimed))}", DAMAGED,
+        )  # fmt: skip
+    if tiles > _MAX_TILES:
+        raise UnreadableImage(f"the JPEG 2000 picture is cut into more than {_MAX_TILES:,} tiles", DAMAGED)
+
+
+def _size_in_jpeg(frame: bytes) -> tuple[int, int] | None:
+    """Width and height in the frame header of JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2); None without one."""
+    place = 2
+    while frame[place : place + 1] == b"\xff":
+        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4])
+        if marker in _FRAME_HEADERS:
+            height, width = struct.unpack_from(">HH", frame, place + 5)
+            return width, height
+        place += 2 + length
+    return None
 
 
 def _baseline(film: Dataset) -> NDArray[np.uint8]:
