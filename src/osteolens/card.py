@@ -101,6 +101,15 @@ class Quantisation(Frozen):
     maps_held: float | None = Field(None, ge=0, le=1, description="share of them that are bright in the same places")
 
 
+class Parent(Frozen):
+    """Model whose calibration, operating points, intervals and fusions were fitted again; the weights are the same."""
+
+    name: str
+    version: str
+    card_sha256: Sha256
+    place: str = Field(description="films that they were fitted on, in words")
+
+
 class Card(Frozen):
     """A model card, schema version 1."""
 
@@ -131,6 +140,9 @@ class Card(Frozen):
         None,
         exclude_if=lambda value: value is None,
         description="none: the numbers above are fitted on all predictions that the evaluations are about",
+    )
+    parent: Parent | None = Field(
+        None, exclude_if=lambda value: value is None, description="none: the parameters are the training's own"
     )
     quantisation: tuple[Quantisation, ...] = Field((), description="result of the guard for each lower precision")
     map_peaks: dict[str, Annotated[float, Field(gt=0)]] = Field(

@@ -91,9 +91,9 @@ class Fusion(Frozen):
 
 
 class FittedOn(Frozen):
-    """Films of a single split that calibration, operating points, intervals and fusions were fitted on."""
+    """Films that calibration, operating points, intervals and fusions were fitted on: of a single split, or a site."""
 
-    part: Literal["validation"] = "validation"
+    part: Literal["validation", "site"] = "validation"
     films: int = Field(ge=0)
     groups: int = Field(ge=0)
     left_out: dict[str, str] = Field({}, description="parameter to the reason why it could not be fitted")

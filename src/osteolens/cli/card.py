@@ -49,6 +49,9 @@ def _facts(card: Card) -> Table:
         table.add_row(name, meaning)
     table.add_row("trained on", f"{card.data.name} {card.data.source} ({card.data.licence})")
     table.add_row("split", card.data.split)
+    if card.parent:
+        parent = f"{card.parent.name} {card.parent.version}, card sha256 {card.parent.card_sha256}"
+        table.add_row("recalibrated from", f"{parent}, on {card.parent.place}")
     table.add_row("films", ", ".join(f"{part} {count}" for part, count in card.data.films.items()))
     table.add_row("use", card.intended_use)
     table.add_row("licence", card.licence)

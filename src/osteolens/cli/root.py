@@ -19,6 +19,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Train and check models": {
         "audit": "Look for leaks, copies and shortcuts in films for training.",
         "evaluate": "Measure a model on labelled films of another place.",
+        "recalibrate": "Fit a model's calibration and thresholds to another place.",
         "report": "Write a page of all that is known of a trained model.",
         "card": "Show what a model is and how well it performs.",
     },

@@ -85,7 +85,7 @@ def _fit_on_validation(validation: Predictions | None, resamples: int, seed: int
         fitted_on = FittedOn(films=films, groups=groups, left_out=left_out)
         return Fit(Parameters(no_triage=reason, fitted_on=fitted_on), Choice(method="none", candidates=()), ())
     fit = fit_out_of_fold(validation, draw(validation.groups, resamples, seed), _TRIAL, MIN_PER_SIDE)
-    fitted_on = FittedOn(films=films, groups=groups, left_out=_left_out(validation, fit.parameters))
+    fitted_on = FittedOn(films=films, groups=groups, left_out=reasons_left_out(validation, fit.parameters))
     return replace(fit, parameters=fit.parameters.model_copy(update={"fitted_on": fitted_on}))
 
 
@@ -105,22 +105,22 @@ def _too_few(validation: Predictions | None) -> str:
     return ""
 
 
-def _left_out(validation: Predictions, parameters: Parameters) -> dict[str, str]:
-    """Parameters for which there are too few validation films, with the reason."""
-    rows = Rows(validation, np.ones_like(validation.fold, dtype=bool))
+def reasons_left_out(table: Predictions, parameters: Parameters, films: str = "validation films") -> dict[str, str]:
+    """Parameters for which there are too few films, with the reason; `films` is what messages call them."""
+    rows = Rows(table, np.ones_like(table.fold, dtype=bool))
     reasons = {"operating points": parameters.no_triage} if parameters.no_triage else {}
     if np.isfinite(rows.t_score).any() and parameters.t_score_interval is None:
         measured = np.isfinite(rows.measured)
-        count = len(set(rows.of(np.array(validation.groups))[measured].tolist()))
+        count = len(set(rows.of(np.array(table.groups))[measured].tolist()))
         reasons["T-score interval"] = (
-            f"{count} groups of validation films have a measured T-score, at least {MIN_RESIDUAL_GROUPS} are needed"
+            f"{count} groups of {films} have a measured T-score, at least {MIN_RESIDUAL_GROUPS} are needed"
         )
     fused = {fusion.inputs for fusion in parameters.fusion}
     for names in FACT_SETS:
         count = int(known_facts(rows, names).sum())
         if names not in fused:
             needed = f"at least {MIN_FILMS} are needed, with both sexes and two labels in each part of them"
-            reasons[f"fusion by {FACTS[names]}"] = f"known of {count} validation films, {needed}"
+            reasons[f"fusion by {FACTS[names]}"] = f"known of {count} {films}, {needed}"
     return reasons
 
 

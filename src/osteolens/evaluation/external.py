@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteolens.card import Evaluation, Metric
 from osteolens.errors import DataError
@@ -14,8 +15,9 @@ from osteolens.evaluation.breakdown import evaluation, sampled_figures
 from osteolens.evaluation.calibration import triage_label
 from osteolens.evaluation.card_parameters import MIN_GROUPS, Fit, one_label_outside_a_part
 from osteolens.evaluation.evaluate import evidence_of
-from osteolens.evaluation.evidence import Choice, Difference, Evidence
-from osteolens.evaluation.metrics import RESAMPLES, draw
+from osteolens.evaluation.evidence import Choice, Difference, Evidence, Predictor
+from osteolens.evaluation.metrics import RESAMPLES, Bootstrap, draw
+from osteolens.evaluation.predictions import Predictions
 from osteolens.evaluation.slope import calibration_figures
 
 HALF_WIDTH = 0.05
@@ -203,7 +205,7 @@ def compare(first: Answers, second: Answers, *, resamples: int = RESAMPLES, seed
     table = first.predictions
     draws = draw(table.groups, resamples, seed)
     ours, theirs = (
-        {predictor.name: sampled_figures(table, predictor, draws) for predictor in answers.predictors}
+        {predictor.name: _sampled(table, predictor, draws) for predictor in answers.predictors}
         for answers in (first, second)
     )
     names = [name for name in ours if name in theirs]
@@ -237,6 +239,12 @@ def compare(first: Answers, second: Answers, *, resamples: int = RESAMPLES, seed
             for name in names
         ),
     )
+
+
+def _sampled(table: Predictions, predictor: Predictor, draws: NDArray[np.float64]) -> Bootstrap:
+    """The figures of a run, and calibration in the large and slope."""
+    parts = sampled_figures(table, predictor, draws), calibration_figures(table, predictor, draws)
+    return Bootstrap(parts[0].point | parts[1].point, parts[0].resampled | parts[1].resampled)
 
 
 def _events(answers: Answers) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,11 @@ from osteolens.evaluation.maps.checks import check_maps, passes
 from osteolens.evaluation.maps.findings import MAPS_FILE, MapChecks
 from osteolens.evaluation.maps.runs import Unseen
 from osteolens.evaluation.served import FinishedModel, opened
+from osteolens.evaluation.slope import IN_THE_LARGE, SLOPE
 from osteolens.files import whole, write_text
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
-from osteolens.reports.figures import key_figures, with_interval
+from osteolens.reports.figures import key_figures, signed, with_interval
 from osteolens.reports.figures_page import Row, Table, TextTable, write_figures_page
 from osteolens.reports.verdicts import verdicts
 
@@ -221,7 +222,7 @@ def further_tables(validation: Validation) -> Iterator[Table | TextTable]:
             "interval that contains 0 shows no difference",
             "Compared",
             [
-                Row(f"{pair.predictor}, less {pair.baseline}", _key({m.name: m for m in pair.metrics}), paired=True)
+                Row(f"{pair.predictor}, less {pair.baseline}", key_metrics(pair.metrics), paired=True)
                 for pair in comparison.differences
             ],
         )
@@ -230,12 +231,15 @@ def further_tables(validation: Validation) -> Iterator[Table | TextTable]:
 
 def comparison_table(heading: str, evaluations: Sequence[Evaluation]) -> Table:
     """Key figures side by side."""
-    rows = [Row(each.subject, _key({metric.name: metric for metric in each.metrics})) for each in evaluations]
+    rows = [Row(each.subject, key_metrics(each.metrics)) for each in evaluations]
     return Table(heading, "Both on the same films, 95 % intervals below", "Predictor", rows)
 
 
-def _key(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    return {name: metrics[name] for name in key_figures(list(metrics))}
+def key_metrics(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    """The figures that tables of two models show, by name."""
+    named = {metric.name: metric for metric in metrics}
+    further = [name for name in named if name.startswith((IN_THE_LARGE, SLOPE, "Brier"))]
+    return {name: named[name] for name in [*key_figures(list(named)), *further]}
 
 
 def needed_table(validation: Validation) -> TextTable:
@@ -276,7 +280,5 @@ def show(validation: Validation, console: Console) -> None:
             print_sentence(console, f"{each.subject}, {metric.name}: {with_interval(metric)}")
     if comparison := validation.comparison:
         for pair in comparison.differences:
-            for metric in _key({m.name: m for m in pair.metrics}).values():
-                print_sentence(
-                    console, f"{pair.predictor}, less {pair.baseline}, {metric.name}: {with_interval(metric, 3)}"
-                )
+            for metric in key_metrics(pair.metrics).values():
+                print_sentence(console, f"{pair.predictor}, less {pair.baseline}, {metric.name}: {signed(metric)}")

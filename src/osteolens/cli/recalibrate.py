@@ -1,0 +1,44 @@
+"""`osteolens recalibrate`: a model's fitted numbers, fitted again for a place."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from osteolens.console import model_folder, one_line_errors, packages_of
+
+
+@one_line_errors
+def recalibrate(
+    model: Annotated[str, typer.Argument(help="A name in weights/, a model folder, or an archive (.mar).")],
+    table: Annotated[
+        Path,
+        typer.Argument(help="Labelled films of the place, as for evaluate: 50 patients or more, 10 of each label."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Folder for model/, report.html, predictions.csv and recalibration.json."),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the new model; default: its parent's.")] = "",
+    place: Annotated[str, typer.Option(help="The films in words, for the card; default: the table's name.")] = "",
+    trained_on: Annotated[
+        Path | None, typer.Option(help="The data set that the model was trained on, as for evaluate.")
+    ] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Leave films that the model has learned from out, with their groups.")
+    ] = False,
+    skip: Annotated[str, typer.Option(help="Column of the table; rows where it is true are left out.")] = "",
+) -> None:
+    """Fit calibration, operating points, T-score interval and fusion to a place; the weights stay as they are.
+
+    The new card has the next version and names its parent. What is reported of a film was fitted on other films.
+    """
+    with packages_of("train", "the recalibration"):
+        from osteolens.reports.recalibration import PAGE_FILE, recalibrate_at_site, show
+        from osteolens.reports.validation import Request
+    named = model if "/" in model else str(model_folder(model))
+    request = Request(named, table, skip=skip, trained_on=trained_on, leave_out=leave_out)
+    card = recalibrate_at_site(request, out, Console(stderr=True), name=name, place=place)
+    show(out, card, Console())
+    typer.echo(f"written to {out / 'model'} ({card.name} {card.version}) and {out / PAGE_FILE}")
