@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from support.audit import Picture, facts, film, resized
 
+from osteolens.audit.copies import pose_transform, whole_copies
 from osteolens.audit.pictures import Seen
-from osteolens.audit.thumbnails import pose_transform, whole_copies
 from osteolens.datasets.fingerprints import POSES, THUMB, pose_pixels
 
 
