@@ -91,9 +91,9 @@ def test_every_backend_gives_the_eager_answer_and_map(
         assert [explanation.target for explanation in here.explanations] == [
             explanation.target for explanation in there.explanations
         ]
-        for one, other in zip(here.explanations, there.explanations, strict=True):
-            assert one.peak == pytest.approx(other.peak, rel=1e-3, abs=1e-6)
-            levels = [overlay.decode_map(explanation.map_png).astype(int) for explanation in (one, other)]
+        for first, other in zip(here.explanations, there.explanations, strict=True):
+            assert first.peak == pytest.approx(other.peak, rel=1e-3, abs=1e-6)
+            levels = [overlay.decode_map(explanation.map_png).astype(int) for explanation in (first, other)]
             assert abs(levels[0] - levels[1]).max() <= 1
 
 

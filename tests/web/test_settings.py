@@ -126,12 +126,12 @@ def test_the_start_stops_with_one_line(tmp_path: Path) -> None:
 
 def test_defaults_and_values(tmp_path: Path) -> None:
     assert read_settings(tmp_path).stdout == ("django.db.backends.sqlite3 ['knee', 'efficientnet', 'yolov5'] False\n")
-    given = {
+    variables = {
         "DATABASE_URL": "postgresql://u:p@127.0.0.1:5432/d",
         "OSTEOLENS_MODELS": "knee",
         "OSTEOLENS_BEHIND_TLS": "On",
     }
-    assert read_settings(tmp_path, **given).stdout == "django.db.backends.postgresql ['knee'] True\n"
+    assert read_settings(tmp_path, **variables).stdout == "django.db.backends.postgresql ['knee'] True\n"
 
 
 def test_the_secret_is_made_once_and_private(environment: Read, tmp_path: Path) -> None:
