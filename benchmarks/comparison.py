@@ -80,9 +80,9 @@ def _speed(figures: Row) -> Iterator[str]:
 def _interval(interval: Mapping[str, float] | None, digits: int) -> str:
     if interval is None:
         return ""
-    found = Interval(**interval)
-    text = f"{found.value:.{digits}f}"
-    return f"{text} ({found.low:.{digits}f} to {found.high:.{digits}f})" if found.is_known else text
+    bounds = Interval(**interval)
+    text = f"{bounds.value:.{digits}f}"
+    return f"{text} ({bounds.low:.{digits}f} to {bounds.high:.{digits}f})" if bounds.is_known else text
 
 
 def _costs(figures: Row) -> Iterator[str]:

@@ -84,8 +84,8 @@ def plain(setup: Setup, threads: Mapping[str, str]) -> Iterator[Contestant]:
     """TorchServe with the handler that people write, its archive built here."""
     folder = setup.work / f"plain-{len(threads)}"
     temporary = folder.with_suffix(".tmp")  # not in the folder, which is also the model store
-    for one in (folder, temporary):
-        one.mkdir()
+    for path in (folder, temporary):
+        path.mkdir()
     command = [
         sys.executable, "-m", "model_archiver.model_packaging", "--model-name", "plain", "--version", "1.0",
         "--handler", SERVERS / "plain_torchserve_handler.py", "--serialized-file", setup.archive / WEIGHTS_FILE,

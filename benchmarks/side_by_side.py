@@ -155,11 +155,11 @@ def check_answers(chosen: list[Contender], servers: Servers, film: bytes) -> Non
         BenchmarkError: One does not.
     """
     same = [contender.name for contender in chosen if contender.same_work and contender.name in servers]
-    said = {name: parse(servers[name].answer(film)) for name in same}
-    for name, row in said.items():
+    answers = {name: parse(servers[name].answer(film)) for name in same}
+    for name, row in answers.items():
         if not isinstance(row, Answer) or not row.explanations:
             raise BenchmarkError(f"{name} gives no answer with a heat map: {str(row)[:200]}")
-        other = said[same[0]]
+        other = answers[same[0]]
         differences = [abs(row.probabilities[label] - value) for label, value in other.probabilities.items()]
         if max(differences) > TOLERANCE or row.film != other.film:
             raise BenchmarkError(f"{name} says {row.probabilities}, {same[0]} says {other.probabilities}")
@@ -177,7 +177,7 @@ def watch_idle(servers: Servers, facts: Mapping[str, Row]) -> None:
 
 def _cpu_seconds(server: Contestant) -> float:
     times = [psutil.Process(pid).cpu_times() for pid in server.processes()]
-    return sum(one.user + one.system for one in times)
+    return sum(process.user + process.system for process in times)
 
 
 def measure_in_turns(

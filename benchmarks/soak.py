@@ -66,28 +66,28 @@ def palette_without_colours() -> bytes:
 def kinds() -> list[Kind]:
     """What is sent."""
     films = [film(seed, FORMATS[seed % len(FORMATS)]) for seed in range(20)]
-    one, two = films[:2]
-    data, again = ("data", ("a.jpg", one)), ("data2", ("b.png", two))
+    first, second = films[:2]
+    data, again = ("data", ("a.jpg", first)), ("data2", ("b.png", second))
     options = {"X-OsteoLens-Age": "63", "X-OsteoLens-Sex": "female", "X-OsteoLens-Target": "all"}
     return [
         *(Kind(f"film {number}", 200, content) for number, content in enumerate(films)),
-        Kind("options", 200, one, headers=options),
-        Kind("no map", 200, two, headers={"X-OsteoLens-Explain": "none"}),
+        Kind("options", 200, first, headers=options),
+        Kind("no map", 200, second, headers={"X-OsteoLens-Explain": "none"}),
         Kind("form of two", 200, files=[data, again]),
         Kind("form with an option", 200, files=[data, ("explain", (None, b"none"))]),
         Kind("form with a bad film", 200, files=[data, ("data2", ("b", b"no film"))]),
-        Kind("repeated part", 400, files=[data, ("data", ("b.png", two))]),
+        Kind("repeated part", 400, files=[data, ("data", ("b.png", second))]),
         Kind("repeated option", 400, files=[data, ("age", (None, b"63")), ("age", (None, b"30"))]),
-        Kind("unknown part", 400, files=[data, ("image", ("b.png", two))]),
-        Kind("film as an option", 400, files=[data, ("age", ("b.png", two))]),
+        Kind("unknown part", 400, files=[data, ("image", ("b.png", second))]),
+        Kind("film as an option", 400, files=[data, ("age", ("b.png", second))]),
         Kind("web form", 415, b"film", headers={"Content-Type": "application/x-www-form-urlencoded"}),
         Kind("empty", 400, b""),
         Kind("text", 415, b"some words about a knee"),
         Kind("PDF", 415, b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"),
-        Kind("half a JPEG", 400, one[: len(one) // 2]),
+        Kind("half a JPEG", 400, first[: len(first) // 2]),
         Kind("palette without colours", 400, palette_without_colours()),
-        Kind("wrong age", 400, one, headers={"X-OsteoLens-Age": "old"}),
-        Kind("unknown header", 400, one, headers={"X-OsteoLens-Foo": "1"}),
+        Kind("wrong age", 400, first, headers={"X-OsteoLens-Age": "old"}),
+        Kind("unknown header", 400, first, headers={"X-OsteoLens-Foo": "1"}),
     ]
 
 

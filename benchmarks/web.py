@@ -13,7 +13,7 @@ from osteolens.bench.films import make_films
 
 
 def main(
-    password: Annotated[str, typer.Option(help="Of the account.")],
+    password: Annotated[str, typer.Option(help="Password of the account.")],
     name: Annotated[str, typer.Option(help="The account.")] = "admin",
     url: Annotated[str, typer.Option(help="The app.")] = "http://127.0.0.1:8000",
     films: Annotated[int, typer.Option(min=1, help="Made-up 1024 x 1024 JPEGs.")] = 25,

@@ -31,5 +31,5 @@ def measure(seconds: float) -> str:
 
 
 for line in sys.stdin:
-    said = answer(reader, films[0]).decode() if line.strip() == "answer" else measure(float(line))
-    print(said, flush=True)
+    reply = answer(reader, films[0]).decode() if line.strip() == "answer" else measure(float(line))
+    print(reply, flush=True)

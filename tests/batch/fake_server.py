@@ -74,7 +74,7 @@ def error_body(code: str) -> bytes:
 class FakeServer:
     """Runs in a thread; a context manager.
 
-    Films that start with `bad` are refused as a real server does; `asked` counts what was answered by film.
+    Films that start with `bad` are refused as a real server does; `answers` counts the answers by film.
     """
 
     fault: Fault = lambda number, film, response: None
@@ -83,7 +83,7 @@ class FakeServer:
     cards: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     port: int = 0
-    asked: Counter[tuple[bytes, str]] = field(default_factory=Counter)
+    answers: Counter[tuple[bytes, str]] = field(default_factory=Counter)
     requests: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
@@ -158,7 +158,7 @@ class FakeServer:
             writer.transport.abort()
             return False
         if response is right and right.status == 200:
-            self.asked[film, model] += 1
+            self.answers[film, model] += 1
         fields = {"Content-Type": "application/json", "Content-Length": str(len(response.body)), **response.headers}
         text = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         whole = f"HTTP/1.1 {response.status} Said\r\n{text}\r\n".encode() + response.body

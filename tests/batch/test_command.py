@@ -63,10 +63,10 @@ def test_json_lines_tell_start_notes_failures_progress_and_end(server: FakeServe
 
 
 def test_help_names_every_colour_map() -> None:
-    said = CliRunner().invoke(app, ["batch", "--help"]).stdout
-    assert "exit status: 0" in said.lower()
+    help_text = CliRunner().invoke(app, ["batch", "--help"]).stdout
+    assert "exit status: 0" in help_text.lower()
     for name in COLOUR_MAPS:
-        assert name in said
+        assert name in help_text
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,12 @@ def test_results_say_what_their_columns_hold(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "message"),
     [
         (["--engine", "ray", "--wait", "5"], "--wait is for --engine http, but the engine is ray"),
         (["--model-store", "models"], "--model-store is for --engine ray, but the engine is http"),
     ],
 )
-def test_an_option_of_the_other_engine_is_refused(asked: list[str], said: str) -> None:
-    done = call("films", "--out", str(OUT), *asked)
-    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
+def test_an_option_of_the_other_engine_is_refused(arguments: list[str], message: str) -> None:
+    done = call("films", "--out", str(OUT), *arguments)
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")

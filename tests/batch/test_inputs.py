@@ -31,7 +31,7 @@ def test_a_folder_gives_the_films_below_it_and_counts_what_it_passes_over() -> N
     for name in ("f/a.png", "f/b/c.JPG", "f/b/IM0001", "f/notes.txt", "f/Thumbs.db", "f/.hidden.png", "f/.git/x.png"):
         film(name)
     sources = Sources(["f"], Path("out"))
-    assert sorted(found.file for found in sources) == ["f/a.png", "f/b/IM0001", "f/b/c.JPG"]
+    assert sorted(film.file for film in sources) == ["f/a.png", "f/b/IM0001", "f/b/c.JPG"]
     assert sources.passed_over == {".txt": 1, HIDDEN: 3}
     assert sources.count() == 3
     assert sources.passed_over == {".txt": 1, HIDDEN: 3}
@@ -40,7 +40,7 @@ def test_a_folder_gives_the_films_below_it_and_counts_what_it_passes_over() -> N
 def test_the_output_folder_is_no_input() -> None:
     film("f/a.png")
     film("f/out/overlays/a.png")
-    assert [found.file for found in Sources(["f"], Path("f/out"))] == ["f/a.png"]
+    assert [film.file for film in Sources(["f"], Path("f/out"))] == ["f/a.png"]
 
 
 def test_files_globs_and_names_with_anything_in_them() -> None:
@@ -56,15 +56,15 @@ def test_a_name_that_is_not_text_is_found() -> None:
     raw = b"f/\xff\xfe.png"
     film("f/a.png")
     Path(os.fsdecode(raw)).write_bytes(b"film")
-    keys = sorted(found.key[0] for found in Sources(["f"], Path("out")))
+    keys = sorted(film.key[0] for film in Sources(["f"], Path("out")))
     assert keys == sorted([bytes(Path("f/a.png").absolute()), bytes(Path("f").absolute()) + raw[1:]])
 
 
 def test_size_and_time_are_those_of_the_file() -> None:
     path = film("a.png", b"12345")
     os.utime(path, ns=(7, 1_000_000_007))
-    (found,) = Sources(["a.png"], Path("out"))
-    assert (found.size, found.mtime_ns, found.path) == (5, 1_000_000_007, str(path.absolute()))
+    (source,) = Sources(["a.png"], Path("out"))
+    assert (source.size, source.mtime_ns, source.path) == (5, 1_000_000_007, str(path.absolute()))
 
 
 def test_a_csv_gives_facts_ids_and_its_other_columns() -> None:
@@ -128,7 +128,7 @@ def test_standard_input_names_paths(null: bool) -> None:
         film(name)
     stream = io.BytesIO(end.join(name.encode() for name in names) + end)
     sources = Sources(["-"], Path("out"), null, stream)
-    assert [found.file for found in sources] == names
+    assert [film.file for film in sources] == names
     assert sources.count() is None
 
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_reached_is_an_input_with_a_problem(monkeypatch: pytest.M
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    problems = {found.file: found.problem and found.problem.code for found in Sources(["f"], Path("out"))}
+    problems = {film.file: film.problem and film.problem.code for film in Sources(["f"], Path("out"))}
     assert problems == {
         "f/a.png": None,
         "f/locked": "unreadable_folder",

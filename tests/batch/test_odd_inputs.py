@@ -87,9 +87,9 @@ def test_lists_of_paths_from_other_systems(encoding: str, end: str) -> None:
     for name in names:
         Path(unicodedata.normalize("NFC", name)).write_bytes(b"film")
     stream = io.BytesIO((end.join([*names, ""]) + end).encode(encoding))
-    found = list(Sources(["-"], OUT, stdin=stream))
-    assert [film.file for film in found] == [unicodedata.normalize("NFC", name) for name in names]
-    assert all(film.problem is None for film in found)
+    films = list(Sources(["-"], OUT, stdin=stream))
+    assert [film.file for film in films] == [unicodedata.normalize("NFC", name) for name in names]
+    assert all(film.problem is None for film in films)
 
 
 def test_system_files_are_no_films_and_linked_folders_are_read() -> None:
@@ -106,8 +106,8 @@ def test_what_was_passed_over_is_said_once(server: FakeServer, capsys: pytest.Ca
     Path("films/Thumbs.db").write_bytes(b"x")
     batch.run(["films"], OUT, server=server.url, progress="json")
     notes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    said = [line["message"] for line in notes if line["event"] == "note"]
-    assert said == ["Passed over: 1 hidden or system files and folders."]
+    messages = [line["message"] for line in notes if line["event"] == "note"]
+    assert messages == ["Passed over: 1 hidden or system files and folders."]
     assert json.loads((OUT / "run.json").read_text())["passed_over"] == {"hidden or system": 1}
 
 

@@ -1,4 +1,4 @@
-"""The page of a batch, its figures, and the overlays that it links to."""
+"""The page of a batch, its statistics, and the overlays that it links to."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,8 @@ from conftest import encoded, knee_like
 from PIL import Image
 
 from osteolens import batch
-from osteolens.batch.outputs import figures, overlays
-from osteolens.batch.outputs.figures import kappa
+from osteolens.batch.outputs import overlays, statistics
+from osteolens.batch.outputs.statistics import kappa
 from osteolens.errors import BatchError, OtherBatch
 from osteolens.films import overlay
 
@@ -73,12 +73,12 @@ def test_films_to_refer_come_first_and_then_the_likeliest(server: FakeServer) ->
     films = make_pictures(30)
     run(server)
     with batch.journal.Journal(OUT, {"models": ["efficientnet"], "explain": "none", "overlays": "none"}) as journal:
-        found = figures.look_first(journal, 30)
-        assert [row["file"] for row in figures.look_first(journal, 5)] == [row["file"] for row in found[:5]]
-        assert figures.films(journal) == 30
+        listed = statistics.look_first(journal, 30)
+        assert [row["file"] for row in statistics.look_first(journal, 5)] == [row["file"] for row in listed[:5]]
+        assert statistics.films(journal) == 30
     shares = {name: shares_of(content, "efficientnet") for name, content in films.items()}
     wanted = sorted(films, key=lambda name: (max(shares[name]) == shares[name][2], shares[name][2]), reverse=True)
-    assert [row["file"] for row in found] == wanted
+    assert [row["file"] for row in listed] == wanted
 
 
 def test_a_page_without_any_answer(server: FakeServer) -> None:

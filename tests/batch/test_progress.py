@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def told(style: Style, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+def shown(style: Style, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
     """Two answers a second for ten seconds, four of them errors, of a hundred films."""
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
@@ -30,18 +30,18 @@ def told(style: Style, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_bar_shows_rate_time_left_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = told("bar", Terminal(), monkeypatch)
-    assert "21 of 100, 2.0 films/s, 0:00:40 left, 4 errors" in said
-    assert "the server [busy] waits" in said
+    text = shown("bar", Terminal(), monkeypatch)
+    assert "21 of 100, 2.0 films/s, 0:00:40 left, 4 errors" in text
+    assert "the server [busy] waits" in text
 
 
 @pytest.mark.parametrize("style", ["bar", "quiet"])
 def test_a_file_gets_no_bar(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(style, io.StringIO(), monkeypatch) == "the server [busy] waits\n"
+    assert shown(style, io.StringIO(), monkeypatch) == "the server [busy] waits\n"
 
 
 def test_lines_of_json_say_the_same_every_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = [json.loads(line) for line in told("json", io.StringIO(), monkeypatch).splitlines()]
+    events = [json.loads(line) for line in shown("json", io.StringIO(), monkeypatch).splitlines()]
     assert [event["event"] for event in events] == ["progress", "progress", "note", "failed", "progress"]
     last = events[-1]
     assert (last["done"], last["total"], last["errors"]) == (21, 100, 4)

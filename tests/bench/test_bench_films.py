@@ -9,11 +9,11 @@ from osteolens.films.read import read
 
 
 def test_made_up_films_are_as_large_as_real_ones_and_the_same_each_time() -> None:
-    one, two = make_films(2)
-    assert read(one).pixels.shape == (1024, 1024)
-    assert 150_000 < len(one) < 300_000
-    assert one != two
-    assert make_films(1) == [one]
+    first, second = make_films(2)
+    assert read(first).pixels.shape == (1024, 1024)
+    assert 150_000 < len(first) < 300_000
+    assert first != second
+    assert make_films(1) == [first]
 
 
 def test_films_of_a_folder(tmp_path: Path) -> None:

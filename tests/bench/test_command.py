@@ -73,14 +73,14 @@ def run(*options: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_two_backends(model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    asked = ["--model", model_folder, "--exports", exports, "--films", films, "--out", out, "--threads", "1"]
-    done = run(*asked, "--backend", "eager", "--backend", "onnx-fp32", "--batch", "1", "--batch", "2", "--quick")
+    arguments = ["--model", model_folder, "--exports", exports, "--films", films, "--out", out, "--threads", "1"]
+    done = run(*arguments, "--backend", "eager", "--backend", "onnx-fp32", "--batch", "1", "--batch", "2", "--quick")
     assert done.returncode == 0, done.stderr
-    found = load(out / "bench.json")
-    (one_run,) = found.runs
-    assert one_run.complete
-    assert found.protocol.film_count == 3
-    by_case = {one.case: one for one in one_run.measurements}
+    results = load(out / "bench.json")
+    (measured,) = results.runs
+    assert measured.complete
+    assert results.protocol.film_count == 3
+    by_case = {figures.case: figures for figures in measured.measurements}
     shape = {"model": "efficientnet", "threads": 1}
     assert set(by_case) == {
         *(case(scope="model", heat_map=heat, batch=batch, **shape)
@@ -89,19 +89,19 @@ def test_two_backends(model_folder: Path, exports: Path, films: Path, tmp_path: 
         *(case(scope="bytes", heat_map=heat, **shape) for heat in ("none", "grad-cam")),
         *(case("onnx-fp32", scope="bytes", heat_map=heat, **shape) for heat in ("none", "closed form")),
     }  # fmt: skip
-    for one in by_case.values():
-        assert [turn.index for turn in one.rounds] == [0, 1, 2, 3, 4]
-        assert one.calls == 15
-        assert 0 < one.p50_ms <= one.p95_ms <= one.p99_ms
-        assert one.parity is not None
-        assert one.process is not None
-        assert one.parity.films == 3
-        assert one.parity.other_labels == 0
-        assert one.parity.probability < 1e-4
+    for figures in by_case.values():
+        assert [turn.index for turn in figures.rounds] == [0, 1, 2, 3, 4]
+        assert figures.calls == 15
+        assert 0 < figures.p50_ms <= figures.p95_ms <= figures.p99_ms
+        assert figures.parity is not None
+        assert figures.process is not None
+        assert figures.parity.films == 3
+        assert figures.parity.other_labels == 0
+        assert figures.parity.probability < 1e-4
         # Between 0 and 1 in 256 levels, a level of rounding apart.
-        assert (one.parity.heat_map or 0) < (1.5 / 255 if one.case.scope == "bytes" else 1e-3)
-        assert (one.parity.heat_map is None) == (one.case.heat_map == "none")
-        assert one.process.idle_cpu_percent < 5
+        assert (figures.parity.heat_map or 0) < (1.5 / 255 if figures.case.scope == "bytes" else 1e-3)
+        assert (figures.parity.heat_map is None) == (figures.case.heat_map == "none")
+        assert figures.process.idle_cpu_percent < 5
     eager, onnx = (by_case[case(backend, scope="bytes", **shape)].process for backend in ("eager", "onnx-fp32"))
     assert eager is not None
     assert onnx is not None
@@ -118,8 +118,8 @@ def test_two_backends(model_folder: Path, exports: Path, films: Path, tmp_path: 
 def test_an_export_of_another_model_is_refused(exports: Path, films: Path, tmp_path: Path) -> None:
     other = make_model_folder(tmp_path / "other", seed=5)
     for backend in ("onnx-fp32", "torchscript"):
-        asked = ["--model", other, "--exports", exports, "--films", films, "--out", tmp_path / "out"]
-        done = run(*asked, "--backend", backend, "--threads", "1", "--quick")
+        arguments = ["--model", other, "--exports", exports, "--films", films, "--out", tmp_path / "out"]
+        done = run(*arguments, "--backend", backend, "--threads", "1", "--quick")
         assert done.returncode == 2
         assert "does not belong to its card" in done.stderr
         assert done.stderr.count("\n") == 1
@@ -128,14 +128,26 @@ def test_an_export_of_another_model_is_refused(exports: Path, films: Path, tmp_p
 
 @pytest.mark.slow
 def test_the_script_measures_what_there_is(model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
-    asked = [model_folder, "--exports", exports, "--films", films, "--out", tmp_path, "--rounds", "1", "--calls", "1"]
-    done = subprocess.run([*script_command("benchmark_onnx"), *asked], capture_output=True, text=True, timeout=300)
+    arguments = [
+        model_folder,
+        "--exports",
+        exports,
+        "--films",
+        films,
+        "--out",
+        tmp_path,
+        "--rounds",
+        "1",
+        "--calls",
+        "1",
+    ]
+    done = subprocess.run([*script_command("benchmark_onnx"), *arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    (one_run,) = load(tmp_path / "bench.json").runs
+    (run,) = load(tmp_path / "bench.json").runs
     assert {"eager", "eager-channels-last", "torchscript", "onnx-fp32"} <= {
-        one.case.backend for one in one_run.measurements
+        measurement.case.backend for measurement in run.measurements
     }
-    assert one_run.left_out["onnx-int8"] == f"there is no model.int8.onnx in {exports}"
+    assert run.left_out["onnx-int8"] == f"there is no model.int8.onnx in {exports}"
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -143,10 +155,10 @@ def cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def started(asked: list[str | Path], temporary: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+def started(arguments: list[str | Path], temporary: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """A benchmark that would take hours, and its processes, once it is at its rounds."""
     process = subprocess.Popen(
-        [*BENCH, *map(str, asked)],
+        [*BENCH, *map(str, arguments)],
         env=os.environ | {"TMPDIR": str(temporary)},  # SIGKILL leaves what is there
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -169,19 +181,30 @@ def started(asked: list[str | Path], temporary: Path) -> tuple[subprocess.Popen[
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopping(how: signal.Signals, model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
-    asked = ["--model", model_folder, "--exports", exports, "--films", films, "--out", tmp_path / "out", "--calls", "1"]
-    asked += ["--backend", "onnx-fp32", "--threads", "1", "--threads", "2", "--rounds", "100000"]
-    process, workers = started(asked, tmp_path)
+    arguments = [
+        "--model",
+        model_folder,
+        "--exports",
+        exports,
+        "--films",
+        films,
+        "--out",
+        tmp_path / "out",
+        "--calls",
+        "1",
+    ]
+    arguments += ["--backend", "onnx-fp32", "--threads", "1", "--threads", "2", "--rounds", "100000"]
+    process, workers = started(arguments, tmp_path)
     os.kill(process.pid, how)
     try:
-        _, said = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
     finally:
         process.kill()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert "stopped early, what was measured is written" in said
-        found = json.loads((tmp_path / "out" / "bench.json").read_text())
-        assert not found["runs"][0]["complete"]
-        assert len(found["runs"][0]["measurements"]) == 6
+        assert "stopped early, what was measured is written" in errors
+        written = json.loads((tmp_path / "out" / "bench.json").read_text())
+        assert not written["runs"][0]["complete"]
+        assert len(written["runs"][0]["measurements"]) == 6

@@ -17,14 +17,14 @@ NEW = results(
 
 
 def test_differences_of_what_both_have() -> None:
-    found = {case.backend: (before, after, change) for case, before, after, change in compare(OLD, NEW)}
-    assert set(found) == {"eager", "onnx-fp32"}
-    before, after, change = found["eager"]
+    changes = {case.backend: (before, after, change) for case, before, after, change in compare(OLD, NEW)}
+    assert set(changes) == {"eager", "onnx-fp32"}
+    before, after, change = changes["eager"]
     assert (before.value, after.value, change.value) == (12, 22, 10)
     assert 10 <= before.low <= 12 <= before.high <= 14
     assert 6 <= change.low < 10 < change.high <= 14
     assert change.excludes_zero
-    assert not found["onnx-fp32"][2].excludes_zero
+    assert not changes["onnx-fp32"][2].excludes_zero
 
 
 def test_it_never_gives_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,8 +44,8 @@ def test_too_few_rounds_are_no_verdict(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_cautions() -> None:
     faster = MACHINE.model_copy(update={"cpu": "Abacus 2", "packages": {"torch": "3"}})
-    said = cautions(OLD, NEW.model_copy(update={"machine": faster, "load_before": 2.0}))
-    assert said == [
+    sentences = cautions(OLD, NEW.model_copy(update={"machine": faster, "load_before": 2.0}))
+    assert sentences == [
         NOT_INTERLEAVED,
         "The machines differ: cpu was Abacus 1 and is Abacus 2.",
         "The machines differ: packages was torch 2 and is torch 3.",

@@ -19,22 +19,22 @@ def test_largest_differences() -> None:
         # Twice the map is the same picture but for one value of 8 that is 6; the other film's is of another label.
         [np.array([[0, 4.0], [8, 6]], np.float32), np.array([[9.0, 0.0]], np.float32)],
     )
-    found = compare(REFERENCE, other)
-    assert found.films == 2
-    assert found.probability == pytest.approx(0.15)
-    assert found.t_score == 0.25
-    assert found.heat_map == 0.5
-    assert found.other_labels == 1
+    parity = compare(REFERENCE, other)
+    assert parity.films == 2
+    assert parity.probability == pytest.approx(0.15)
+    assert parity.t_score == 0.25
+    assert parity.heat_map == 0.5
+    assert parity.other_labels == 1
 
 
 def test_what_is_not_there_is_not_compared() -> None:
     bare = Outputs(REFERENCE.probabilities, np.full(2, np.nan))
-    found = compare(REFERENCE, bare)
-    assert (found.probability, found.t_score, found.heat_map, found.other_labels) == (0, None, None, 0)
+    parity = compare(REFERENCE, bare)
+    assert (parity.probability, parity.t_score, parity.heat_map, parity.other_labels) == (0, None, None, 0)
 
 
 def test_an_empty_map_is_compared_as_it_is() -> None:
-    dark = Outputs(REFERENCE.probabilities, REFERENCE.t_score, [np.zeros_like(one) for one in REFERENCE.maps])
+    dark = Outputs(REFERENCE.probabilities, REFERENCE.t_score, [np.zeros_like(levels) for levels in REFERENCE.maps])
     assert compare(REFERENCE, dark).heat_map == 1
 
 
@@ -44,4 +44,4 @@ def test_outputs_survive_their_file(tmp_path: Path) -> None:
     assert compare(REFERENCE, loaded).model_dump(exclude={"films"}) == {
         "probability": 0, "t_score": 0, "heat_map": 0, "other_labels": 0,
     }  # fmt: skip
-    assert [one.shape for one in loaded.maps] == [(2, 2), (1, 2)]
+    assert [levels.shape for levels in loaded.maps] == [(2, 2), (1, 2)]

@@ -17,8 +17,8 @@ def test_every_item_has_one_turn_in_every_round() -> None:
 
 
 def names(backend: str, **settings: object) -> list[tuple[str, str, int]]:
-    asked = cases("knee", backend, 1, Settings(**settings))  # type: ignore[arg-type]
-    return [(case.scope, case.heat_map, case.batch) for case in asked]
+    planned = cases("knee", backend, 1, Settings(**settings))  # type: ignore[arg-type]
+    return [(case.scope, case.heat_map, case.batch) for case in planned]
 
 
 def test_cases_of_the_eager_model() -> None:

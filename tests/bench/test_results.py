@@ -13,12 +13,12 @@ from osteolens.errors import BenchmarkError
 
 
 def test_a_ratio_within_a_run() -> None:
-    found = ratio(measurement([20, 40, 60, 80, 100]), measurement([10, 20, 30, 40, 50], case("onnx-fp32")))
-    assert (found.value, found.low, found.high) == (2, 2, 2)
+    interval = ratio(measurement([20, 40, 60, 80, 100]), measurement([10, 20, 30, 40, 50], case("onnx-fp32")))
+    assert (interval.value, interval.low, interval.high) == (2, 2, 2)
 
 
 def test_a_ratio_pairs_the_rounds_that_both_have() -> None:
-    """After Ctrl-C one may have a round more."""
+    """After Ctrl-C a case may have a round more."""
     assert ratio(measurement([20, 40, 1]), measurement([10, 20])).value == 2
 
 
@@ -28,10 +28,10 @@ def test_no_ratio_between_runs() -> None:
 
 
 def test_percentiles_are_over_all_calls_and_films_a_second_over_rounds() -> None:
-    one = measurement([10, 20, 40])
-    assert (one.p50_ms, one.p95_ms, one.calls) == (20, 38, 3)
-    assert one.films_per_second == 50
-    assert one.medians == {0: 10, 1: 20, 2: 40}
+    figures = measurement([10, 20, 40])
+    assert (figures.p50_ms, figures.p95_ms, figures.calls) == (20, 38, 3)
+    assert figures.films_per_second == 50
+    assert figures.medians == {0: 10, 1: 20, 2: 40}
 
 
 def test_json_round_trip(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_csv_holds_the_figures_of_every_measurement(tmp_path: Path) -> None:
 def test_warnings() -> None:
     spinning = PROCESS.model_copy(update={"idle_cpu_percent": 30.0})
     failed = measurement([1], case("server"), traffic=traffic({200: 1, 503: 4}))
-    found = results(
+    faulty = results(
         measurement([1], process=spinning),
         measurement([1], case("openvino"), process=PROCESS),
         failed,
@@ -72,5 +72,5 @@ def test_warnings() -> None:
         run={"complete": False, "others_percent": 25.0},
     ).warnings
     for text in ("load average 3.0", "interrupted", "took 25 %", "eager, threads: 1, took 30 %", "503: 4"):
-        assert sum(text in warning for warning in found) == 1, text
+        assert sum(text in warning for warning in faulty) == 1, text
     assert results(measurement([1], process=PROCESS)).warnings == []

@@ -1,4 +1,4 @@
-"""A server under load, stood in for by a small one on loopback that answers as OsteoLens does."""
+"""A server under load: a small one on loopback that answers as OsteoLens does."""
 
 import json
 import threading
@@ -55,10 +55,10 @@ class Standing:
 
 @pytest.fixture
 def standing() -> Iterator[Standing]:
-    found = Standing()
-    threading.Thread(target=found.server.serve_forever, daemon=True).start()
-    yield found
-    found.server.shutdown()
+    server = Standing()
+    threading.Thread(target=server.server.serve_forever, daemon=True).start()
+    yield server
+    server.server.shutdown()
 
 
 @pytest.fixture
@@ -78,14 +78,15 @@ def test_loads_are_measured_in_turns(standing: Standing, films: Path, tmp_path: 
     (run,) = results.runs
     assert (run.model, run.version, run.card_sha256, run.others_percent) == ("knee", "1.5", "a" * 64, None)
     assert results.protocol.seconds == 0.2
-    assert {(one.case.heat_map, one.case.concurrency, one.case.rate) for one in run.measurements} == {
-        (heat_map, *load) for heat_map in ("none", "heat map") for load in ((1, None), (3, None), (None, 40))
-    }
-    for one in run.measurements:
-        assert one.case.scope == "http"
-        assert [found.index for found in one.rounds] == [0, 1]
-        assert one.traffic is not None
-        assert one.traffic.statuses == {200: one.calls}
+    assert {
+        (measurement.case.heat_map, measurement.case.concurrency, measurement.case.rate)
+        for measurement in run.measurements
+    } == {(heat_map, *load) for heat_map in ("none", "heat map") for load in ((1, None), (3, None), (None, 40))}
+    for measurement in run.measurements:
+        assert measurement.case.scope == "http"
+        assert [turn.index for turn in measurement.rounds] == [0, 1]
+        assert measurement.traffic is not None
+        assert measurement.traffic.statuses == {200: measurement.calls}
     assert {headers["Authorization"] for headers in standing.headers} == {"Bearer secret"}
     assert {headers.get("X-OsteoLens-Explain") for headers in standing.headers} == {None, "none"}
     assert "server, 3 at a time" in (tmp_path / "out" / "bench.md").read_text()
@@ -97,10 +98,10 @@ def test_refused_films_are_told(standing: Standing, films: Path, tmp_path: Path)
     options = ["--server", standing.url, "--concurrency", "1", "--no-heat-map"]
     done = CliRunner().invoke(app, ["bench", *options, *QUICK, "--films", str(films), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    (one,) = load(tmp_path / "out" / "bench.json").measurements
-    assert one.traffic is not None
-    assert one.traffic.statuses[200] == one.calls  # refusals have no part in the latencies
-    assert one.traffic.statuses[503] == pytest.approx(one.calls / 4, abs=2)
+    (measurement,) = load(tmp_path / "out" / "bench.json").measurements
+    assert measurement.traffic is not None
+    assert measurement.traffic.statuses[200] == measurement.calls  # refusals have no part in the latencies
+    assert measurement.traffic.statuses[503] == pytest.approx(measurement.calls / 4, abs=2)
     assert "not every request of server, 1 at a time was answered" in " ".join(done.output.split())
 
 

@@ -25,7 +25,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def test_panels_hold_what_may_be_set_side_by_side_the_fastest_first() -> None:
-    assert {name: [one.case.label for one in group] for name, group in panels(RESULTS).items()} == {
+    assert {name: [measurement.case.label for measurement in group] for name, group in panels(RESULTS).items()} == {
         "knee, array to outputs, 1 thread": ["onnx-fp32 + closed form", "eager", "eager + grad-cam"],
         "knee, file to JSON, 2 threads": ["onnx-fp32"],
     }
@@ -41,10 +41,10 @@ def test_markdown_says_what_a_reader_needs() -> None:
         "onnx-int8 is left out",
     ):
         assert part in text
-    found = rows(text)
-    assert found["onnx-fp32 + closed form"][:5] == ["10.00", "10.00", "10.00", "100.0", "5.00 (5.00 to 5.00)"]
-    assert found["onnx-fp32 + closed form"][5:7] == ["2e-01", "5e-01"]
-    assert found["eager, threads: 1"] == ["1.50", "0.25", "40", "300", "0.00"]
+    table = rows(text)
+    assert table["onnx-fp32 + closed form"][:5] == ["10.00", "10.00", "10.00", "100.0", "5.00 (5.00 to 5.00)"]
+    assert table["onnx-fp32 + closed form"][5:7] == ["2e-01", "5e-01"]
+    assert table["eager, threads: 1"] == ["1.50", "0.25", "40", "300", "0.00"]
     assert "Take care" not in text
     assert "**Take care:** the machine was busy" in markdown(RESULTS.model_copy(update={"load_before": 9.0}))
 
@@ -53,9 +53,9 @@ def test_a_heat_map_is_set_against_grad_cam_and_none_against_none() -> None:
     """Eager without a heat map takes 40 ms, with grad-cam 50 ms."""
     plain = measurement([10.0] * 5, case("eager-channels-last"))
     run = RESULTS.runs[0].model_copy(update={"measurements": (*RESULTS.measurements, plain)})
-    found = rows(markdown(RESULTS.model_copy(update={"runs": (run,)})))
-    assert found["eager-channels-last"][4].startswith("4.00")
-    assert found["onnx-fp32 + closed form"][4].startswith("5.00")
+    table = rows(markdown(RESULTS.model_copy(update={"runs": (run,)})))
+    assert table["eager-channels-last"][4].startswith("4.00")
+    assert table["onnx-fp32 + closed form"][4].startswith("5.00")
 
 
 def test_chart(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def _take_over(path: Path, carried_names: list[str], journal: Journal) -> None:
     try:
         table = parquet.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
-        raise BatchError(f"{path} is damaged ({error}); delete it to ask about its films again") from error
+        raise BatchError(f"{path} is damaged ({error}); delete it to answer its films again") from error
     labels, fused_labels = (
         tuple(name.removeprefix(f"{prefix}_") for name in table.column_names if name.startswith(f"{prefix}_"))
         for prefix in (SHARES, FUSED_SHARES)

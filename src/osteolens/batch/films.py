@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film to ask about.
+    """An input of a batch.
 
     Attributes:
         path: Absolute.
@@ -160,12 +160,12 @@ def looked_at(film: Film) -> Film:
     if film.problem:
         return film
     try:
-        found = os.stat(film.path)
+        status = os.stat(film.path)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         return replace(film, problem=problem_of(error))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return replace(film, problem=Problem("unreadable_file", "it is not a file"))
-    return replace(film, size=found.st_size, mtime_ns=found.st_mtime_ns)
+    return replace(film, size=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
 def problem_of(error: OSError | ValueError) -> Problem:

@@ -1,4 +1,4 @@
-"""A whole batch, whoever answers: from the inputs to the tables, the page and the account of its calls."""
+"""A whole batch, whoever answers: from the inputs to the tables, the page and the record of its calls."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ class Answerer(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a finished batch came to.
+    """Outcome of a finished batch.
 
     Attributes:
         status: 0 if every film has its answer, 3 if some have an error in its place.
@@ -125,10 +125,10 @@ def _clear(out: Path) -> None:
 
 
 def _count(sources: Sources, reporter: Reporter, models: int) -> None:
-    """Count the films meanwhile, so that the time left can be told; nothing waits for it."""
+    """Count the films meanwhile, to estimate the time left; nothing waits for it."""
 
     def count() -> None:
-        with suppress(OsteoLensError, OSError):  # told where the films are asked about
+        with suppress(OsteoLensError, OSError):  # reported where the films are read
             films = sources.count()
             reporter.total = None if films is None else films * models
 

@@ -1,4 +1,4 @@
-"""What a batch has done so far: one SQLite database, in which every answer is safe as soon as it is there.
+"""The journal of a batch: one SQLite database, in which every answer is safe as soon as it is there.
 
 The primary key (file, table's id, model) makes it impossible that anything is there twice.
 """
@@ -29,10 +29,10 @@ _COPIED = tuple(
 
 @dataclass(frozen=True)
 class Known:
-    """What the journal says of a film and model.
+    """The journal's entry for a film and model.
 
     Attributes:
-        final: Whether there is no need to ask again while the content stays the same.
+        final: Whether the answer holds while the content stays the same.
         same_file: Whether the file's size and time are those that were noted.
         same_facts: Whether the patient's facts are the same.
         same_call: Whether this call wrote it.
@@ -107,7 +107,7 @@ class Journal:
             yield
 
     def known(self, film: Film, model: str) -> Known | None:
-        """What has been noted of a film and model; None for a new one."""
+        """The entry for a film and model; None for a new one."""
         query = "SELECT status, bytes, mtime_ns, facts, carried, card_sha256, sha256, call FROM rows"
         row = self._database.execute(f"{query} WHERE key = ? AND id = ? AND model = ?", [*film.key, model]).fetchone()
         if row is None:
@@ -141,7 +141,7 @@ class Journal:
 
         Args:
             film: Which film.
-            model: The name that was asked.
+            model: The model's name.
             row: Its other columns.
             shares: Probabilities by label; empty without an answer.
             fused_shares: Those with the patient's facts.
@@ -170,7 +170,7 @@ class Journal:
             self._database.execute(_INSERT, cells)
 
     def copy_of(self, film: Film, sha256: str, model: str) -> tuple[Row, dict[str, float], dict[str, float]] | None:
-        """A final row of the same content under another name, asked with the same facts; None without one."""
+        """A final row of the same content under another name, answered with the same facts; None without one."""
         rows = self._database.execute(
             "SELECT * FROM rows WHERE sha256 = ? AND model = ? AND facts = ? AND status IN (?, ?) LIMIT 1",
             [sha256, model, as_json(film.facts), *FINAL],
@@ -203,12 +203,12 @@ class Journal:
             "ORDER BY key, id LIMIT 500"
         )
         last: tuple[bytes, str] = (b"", "")
-        while found := self._database.execute(query, last).fetchall():
+        while rows := self._database.execute(query, last).fetchall():
             yield [
                 Film(os.fsdecode(key), file, film_id, json.loads(facts), json.loads(carried))
-                for key, film_id, file, facts, carried in found
+                for key, film_id, file, facts, carried in rows
             ]
-            last = (found[-1]["key"], found[-1]["id"])
+            last = (rows[-1]["key"], rows[-1]["id"])
 
     def counts(self) -> dict[tuple[str, Status], int]:
         """Number of rows by model and status."""

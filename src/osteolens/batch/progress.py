@@ -1,4 +1,4 @@
-"""Says how a batch is getting on: a bar, nothing but what matters, or a line of JSON for each event."""
+"""Progress of a batch: a bar, only messages that matter, or a line of JSON for each event."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ _RATE_SECONDS = 30.0
 
 
 class Reporter:
-    """Counts films (times models), and says so in one of three ways.
+    """Counts films (times models), and shows the count in one of three ways.
 
     Args:
         style: `bar` and `quiet` write to standard error, `json` writes JSON lines to standard output.
@@ -43,7 +43,7 @@ class Reporter:
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"),
             console=self._console, refresh_per_second=2, disable=style != "bar" or not self._console.is_terminal,
         )  # fmt: skip
-        self._task = self._bar.add_task("asking", total=None, text="")
+        self._task = self._bar.add_task("answering", total=None, text="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -56,7 +56,7 @@ class Reporter:
         self._bar.stop()
 
     def passed(self, films: int = 1, *, answered: bool = False, error: bool = False) -> None:
-        """Count films that have their row now; show how things are twice a second, or every five seconds."""
+        """Count films that have their row now; show the progress twice a second, or every five seconds."""
         self.done += films
         self.answered += answered
         self.errors += error
@@ -64,12 +64,12 @@ class Reporter:
             self._show()
 
     def failed(self, file: str, model: str, code: str, message: str) -> None:
-        """Tell of a film without an answer."""
+        """Report a film without an answer."""
         if self.style == "json":
             self.event("failed", file=file, model=model, code=code, message=message)
 
     def tell(self, message: str) -> None:
-        """Tell what a person should know of at once."""
+        """Show a message at once."""
         if self.style == "json":
             self.event("note", message=message)
         else:

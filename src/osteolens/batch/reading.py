@@ -25,7 +25,7 @@ class Content:
 
 def read(film: Film) -> Content:
     """Read a film's file."""
-    # Looked at first: a file that is changed meanwhile then has another time than is noted, and is asked about again.
+    # Looked at first: a file that is changed meanwhile then has another time than is noted, and is answered again.
     film = looked_at(film)
     if film.problem:
         return Content(film)

@@ -1,4 +1,4 @@
-"""What a result's row holds: the columns, named once for the journal, the tables and the documentation."""
+"""The columns of a result's row, named once for the journal, the tables and the documentation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Row = dict[str, Value]
 
 Status = Literal["answered", "refused", "failed", "pending"]
 FINAL: tuple[Status, ...] = ("answered", "refused")
-"""What is not asked about again while the file stays as it is."""
+"""Statuses of films that are not sent again while the file stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def _fused_columns(fused: Fused) -> Row:
     }
 
 
-def _interval(said: Answer | Fused) -> tuple[float | None, float | None]:
-    return (said.t_score and said.t_score.interval_90) or (None, None)
+def _interval(answer: Answer | Fused) -> tuple[float | None, float | None]:
+    return (answer.t_score and answer.t_score.interval_90) or (None, None)
 
 
 def probability_columns(prefix: str, shares: Mapping[str, float], labels: tuple[str, ...]) -> Row:

@@ -37,7 +37,7 @@ _TABLES = (
     "CREATE TABLE names (kind TEXT, name TEXT, PRIMARY KEY (kind, name))",
     "CREATE TABLE calls "
     "(number INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, status INTEGER, facts TEXT NOT NULL)",
-    # What the page asks of: `share` is the probability of the last label, as labels go from healthy to ill.
+    # For the page: `share` is the probability of the last label, as labels go from healthy to ill.
     "CREATE VIEW answers AS SELECT *, COALESCE(fused_triage, triage) AS zone, "
     "(SELECT each.value FROM json_each(shares) AS each ORDER BY each.id DESC LIMIT 1) AS share "
     "FROM rows WHERE status = 'answered'",
@@ -82,20 +82,20 @@ def connect(folder: Path, identity: Mapping[str, Any]) -> sqlite3.Connection:
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA journal_mode = WAL")
         # NORMAL: what was committed is with the operating system, so that it survives our being killed at any moment.
-        # Only when the machine itself goes down are the last commits lost (never the database): those films are asked
-        # about again. FULL would wait for the disk after every film, for nothing more than that.
+        # Only when the machine itself goes down are the last commits lost (never the database): those films are
+        # answered again. FULL would wait for the disk after every film, for nothing more than that.
         database.execute("PRAGMA synchronous = NORMAL")
-        # Waits for the disk every 16 MB, not 4: nothing is asked meanwhile.
+        # Waits for the disk every 16 MB, not 4: no film is sent meanwhile.
         database.execute("PRAGMA wal_autocheckpoint = 4000")
-        wanted = {"format": FORMAT, **identity}
+        expected = {"format": FORMAT, **identity}
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'identity'").fetchone():
             with transaction(database):
                 for table in _TABLES:
                     database.execute(table)
-                facts = [(name, json.dumps(value)) for name, value in wanted.items()]
+                facts = [(name, json.dumps(value)) for name, value in expected.items()]
                 database.executemany("INSERT INTO identity VALUES (?, ?)", facts)
-        found = _identity(folder, database)
-    _compare(folder, found, wanted)
+        stored = _identity(folder, database)
+    _compare(folder, stored, expected)
     return database
 
 
@@ -129,7 +129,7 @@ def storing(folder: Path) -> Iterator[None]:
 
 
 def trouble(folder: Path, error: Exception) -> BatchError:
-    """What to tell of an error with a folder's database, and which way out there is."""
+    """The message about an error with a folder's database, with the way out."""
     code = getattr(error, "sqlite_errorcode", None)
     # An extended code has its kind in the lowest byte. A plain SQLITE_ERROR: a table or column is not there.
     if code is None or code & 0xFF in _DAMAGE:
@@ -143,15 +143,15 @@ def trouble(folder: Path, error: Exception) -> BatchError:
     )
 
 
-def _compare(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    names = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+def _compare(folder: Path, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    names = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
     if names:
-        there, here = (", ".join(f"{name} {_told(given.get(name))}" for name in names) for given in (found, wanted))
+        before, now = (", ".join(f"{name} {_text(facts.get(name))}" for name in names) for facts in (stored, expected))
         raise OtherBatch(
-            f"{folder} holds a batch with {there}; this call says {here}. Give the same options to go on with it, "
+            f"{folder} holds a batch with {before}; this call says {now}. Give the same options to go on with it, "
             "another --out, or --fresh to forget it"
         )
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,4 +1,4 @@
-"""Decides what is still to do about a film, and writes down what came of it: the same rules whoever answers."""
+"""Decides what is still to do about a film, and records the outcome: the same rules whoever answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from osteolens.errors import BatchError, ModelChanged
 
 @dataclass(frozen=True)
 class Task:
-    """A film, and the models that may have to answer it, with what the journal says of each."""
+    """A film, and the models that may have to answer it, with the journal's entry for each."""
 
     film: Film
     known: Mapping[str, Known | None]
 
-    def standing(self, model: str) -> str | None:
+    def answered_sha256(self, model: str) -> str | None:
         """SHA-256 of the content that a model's answer holds for; None if the model must answer in any case."""
         known = self.known[model]
         return known.sha256 if known and known.final and known.same_facts else None
@@ -33,10 +33,10 @@ class Work:
         journal: The batch's journal.
         models: Names of the models, each of which answers each film.
         server: Address that answers, for the rows; `ray` for a cluster.
-        explain: The explanation to ask for.
+        explain: The explanation that is requested.
         look: Colours of the overlays; None for none.
         accept_new_model: Whether a model may change once in this call.
-        reporter: Is told of everything.
+        reporter: Shows the progress.
     """
 
     journal: Journal
@@ -50,7 +50,7 @@ class Work:
     _under_way: dict[tuple[bytes, str], Mapping[str, str]] = field(default_factory=dict)
 
     def task(self, film: Film) -> Task | None:
-        """What is to be done about a film, which is under way until `finish`; None if nothing is.
+        """The task that is left for a film, which is under way until `finish`; None if nothing is.
 
         Raises:
             BatchError: The film is named twice with different facts about the patient.
@@ -103,12 +103,12 @@ class Work:
             if not self.accept_new_model or model in self._replaced:
                 raise ModelChanged(
                     f"{model} is now version {version} (card {card[:12]}), but earlier rows are from version "
-                    f"{before[0]} (card {before[1][:12]}): --accept-new-model asks about those films again, --fresh "
+                    f"{before[0]} (card {before[1][:12]}): --accept-new-model answers those films again, --fresh "
                     "starts from nothing, or go back to the earlier version and give the same command"
                 )
             self._replaced[model] = before[1]
             outdated = self.journal.set_card(model, version, card)
-            self.reporter.tell(f"{model} has changed: {outdated:,} films will be asked about again")
+            self.reporter.tell(f"{model} has changed: {outdated:,} films will be answered again")
         return True
 
     def record(

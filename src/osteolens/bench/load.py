@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 0.1  # after a failure: a server that is gone must not make its
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a load.
+    """Outcome of a load.
 
     Attributes:
         latencies_ms: Milliseconds to the last byte of each answer with status 200, in the order they came: from
@@ -159,7 +159,7 @@ def _check(bodies: Sequence[bytes], **positive: float) -> None:
 
 @dataclass
 class _Sender:
-    """Connections to one address, and what came of the requests over them."""
+    """Connections to one address, and the outcomes of the requests over them."""
 
     url: str
     bodies: Sequence[bytes]
@@ -174,7 +174,9 @@ class _Sender:
         head = [f"POST {target} HTTP/1.1", f"Host: {urlsplit(self.url).netloc}"]
         head += [f"{name}: {value}" for name, value in self.headers.items()]
         lines = [[*head, f"Content-Length: {len(body)}", "", ""] for body in self.bodies]
-        built = ["\r\n".join(one).encode("latin-1") + body for one, body in zip(lines, self.bodies, strict=True)]
+        built = [
+            "\r\n".join(request).encode("latin-1") + body for request, body in zip(lines, self.bodies, strict=True)
+        ]
         self.requests = itertools.cycle(built)
 
     async def connect_first(self) -> None:
@@ -209,7 +211,7 @@ class _Sender:
         return True
 
     def load(self, seconds: float, late: int = 0) -> Load:
-        """What has been noted; ends the connections."""
+        """The outcome; ends the connections."""
         for connection in self.idle:
             connection.abort()
         return Load(tuple(self.latencies), seconds, dict(+self.statuses), dict(+self.failures), late)

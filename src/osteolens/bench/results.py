@@ -1,4 +1,4 @@
-"""What a benchmark leaves: one schema, version 1, for backends in processes of their own and for servers."""
+"""Results of a benchmark: one schema, version 1, for backends in processes of their own and for servers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,20 +205,21 @@ def _doubts(run: Run) -> Iterator[str]:
             yield f"{run.model}: not every request of {measurement.case.label} was answered ({answers})"
 
 
-def ratio(one: Measurement, other: Measurement) -> Interval:
-    """How many times as long a call of `one` takes as a call of `other`: the median over the rounds that both have.
+def ratio(slower: Measurement, faster: Measurement) -> Interval:
+    """How many times as long a call of `slower` takes as one of `faster`: the median over the rounds that both have.
 
     Raises:
         BenchmarkError: They were not measured in turns. A machine is never twice the same, so a ratio of figures
             from two runs is a ratio of two machines as well.
     """
-    if one.run_id != other.run_id:
+    if slower.run_id != faster.run_id:
         raise BenchmarkError(
-            f"no ratio of {one.case.label} (run {one.run_id}) to {other.case.label} (run {other.run_id}): they were "
-            "not measured in turns; measure both in one run, or see the difference: osteolens bench compare OLD NEW"
+            f"no ratio of {slower.case.label} (run {slower.run_id}) to {faster.case.label} (run {faster.run_id}): "
+            "they were not measured in turns; measure both in one run, or see the difference: osteolens bench compare "
+            "OLD NEW"
         )
-    shared = sorted(one.medians.keys() & other.medians.keys())
-    return paired_ratio([one.medians[index] for index in shared], [other.medians[index] for index in shared])
+    rounds = sorted(slower.medians.keys() & faster.medians.keys())
+    return paired_ratio([slower.medians[index] for index in rounds], [faster.medians[index] for index in rounds])
 
 
 def save(results: Results, path: Path) -> None:

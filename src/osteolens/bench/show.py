@@ -124,8 +124,8 @@ def notes(results: Results) -> str:
 
 def baseline(measurement: Measurement, group: Sequence[Measurement]) -> Measurement | None:
     """The eager measurement of a panel that gives as much: with grad-cam where the other has a heat map."""
-    wanted = "none" if measurement.case.heat_map == "none" else "grad-cam"
-    return next((other for other in group if (other.case.backend, other.case.heat_map) == (EAGER, wanted)), None)
+    heat_map = "none" if measurement.case.heat_map == "none" else "grad-cam"
+    return next((other for other in group if (other.case.backend, other.case.heat_map) == (EAGER, heat_map)), None)
 
 
 def _grids(results: Results) -> Iterator[Grid]:

@@ -48,7 +48,7 @@ def replies(lines: Iterable[str]) -> Iterator[Reply]:
         yield {"error": str(error)}
 
 
-def load(wanted: dict[str, Any]) -> tuple["Subject", Reply]:
+def load(described: dict[str, Any]) -> tuple["Subject", Reply]:
     """Load a backend, as a `Setup` in JSON says, and time it; see `osteolens.bench.results.Process`."""
     import cv2
 
@@ -57,7 +57,7 @@ def load(wanted: dict[str, Any]) -> tuple["Subject", Reply]:
     from osteolens.bench.plan import Setup
     from osteolens.card import load_card
 
-    setup = Setup.model_validate(wanted)
+    setup = Setup.model_validate(described)
     backends.import_libraries(setup.backend)
     imported = time.perf_counter()
     cv2.setNumThreads(setup.threads)

@@ -68,7 +68,7 @@ def bench(
         Path | None, typer.Option(help="TorchServe key file; default $OSTEOLENS_KEY or ./key_file.json.")
     ] = None,
 ) -> None:
-    """Measure how fast models answer; with --server, how much a running server bears.
+    """Measure how fast models answer; with --server, how much load a running server takes.
 
     Every backend works in a process of its own, one at a time, in rounds of random order, so that whatever the
     machine does meanwhile meets all of them alike. Exit status: 0 done, 2 wrong usage, 130 stopped by Ctrl-C.
@@ -107,7 +107,7 @@ def compare(
 
 
 def _engine() -> ModuleType:
-    """What measures; it needs the libraries that serving and drawing need."""
+    """The module that measures; it needs the libraries that serving and drawing need."""
     try:
         return import_module("osteolens.bench.measure")
     except ModuleNotFoundError as error:

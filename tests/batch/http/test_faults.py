@@ -149,9 +149,9 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(server: FakeServer, cap
     server.fault = away
     assert run(server, wait=20).status == 0
     check_rows(OUT, films)
-    said = capfd.readouterr().err
-    assert f"waiting up to 20 s for efficientnet: no answer from {server.url}" in said
-    assert "efficientnet answers again" in said
+    errors = capfd.readouterr().err
+    assert f"waiting up to 20 s for efficientnet: no answer from {server.url}" in errors
+    assert "efficientnet answers again" in errors
 
 
 def test_a_server_that_stays_away_ends_the_batch_and_the_next_call_goes_on(server: FakeServer) -> None:
@@ -290,7 +290,7 @@ def test_a_killed_batch_goes_on(server: FakeServer) -> None:
     assert run(server).status == 0
     check_rows(OUT, films)
     # What was under way when it was killed is asked again, and nothing else.
-    assert sum(server.asked.values()) <= 200 + 32
+    assert sum(server.answers.values()) <= 200 + 32
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

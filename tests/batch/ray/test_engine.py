@@ -36,7 +36,7 @@ def new_version(models: Path, place: Path) -> Card:
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[str]:
+def read_files(monkeypatch) -> list[str]:
     """The files that are read, in order."""
     names: list[str] = []
     read = actor.read
@@ -66,23 +66,23 @@ def test_every_film_has_the_readers_own_answer_in_the_columns_of_a_batch_over_ht
     assert account["models"][MODEL]["card_sha256"] == load_card(models / "weights" / MODEL).sha256
 
 
-def test_films_that_cannot_be_answered_have_their_error_and_are_status_3(tmp_path, models, asked):
+def test_films_that_cannot_be_answered_have_their_error_and_are_status_3(tmp_path, models, read_files):
     (good,) = make_films(tmp_path / "films", 1)
     (tmp_path / "films" / "bad.png").write_bytes(b"no picture")
     (tmp_path / "films.csv").write_text("file,age,ward\nfilms/000.png,-4,x\nfilms/bad.png,,y\nfilms/gone.png,,z\n")
     summary = call([tmp_path / "films.csv"], tmp_path / "out", models)
     assert (summary.status, summary.totals.refused, summary.totals.failed) == (3, 2, 1)
-    found = {row["file"]: (row["status"], row["error_code"], row["ward"]) for row in results(tmp_path / "out")}
-    assert found == {
+    outcomes = {row["file"]: (row["status"], row["error_code"], row["ward"]) for row in results(tmp_path / "out")}
+    assert outcomes == {
         "films/000.png": ("refused", "invalid_option", "x"),
         "films/bad.png": ("refused", "unsupported_type", "y"),
         "films/gone.png": ("failed", "file_not_found", "z"),
     }
     # What failed is tried again, what was refused is not.
-    asked.clear()
+    read_files.clear()
     (tmp_path / "films" / "gone.png").write_bytes(good.read_bytes())
     summary = call([tmp_path / "films.csv"], tmp_path / "out", models)
-    assert asked == ["gone.png"]
+    assert read_files == ["gone.png"]
     assert (summary.totals.answered, summary.totals.refused, summary.totals.failed, summary.answers) == (1, 2, 0, 1)
 
 
@@ -103,19 +103,19 @@ def test_a_fault_in_the_model_stays_with_its_film(tmp_path, models, monkeypatch)
     assert call([tmp_path / "films"], tmp_path / "out", models).totals.answered == 3
 
 
-def test_the_same_call_again_does_only_what_is_new_or_changed(tmp_path, models, asked):
+def test_the_same_call_again_does_only_what_is_new_or_changed(tmp_path, models, read_files):
     films, out = make_films(tmp_path / "films", 5), tmp_path / "out"
     call([tmp_path / "films"], out, models)
-    asked.clear()
+    read_files.clear()
     assert call([tmp_path / "films"], out, models).answers == 0
     films[3].write_bytes(films[0].read_bytes())
     films += make_films(tmp_path / "films", 1, first=9)
     assert call([tmp_path / "films"], out, models).totals.answered == 6
-    assert sorted(asked) == ["003.png", "009.png"]
+    assert sorted(read_files) == ["003.png", "009.png"]
     check_answers(results(out), films, models)
 
 
-def test_a_stopped_batch_keeps_what_was_answered_and_goes_on(tmp_path, models, asked, monkeypatch):
+def test_a_stopped_batch_keeps_what_was_answered_and_goes_on(tmp_path, models, read_files, monkeypatch):
     films, out = make_films(tmp_path / "films", 6), tmp_path / "out"
     answered = engine.answered
 
@@ -131,9 +131,9 @@ def test_a_stopped_batch_keeps_what_was_answered_and_goes_on(tmp_path, models, a
             call([tmp_path / "films"], out, models)
     before = {Path(row["path"]).name for row in results(out)}
     assert len(before) == 4
-    asked.clear()
+    read_files.clear()
     call([tmp_path / "films"], out, models)
-    assert sorted(asked) == sorted({film.name for film in films} - before)
+    assert sorted(read_files) == sorted({film.name for film in films} - before)
     check_answers(results(out), films, models)
     stops = [entry["stopped"] for entry in json.loads((out / "run.json").read_text())["calls"]]
     assert stops == ["KeyboardInterrupt", None]

@@ -60,12 +60,12 @@ def test_a_table_at_an_address_names_films_beside_it(memory):
     memory.pipe("/set/films.csv", b"file,age,ward\nsub/a.png,61,x\nmissing.png,,y\nmemory://other/b.png,,z\n")
     memory.pipe("/set/sub/a.png", b"a")
     memory.pipe("/other/b.png", b"bb")
-    found = {film.file: film for film in map(film_of, gathered("memory://set/films.csv"))}
-    assert found["sub/a.png"].facts == {"age": "61"}
-    assert found["sub/a.png"].carried == {"ward": "x"}
-    assert actor.read(found["sub/a.png"]).data == b"a"
-    assert actor.read(found["memory://other/b.png"]).data == b"bb"
-    assert actor.read(found["missing.png"]).film.problem == Problem("file_not_found", "there is no such file")
+    films = {film.file: film for film in map(film_of, gathered("memory://set/films.csv"))}
+    assert films["sub/a.png"].facts == {"age": "61"}
+    assert films["sub/a.png"].carried == {"ward": "x"}
+    assert actor.read(films["sub/a.png"]).data == b"a"
+    assert actor.read(films["memory://other/b.png"]).data == b"bb"
+    assert actor.read(films["missing.png"]).film.problem == Problem("file_not_found", "there is no such file")
 
 
 def test_a_changed_object_has_another_version(memory):
@@ -134,12 +134,12 @@ def test_films_of_a_bucket_need_no_further_package(monkeypatch):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "test")
         monkeypatch.setenv("AWS_REGION", "eu-central-1")
-        found = [film_of(row) for row in gathered("s3://knees/set")]
-        assert [(film.path, film.size) for film in found] == [
+        films = [film_of(row) for row in gathered("s3://knees/set")]
+        assert [(film.path, film.size) for film in films] == [
             ("s3://knees/set/a.png", 6),
             ("s3://knees/set/deep/b.png", 7),
         ]
-        assert [actor.read(film).data for film in found] == [b"film a", b"film b!"]
+        assert [actor.read(film).data for film in films] == [b"film a", b"film b!"]
         server.shutdown()
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from osteolens import __version__
 from osteolens.batch.journal import Journal
-from osteolens.batch.outputs import figures
+from osteolens.batch.outputs import statistics
 from osteolens.batch.outputs.run_json import Totals
 from osteolens.errors import BatchError, InputError
 from osteolens.files import write_text
@@ -39,17 +39,17 @@ def write_page(journal: Journal) -> Path:
     Raises:
         BatchError: It cannot be written.
     """
-    first = figures.look_first(journal, max(LISTED, PICTURES))
-    codes, listed = figures.errors(journal, ERRORS)
+    first = statistics.look_first(journal, max(LISTED, PICTURES))
+    codes, listed = statistics.errors(journal, ERRORS)
     page = _environment.get_template("batch.html").render(
         version=__version__,
-        films=figures.films(journal),
-        call=figures.latest_call(journal),
+        films=statistics.films(journal),
+        call=statistics.latest_call(journal),
         totals=Totals.of(journal),
-        models=figures.model_figures(journal),
-        agreements=figures.agreements(journal),
+        models=statistics.model_statistics(journal),
+        agreements=statistics.agreements(journal),
         first=first[:LISTED],
-        divided=figures.divided(journal, LISTED),
+        divided=statistics.divided(journal, LISTED),
         error_codes=codes,
         errors=listed,
         pictures=list(_pictures(first[:PICTURES], journal.folder)),

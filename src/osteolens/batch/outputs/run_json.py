@@ -23,9 +23,9 @@ class Totals:
 
     Attributes:
         answered: With an answer.
-        refused: Films or facts that cannot be used; not asked about again while they stay as they are.
-        failed: Not readable, or not answered; asked about again by the next call.
-        pending: Answered by another version of the model; asked about again by the next call.
+        refused: Films or facts that cannot be used; not sent again while they stay as they are.
+        failed: Not readable, or not answered; sent again by the next call.
+        pending: Answered by another version of the model; sent again by the next call.
     """
 
     answered: int = 0

@@ -110,13 +110,13 @@ def write_tables(journal: Journal) -> int:
 
 def result_rows(journal: Journal, layout: Layout) -> Iterator[Row]:
     """The rows of the results one by one, a film's together."""
-    found = journal.select("SELECT * FROM rows WHERE status != 'pending' ORDER BY key, id, model")
-    for _, records in groupby(found, key=lambda record: (record["key"], record["id"])):
+    stored = journal.select("SELECT * FROM rows WHERE status != 'pending' ORDER BY key, id, model")
+    for _, records in groupby(stored, key=lambda record: (record["key"], record["id"])):
         of_film = list(records)
-        given = [record["label"] for record in of_film]
+        labels = [record["label"] for record in of_film]
         for record in of_film:
             row = _columns(record)
-            row[AGREEMENT.name] = given.count(record["label"]) if record["label"] else None
+            row[AGREEMENT.name] = labels.count(record["label"]) if record["label"] else None
             row |= probability_columns(SHARES, json.loads(record["shares"] or "{}"), layout.labels)
             row |= probability_columns(FUSED_SHARES, json.loads(record["fused_shares"] or "{}"), layout.fused_labels)
             row |= {layout.carried[name]: text for name, text in json.loads(record["carried"]).items()}

@@ -1,4 +1,4 @@
-"""Answers films by asking a server over HTTP."""
+"""Answers films with a server, over HTTP."""
 
 from osteolens.batch.answerers.http.answerer import run
 

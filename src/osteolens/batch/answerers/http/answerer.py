@@ -1,4 +1,4 @@
-"""A batch that a server answers: its options, and the way of its films."""
+"""A batch that a server answers: its options, and how its films reach the server."""
 
 import asyncio
 import threading
@@ -49,20 +49,20 @@ def run(
     accept_new_model: bool = False,
     progress: Style = "bar",
 ) -> Summary:
-    """Ask a server about films, and write the results into a folder. The same call again goes on where it stopped.
+    """Send films to a server, and write the results into a folder. The same call again goes on where it stopped.
 
     In a running event loop (a notebook): `await asyncio.to_thread(run, ...)`.
 
     Args:
         inputs: Files, folders, globs, tables with a column `file`, or `-` for standard input.
         out: Folder for the results.
-        models: Names of served models; each is asked about each film.
+        models: Names of served models; each answers each film.
         server: Address; default: the variable OSTEOLENS_URL, else http://127.0.0.1:8080.
         key_file: TorchServe's key file; default: the variable OSTEOLENS_KEY, else key_file.json here.
         overlays: Write each film under its heat map.
         opacity: Opacity of the overlays, 0 to 1.
         colour_map: Colour map of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
-        explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
+        explain: The explanation that is requested; default: `gradcam` with overlays, else `none`.
         max_in_flight: Most requests under way per model.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for the next bytes of an answer.
@@ -70,8 +70,8 @@ def run(
         wait: Seconds to wait for a server that does not answer.
         null: Paths on standard input end in a zero byte.
         fresh: Forget what an earlier batch did in this folder.
-        accept_new_model: Go on although the server has another version of a model, and ask about the films again
-            that the earlier one answered.
+        accept_new_model: Go on although the server has another version of a model, and send the films again that
+            the earlier one answered.
         progress: `bar`, `quiet` or `json`.
 
     Raises:
@@ -85,7 +85,7 @@ def run(
         raise BatchError(f"at most {max_in_flight} requests under way make no sense; for example {MAX_IN_FLIGHT}")
     patience = Patience(connect_timeout, read_timeout, total_timeout, wait)
     timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
-    # Made before anything else: an address or a key that makes no sense is told before there is an output folder.
+    # Made before anything else: an address or a key that makes no sense is an error before there is an output folder.
     client = AsyncClient(server, key_file=key_file, timeout=timeout, transport=Transport(server_address(server)))
     return run_batch(
         Sources([str(name) for name in inputs], Path(out), null),
@@ -96,7 +96,7 @@ def run(
 
 
 class _ServerAnswerer:
-    """Asks a server; see `osteolens.batch.job.Answerer`."""
+    """Answers with a server; see `osteolens.batch.job.Answerer`."""
 
     packages: tuple[str, ...] = ("httpx", "httpx-aiohttp", "aiohttp", "pyarrow", "pydantic")
 
@@ -106,7 +106,7 @@ class _ServerAnswerer:
         self.options: dict[str, Any] = {"engine": "http", "max_in_flight": max_in_flight, **asdict(patience)}
 
     def answer(self, work: Work, sources: Sources) -> None:
-        """Ask about all films that have no final row yet."""
+        """Send all films that have no final row yet."""
         sender = Sender(
             self.client, work.models, maximum=self.max_in_flight, patience=self.patience, tell=work.reporter.tell
         )

@@ -1,4 +1,4 @@
-"""Asks the server, and asks again where that may help."""
+"""Sends films to the server, and sends them again where that may help."""
 
 # mypy: disable-error-code="import-untyped"
 import asyncio
@@ -24,7 +24,7 @@ TRIES = 8
 """Failures that a film may have while the server answers others."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _TELL_AFTER = 2.0
-_EVERY_FILM = frozenset({401, 403, 404, 405, 407})  # such a status says nothing of the film
+_EVERY_FILM = frozenset({401, 403, 404, 405, 407})  # such a status is about every film
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Patience:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of asking.
+    """Outcome of a film's requests.
 
     Attributes:
         attempts: Requests that were sent.
         answer: The answer, if there is one.
         latency_ms: From sending to its last byte.
-        status, code, message: Without an answer: whether asking again may help, and what the server said.
+        status, code, message: Without an answer: whether another request may help, and the server's code and message.
     """
 
     attempts: int
@@ -107,14 +107,14 @@ class Transport(AiohttpTransport):
 
 
 class Sender:
-    """Asks about films; each model has its own number of requests under way.
+    """Sends films; each model has its own number of requests under way.
 
     Args:
         client: Client of the server.
-        models: The names that will be asked.
+        models: Names of the models.
         maximum: Most requests under way per model.
         patience: How long to wait.
-        tell: Is given what a person should know of meanwhile.
+        tell: Shows a message to a person.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Sender:
         self._waiting: set[str] = set()
 
     async def ask(self, data: bytes, model: str, options: Mapping[str, str]) -> Reply:
-        """Ask about one film, again and again while that may help.
+        """Send one film, again and again while that may help.
 
         Raises:
             ServerUnreachable: No answer came to anybody for as long as the patience says.
@@ -198,7 +198,7 @@ class Sender:
 
 
 def _is_final(error: RequestRefused) -> bool:
-    """Whether the server said something of this film: it will say the same again."""
+    """Whether the refusal is about this film: the server would repeat it."""
     return 400 <= error.status < 500 and error.status not in (429, *_EVERY_FILM) and not isinstance(error, KeyRefused)
 
 

@@ -78,17 +78,17 @@ class FilmReader:
         """
         rows = films.to_pylist()
         answered = [
-            row | film_columns(content.film) | {"sha256": content.sha256} | self._answers(content, row["standing"])
+            row | film_columns(content.film) | {"sha256": content.sha256} | self._answers(content, row["current"])
             for row, content in zip(rows, contents(map(film_of, rows)), strict=True)
         ]
         return pa.Table.from_pylist(answered, ANSWERED)
 
-    def _answers(self, content: Content, standing: str) -> dict[str, object]:
+    def _answers(self, content: Content, current: str) -> dict[str, object]:
         """The answers of all models whose earlier answer does not hold for this content."""
         answers: dict[str, object] = {}
         pictures: list[bytes | None] = []
         if not (content.film.problem or problem_of_facts(content.film.facts)):
-            models = [model for model, sha256 in json.loads(standing).items() if sha256 != content.sha256]
+            models = [model for model, sha256 in json.loads(current).items() if sha256 != content.sha256]
             for number, model in enumerate(models):
                 columns, picture = self._answer(self.readers[model], content)
                 answers[model] = [number, *columns]
@@ -99,15 +99,15 @@ class FilmReader:
         """One model's columns and overlay."""
         started = time.perf_counter()
         outcome = self._outcome(reader, content)
-        taken: Row = {"attempts": 1, "latency_ms": round((time.perf_counter() - started) * 1000, 2)}
+        cost: Row = {"attempts": 1, "latency_ms": round((time.perf_counter() - started) * 1000, 2)}
         if isinstance(outcome, InputError):
-            return (failure_columns("refused", outcome.code, str(outcome)) | taken, {}, {}), None
+            return (failure_columns("refused", outcome.code, str(outcome)) | cost, {}, {}), None
         if isinstance(outcome, Exception):
             message = f"{type(outcome).__name__}: {outcome}"
-            return (failure_columns("failed", "internal_error", message) | taken, {}, {}), None
+            return (failure_columns("failed", "internal_error", message) | cost, {}, {}), None
         row, shares, fused_shares = answer_columns(outcome)
         picture = overlays.drawn(content.data, outcome, self.look) if self.look and outcome.explanations else None
-        return (row | taken, shares, fused_shares), picture
+        return (row | cost, shares, fused_shares), picture
 
     def _outcome(self, reader: Reader, content: Content) -> Answer | Exception:
         """A fault stays with the film that has it: its row says what happened, and the next call tries again."""

@@ -20,7 +20,7 @@ class Model:
     """All that is needed to answer with a model on a machine that has none of its files.
 
     Attributes:
-        name: That it is asked for by.
+        name: Name under which it is called.
         card: Its card.
         backend: Which graph it is.
         files: Card, weights and the graph: file name to content.
@@ -85,12 +85,12 @@ def _from_folders(name: str, archive: Path, folder: Path, exports: Path) -> tupl
     return card, backend, {file: (place / file).read_bytes() for file, place in places.items()}
 
 
-def _backend(card: Card, there: set[str], place: Path) -> Backend:
+def _backend(card: Card, files: set[str], place: Path) -> Backend:
     """The graph that archives choose."""
-    wanted = preferred_backend(card)
-    if FILES[wanted] not in there:
+    backend = preferred_backend(card)
+    if FILES[backend] not in files:
         raise BatchError(
-            f"{place} holds no {FILES[wanted]}; export it: python export/to_onnx.py weights/{card.name} "
+            f"{place} holds no {FILES[backend]}; export it: python export/to_onnx.py weights/{card.name} "
             f"--out build/{card.name}"
         )
-    return wanted
+    return backend

@@ -31,7 +31,7 @@ BATCH_FILMS = 256
 `_BATCHES` for each actor, so that all come to their end at about the same time."""
 _BATCHES = 8
 _CORES_OF_AN_ACTOR = 0.5
-"""What an actor asks Ray for. It uses a whole core, and there are as many actors as cores; asking for half of one lets
+"""Share of a core that an actor reserves. It uses a whole core, and there are as many actors as cores; half of one lets
 those of a machine that is lost start again on the machines that are left, until these have two for each core."""
 
 
@@ -109,7 +109,7 @@ class _RayAnswerer:
 
     def _answer(self, work: Work, films: Iterable[Film]) -> None:
         tasks = gather(task for film in films if (task := work.task(film)))
-        work.reporter.total = work.reporter.done + sum(len(json.loads(text)) for text in tasks["standing"].to_pylist())
+        work.reporter.total = work.reporter.done + sum(len(json.loads(text)) for text in tasks["current"].to_pylist())
         if not len(tasks):
             return
         job = Job(self.models, work.explain, work.look)
@@ -118,17 +118,17 @@ class _RayAnswerer:
             for rows in answered(tasks, job):
                 with work.journal.together():
                     for row in rows.to_pylist():
-                        _write_down(work, row)
+                        _record(work, row)
                 missing -= len(rows)
         if missing:
-            raise BatchError(f"{missing:,} films came back without an answer; the same command asks again")
+            raise BatchError(f"{missing:,} films came back without an answer; the same command answers them")
 
 
-def _write_down(work: Work, row: dict[str, Any]) -> None:
+def _record(work: Work, row: dict[str, Any]) -> None:
     """Put an actor's answers about a film into the journal, and its overlays into their files."""
     film = film_of(row)
     content = Content(film, b"", row["sha256"])
-    task = Task(film, {model: work.journal.known(film, model) for model in json.loads(row["standing"])})
+    task = Task(film, {model: work.journal.known(film, model) for model in json.loads(row["current"])})
     answers, pictures = json.loads(row["answers"]), row["overlays"]
     for model in work.unanswered(content, task):
         number, columns, shares, fused_shares = answers[model]

@@ -18,11 +18,11 @@ SCHEMA = pa.schema(
     {
         "path": pa.binary(), "file": pa.binary(), "id": pa.string(), "facts": pa.string(), "carried": pa.string(),
         "size": pa.int64(), "mtime_ns": pa.int64(), "code": pa.string(), "message": pa.string(),
-        "standing": pa.string(),
+        "current": pa.string(),
     }
 )  # fmt: skip
 """A film as in `osteolens.batch.films.Film`, names of files as bytes, since not every one is text, and facts as JSON.
-`standing` is JSON, too: model to the SHA-256 of the content that its answer holds for, null where it must answer."""
+`current` is JSON, too: model to the SHA-256 of the content that its answer holds for, null where it must answer."""
 
 ANSWERED = pa.schema([*SCHEMA, ("sha256", pa.string()), ("answers", pa.string()), ("overlays", pa.list_(pa.binary()))])
 """The same film after an actor has read it: `answers` is a JSON list of the columns, probabilities and fused
@@ -62,7 +62,7 @@ def gather(tasks: Iterable[Task]) -> pa.Table:
 
 
 def film_columns(film: Film) -> dict[str, object]:
-    """A film as a row; without `standing`."""
+    """A film as a row; without `current`."""
     path, film_id = film.key
     code, message = (film.problem.code, as_text(film.problem.message)) if film.problem else (None, None)
     return {
@@ -88,4 +88,6 @@ def film_of(row: Mapping[str, Any]) -> Film:
 
 
 def _row(task: Task) -> dict[str, object]:
-    return film_columns(task.film) | {"standing": json.dumps({model: task.standing(model) for model in task.known})}
+    return film_columns(task.film) | {
+        "current": json.dumps({model: task.answered_sha256(model) for model in task.known})
+    }

@@ -18,7 +18,7 @@ from osteolens.datasets.tables import TABLE_SUFFIXES
 from osteolens.errors import BatchError
 
 _VERSION_FACTS = ("size", "ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
-"""What the file systems say of an object that differs when its content does; each knows some of them."""
+"""Facts of an object that change when its content does; each file system gives some of them."""
 
 
 def is_remote(name: str) -> bool:
@@ -42,15 +42,15 @@ def find(name: str, out: Path) -> Iterator[Film]:
         yield from _listed(files, name, path, out)
         return
     if any(sign in path for sign in "*?["):
-        found = files.glob(path, detail=True)
+        items = files.glob(path, detail=True)
     elif files.isdir(path):
         everything = files.find(path, detail=True)
-        found = {item: info for item, info in everything.items() if _is_film(item.removeprefix(path))}
+        items = {item: info for item, info in everything.items() if _is_film(item.removeprefix(path))}
     else:
-        found = {path: files.info(path)} if files.exists(path) else {}
-    if not found:
+        items = {path: files.info(path)} if files.exists(path) else {}
+    if not items:
         raise BatchError(f"there are no films at {name!r}; give a file, a folder or a glob, as s3://bucket/knees/*.png")
-    for item, info in found.items():
+    for item, info in items.items():
         if info["type"] == "file":
             address = f"{name.partition('://')[0]}://{item}"
             yield Film(address, address, size=int(info["size"] or 0), mtime_ns=version_of(info))
@@ -78,7 +78,7 @@ def read(address: str) -> bytes:
 
 
 def version_of(info: Mapping[str, Any]) -> int:
-    """A number (56 bits of a hash) of what a file system says of an object, as far as it changes with the content."""
+    """A number (56 bits of a hash) that changes when the object's facts do."""
     text = " ".join(f"{name}={info[name]}" for name in _VERSION_FACTS if info.get(name) is not None)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 

@@ -1,4 +1,4 @@
-"""What the page of a batch says in numbers: questions to the journal, answered by SQLite without holding the rows."""
+"""Statistics for the page of a batch: queries to the journal, which SQLite answers without holding the rows."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class ModelFigures:
-    """What one model said.
+class ModelStatistics:
+    """Statistics of one model.
 
     Attributes:
         model: Its name.
@@ -45,14 +45,14 @@ class ModelFigures:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two models say the same.
+    """How often two models give the same label.
 
     Attributes:
         first: A model.
         second: Another.
         both: Films that both answered.
         same: How many of them have the same label.
-        kappa: Cohen's, agreement beyond chance, 1 at most; None where chance alone explains everything.
+        kappa: Cohen's kappa, agreement beyond chance, 1 at most; None where chance alone explains all.
         counts: Films by first and second label.
         labels: All labels that occur, in the models' order.
     """
@@ -66,21 +66,21 @@ class Agreement:
     labels: tuple[str, ...] = field(default=())
 
 
-def model_figures(journal: Journal) -> list[ModelFigures]:
+def model_statistics(journal: Journal) -> list[ModelStatistics]:
     """One entry per model, in the order of their names."""
     statuses: dict[str, dict[str, int]] = {}
     for (model, status), count in journal.counts().items():
         statuses.setdefault(model, {})[status] = count
-    return [_figures_of(journal, model, found) for model, found in statuses.items()]
+    return [_statistics_of(journal, model, counts) for model, counts in statuses.items()]
 
 
-def _figures_of(journal: Journal, model: str, statuses: dict[str, int]) -> ModelFigures:
+def _statistics_of(journal: Journal, model: str, statuses: dict[str, int]) -> ModelStatistics:
     labels = _labels(journal, model)
     counted = _counted(journal, "SELECT label, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
     zones = _counted(journal, "SELECT zone, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
     tenths = "SELECT MIN(CAST(share * 10 AS INT), 9), COUNT(*) FROM answers WHERE model = ? GROUP BY 1"
     bins = _counted(journal, tenths, model)
-    return ModelFigures(
+    return ModelStatistics(
         model=model,
         version=journal.cards.get(model, ("", ""))[0],
         statuses=statuses,
@@ -89,13 +89,13 @@ def _figures_of(journal: Journal, model: str, statuses: dict[str, int]) -> Model
         last_label=labels[-1] if labels else "",
         histogram=tuple(bins.get(number, 0) for number in range(BINS)),
         median_latency_ms=_median(journal, model),
-        doubtful=_one(journal, "SELECT COUNT(*) FROM answers WHERE model = ? AND accepted = 0", model),
+        doubtful=_value(journal, "SELECT COUNT(*) FROM answers WHERE model = ? AND accepted = 0", model),
     )
 
 
 def films(journal: Journal) -> int:
     """The number of films, whatever became of them."""
-    return int(_one(journal, "SELECT COUNT(*) FROM (SELECT DISTINCT key, id FROM rows)"))
+    return int(_value(journal, "SELECT COUNT(*) FROM (SELECT DISTINCT key, id FROM rows)"))
 
 
 def latest_call(journal: Journal) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def latest_call(journal: Journal) -> dict[str, Any]:
     }
 
 
-def _one(journal: Journal, query: str, *values: str) -> Any:
+def _value(journal: Journal, query: str, *values: str) -> Any:
     return next(iter(journal.select(query, values)))[0]
 
 
@@ -136,8 +136,8 @@ def _median(journal: Journal, model: str) -> float | None:
 def agreements(journal: Journal) -> list[Agreement]:
     """One entry per pair of models that answered the same films."""
     models = sorted({model for model, _ in journal.counts()})
-    found = (_agreement(journal, first, second) for first, second in combinations(models, 2))
-    return [agreement for agreement in found if agreement.both]
+    pairs = (_agreement(journal, first, second) for first, second in combinations(models, 2))
+    return [agreement for agreement in pairs if agreement.both]
 
 
 def _agreement(journal: Journal, first: str, second: str) -> Agreement:
@@ -153,10 +153,10 @@ def _agreement(journal: Journal, first: str, second: str) -> Agreement:
 
 
 def kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
-    """Cohen's kappa of a table of counts; None where both always say one and the same, or nothing at all."""
+    """Cohen's kappa of a table of counts; None where both give one label to all films, or there are none."""
     labels = {label for pair in counts for label in pair}
-    found = float(cohen_kappa(np.array([[counts.get((a, b), 0) for b in labels] for a in labels], np.float64)))
-    return None if np.isnan(found) else found
+    value = float(cohen_kappa(np.array([[counts.get((a, b), 0) for b in labels] for a in labels], np.float64)))
+    return None if np.isnan(value) else value
 
 
 def look_first(journal: Journal, limit: int) -> list[Record]:
