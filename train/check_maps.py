@@ -56,12 +56,12 @@ def main(
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(f"explaining {sum(len(part.films) for part in parts)} films", total=passes(parts))
-        found = check_maps(parts, predictions.labels, card.calibration, lambda count: bar.advance(task, count))
+        checks = check_maps(parts, predictions.labels, card.calibration, lambda count: bar.advance(task, count))
     path = out or run[0] / MAPS_FILE
-    found.write(path)
-    for metric in (*found.differences, *found.cascade):
+    checks.write(path)
+    for metric in (*checks.differences, *checks.cascade):
         console.print(f"{metric.name}: {metric.value:+.3f} [{metric.low:+.3f}, {metric.high:+.3f}]", markup=False)
-    for region in found.regions:
+    for region in checks.regions:
         console.print(f"{region.name}: {region.mass.value:.1%} of the map on {region.area.value:.1%} of the area")
     console.print(f"written to {path}")
 

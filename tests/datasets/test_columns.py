@@ -18,9 +18,9 @@ def columns(folder: Path, header: str):
 
 @pytest.mark.parametrize("name", ["group", " group", "Group", "GROUP "])
 def test_a_name_is_known_whatever_its_case_and_spaces(tmp_path, name):
-    found, row = columns(tmp_path, f"File,{name}")
-    assert found.known(row) == {"file": "x", "group": "x"}
-    assert found.others == ()
+    known, row = columns(tmp_path, f"File,{name}")
+    assert known.known(row) == {"file": "x", "group": "x"}
+    assert known.others == ()
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_a_column_that_looks_like_a_known_one_is_refused(tmp_path, name, meant):
 
 
 def test_what_looks_like_a_column_that_is_there_is_only_another_one(tmp_path):
-    found, _ = columns(tmp_path, "file,film,group,person,age,alter,width,height,z_score,source_ids,page,wage")
-    assert found.others == ("film", "person", "alter", "width", "height", "z_score", "source_ids", "page", "wage")
+    known, _ = columns(tmp_path, "file,film,group,person,age,alter,width,height,z_score,source_ids,page,wage")
+    assert known.others == ("film", "person", "alter", "width", "height", "z_score", "source_ids", "page", "wage")
 
 
 def test_a_missing_column_names_what_could_be_it(tmp_path):

@@ -34,9 +34,9 @@ def problems(folder: Path, text: str, skip: str = "") -> list[str]:
 
 def test_a_full_row(folder):
     text = "\ufefffile,label,group,t_score,age,sex,note\na.png, osteopenia ,p1,-1.5,63,Female,x\n"
-    [found] = read_films(write(folder, text))
-    assert (found.path, found.label, found.group, found.place) == (folder / "a.png", "osteopenia", "p1", "line 2")
-    assert (found.t_score, found.age, found.sex) == (-1.5, 63.0, "female")
+    [row] = read_films(write(folder, text))
+    assert (row.path, row.label, row.group, row.place) == (folder / "a.png", "osteopenia", "p1", "line 2")
+    assert (row.t_score, row.age, row.sex) == (-1.5, 63.0, "female")
 
 
 def test_without_optional_columns_each_file_is_its_own_group(folder):
@@ -72,10 +72,10 @@ a.png,normal,h,-1,40
 
 
 def test_only_the_first_twenty_are_shown(folder):
-    found = problems(folder, "file,label\n" + "none.png,normal\n" * 25)
-    assert len(found) == 21
-    assert found[19].startswith("line 21:")
-    assert found[20] == "and 5 more"
+    message = problems(folder, "file,label\n" + "none.png,normal\n" * 25)
+    assert len(message) == 21
+    assert message[19].startswith("line 21:")
+    assert message[20] == "and 5 more"
 
 
 def test_a_row_that_is_cut_short(folder):
@@ -84,7 +84,7 @@ def test_a_row_that_is_cut_short(folder):
 
 def test_skipped_rows_are_not_even_checked(folder):
     text = "file,label,conflict\na.png,normal,0\nnone.png,,1\nb.png,osteopenia,\nnone.png,x,TRUE\n"
-    assert [found.file for found in read_films(write(folder, text), "conflict")] == ["a.png", "b.png"]
+    assert [film.file for film in read_films(write(folder, text), "conflict")] == ["a.png", "b.png"]
 
 
 def test_a_skip_that_is_neither_true_nor_false(folder):
@@ -115,8 +115,8 @@ def test_a_folder_by_class(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         save_film(tmp_path / name, 150, 0)
     (tmp_path / "normal" / "notes.txt").write_text("not a film")
-    found = read_films(tmp_path)
-    assert [(entry.label, entry.group) for entry in found] == [
+    films = read_films(tmp_path)
+    assert [(entry.label, entry.group) for entry in films] == [
         ("normal", "normal/1.png"),
         ("osteopenia", "osteopenia/1.png"),
         ("osteopenia", "osteopenia/2.PNG"),
@@ -177,7 +177,7 @@ def test_no_patient_is_on_two_sides_however_the_column_is_written(patients, grou
     for entry, part in zip(films, parts, strict=True):
         sides.setdefault(entry.group, set()).add(str(part))
     assert len(sides) == 12
-    assert all(len(found) == 1 for found in sides.values())
+    assert all(len(parts) == 1 for parts in sides.values())
 
 
 @pytest.mark.parametrize("name", ["patient_id", "PatientID", "patient", "pid", "Group ID"])
@@ -193,9 +193,9 @@ def test_columns_that_are_not_used_are_listed_once(patients):
 
 
 def test_a_decimal_comma_is_an_error_with_its_line_or_a_number(folder):
-    found = problems(folder, "file,label,t_score,age,sex\na.png,normal,-0,5,44,female\nb.png,normal,-0.5,44,f\n")
-    assert found[0].startswith("line 2: 6 cells, but the first line has 5; write decimals with a point")
-    assert len(found) == 1
+    message = problems(folder, "file,label,t_score,age,sex\na.png,normal,-0,5,44,female\nb.png,normal,-0.5,44,f\n")
+    assert message[0].startswith("line 2: 6 cells, but the first line has 5; write decimals with a point")
+    assert len(message) == 1
     [film] = read_films(write(folder, "file;label;t_score;age;sex\na.png;normal;-0,5;44;W\n"))
     assert (film.t_score, film.age, film.sex) == (-0.5, 44.0, "female")
 
@@ -209,8 +209,8 @@ def test_the_words_for_sex_are_read_and_the_others_refused_by_line(folder):
 
 
 def test_labels_that_differ_only_in_case_are_refused(folder):
-    found = problems(folder, "file,label\na.png,Mild\nb.png,mild\nc.png,severe\n")
-    assert found == ["the labels 'Mild' and 'mild' differ only in case; write them alike"]
+    message = problems(folder, "file,label\na.png,Mild\nb.png,mild\nc.png,severe\n")
+    assert message == ["the labels 'Mild' and 'mild' differ only in case; write them alike"]
 
 
 def test_a_name_that_is_not_text_is_read_and_named_as_text(folder, quiet):
@@ -222,9 +222,9 @@ def test_a_name_that_is_not_text_is_read_and_named_as_text(folder, quiet):
     ill = folder / "films" / os.fsdecode(b"ill\xff")
     ill.mkdir(parents=True)
     save_film(ill / raw, 150, 1)
-    [found] = read_films(folder / "films")
-    assert (found.file, found.label) == ("ill\\xff/knie\\xfc.png", "ill\\xff")
-    assert load_pictures([found], PreprocessSpec(height=64, width=64), quiet).shape == (1, 1, 64, 64)
+    [row] = read_films(folder / "films")
+    assert (row.file, row.label) == ("ill\\xff/knie\\xfc.png", "ill\\xff")
+    assert load_pictures([row], PreprocessSpec(height=64, width=64), quiet).shape == (1, 1, 64, 64)
 
 
 def test_a_folder_says_what_it_passes_over_and_refuses_what_lies_deeper(tmp_path):

@@ -13,8 +13,8 @@ def make(folder: Path, *names: str) -> None:
 
 def below(folder: Path) -> tuple[list[str], Counter[str]]:
     passed_over: Counter[str] = Counter()
-    found = sorted(os.path.relpath(path, folder) for path, _ in files_below(str(folder), passed_over))
-    return found, passed_over
+    files = sorted(os.path.relpath(path, folder) for path, _ in files_below(str(folder), passed_over))
+    return files, passed_over
 
 
 def test_what_systems_leave_behind_is_passed_over_and_counted(tmp_path):
@@ -23,8 +23,8 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(tmp_path):
         "ill/1.png", "ill/._1.png", "ill/.DS_Store", "ill/Thumbs.db", "ill/DESKTOP.INI", "ill/@eaDir/1.png/thumb.jpg",
         "__MACOSX/ill/1.png", ".ipynb_checkpoints/1-checkpoint.png", "well/.ipynb_checkpoints/2.png", "well/2.png",
     )  # fmt: skip
-    found, passed_over = below(tmp_path)
-    assert found == ["ill/1.png", "well/2.png"]
+    files, passed_over = below(tmp_path)
+    assert files == ["ill/1.png", "well/2.png"]
     assert passed_over == {HIDDEN: 8}
     assert describe(passed_over) == "Passed over: 8 hidden or system files and folders."
     assert describe(Counter()) == ""

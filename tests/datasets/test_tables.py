@@ -98,8 +98,8 @@ def test_the_first_line_decides_on_the_columns(tmp_path, content, header):
 
 def test_rows_without_anything_are_passed_over_and_the_lines_still_count(tmp_path):
     (tmp_path / "films.csv").write_text("file;age\n;\na.png;5\n\n ; \nb.png;6\n;\n")
-    found = [(row.place, row.cells["file"]) for row in open_table(tmp_path / "films.csv")]
-    assert found == [("line 3", "a.png"), ("line 6", "b.png")]
+    rows = [(row.place, row.cells["file"]) for row in open_table(tmp_path / "films.csv")]
+    assert rows == [("line 3", "a.png"), ("line 6", "b.png")]
 
 
 @pytest.mark.parametrize(
@@ -178,5 +178,5 @@ def test_names_of_files_with_bytes_of_the_table_spaces_or_backslashes(tmp_path):
     (tmp_path / "sub" / "b.png").write_bytes(b"film")
     (tmp_path / "films.csv").write_bytes(b"file\nknie\xfc\x81.png\n spaced.png\n a.png \nsub\\b.png\nabsent.png \n")
     table = open_table(tmp_path / "films.csv")
-    found = [find_file(str(tmp_path), row.raw["file"], table.encoding) for row in table]
-    assert found == [raw, " spaced.png", "a.png", "sub/b.png", "absent.png"]
+    rows = [find_file(str(tmp_path), row.raw["file"], table.encoding) for row in table]
+    assert rows == [raw, " spaced.png", "a.png", "sub/b.png", "absent.png"]

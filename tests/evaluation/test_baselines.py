@@ -25,25 +25,25 @@ def test_majority_without_t_scores_gives_none():
 
 
 def test_age_tells_the_classes_and_the_t_score():
-    found = age_and_sex(FITTED, [film(age=25.0, sex="male"), film(age=75.0, sex="female")], LABELS)
-    assert found is not None
-    probabilities, t_scores = found
+    predicted = age_and_sex(FITTED, [film(age=25.0, sex="male"), film(age=75.0, sex="female")], LABELS)
+    assert predicted is not None
+    probabilities, t_scores = predicted
     assert probabilities.argmax(axis=1).tolist() == [0, 2]
     assert probabilities.sum(axis=1) == pytest.approx(1)
     assert t_scores == pytest.approx([-1.25, -3.75], abs=0.03)  # the ridge pulls a little
 
 
 def test_a_missing_age_is_the_median_and_an_unseen_sex_is_allowed():
-    found = age_and_sex(FITTED, [film(sex="male"), film(age=49.5, sex="male"), film(age=49.5, sex="other")], LABELS)
-    assert found is not None
-    assert found[1][0] == pytest.approx(found[1][1])
-    assert np.isfinite(found[0]).all()
+    predicted = age_and_sex(FITTED, [film(sex="male"), film(age=49.5, sex="male"), film(age=49.5, sex="other")], LABELS)
+    assert predicted is not None
+    assert predicted[1][0] == pytest.approx(predicted[1][1])
+    assert np.isfinite(predicted[0]).all()
 
 
 def test_films_without_t_scores_are_left_out_of_the_line_only():
-    found = age_and_sex([*FITTED, film("normal", age=22.0, sex="male")], [film(age=60.0, sex="male")], LABELS)
-    assert found is not None
-    assert found[1] == pytest.approx([-3.0], abs=0.03)
+    predicted = age_and_sex([*FITTED, film("normal", age=22.0, sex="male")], [film(age=60.0, sex="male")], LABELS)
+    assert predicted is not None
+    assert predicted[1] == pytest.approx([-3.0], abs=0.03)
 
 
 @pytest.mark.parametrize("values", [{}, {"age": 50.0}, {"sex": "male"}])
@@ -53,8 +53,8 @@ def test_without_both_columns_there_is_no_baseline(values):
 
 def test_probabilities_are_those_of_the_films():
     fitted = [film("normal", age=50.0, sex="male")] * 90 + [film("osteopenia", age=50.0, sex="male")] * 10
-    labels, asked = LABELS[:2], [film(age=50.0, sex="male")]
-    assert age_and_sex(fitted, asked, labels)[0] == pytest.approx(np.array([[0.9, 0.1]]), abs=1e-3)
+    labels, scored = LABELS[:2], [film(age=50.0, sex="male")]
+    assert age_and_sex(fitted, scored, labels)[0] == pytest.approx(np.array([[0.9, 0.1]]), abs=1e-3)
 
 
 def test_the_format_answers_by_family():
@@ -70,15 +70,15 @@ def test_without_two_families_there_is_no_format_baseline(families):
     assert file_format([film(family=family) for family in families], [film()], LABELS) is None
 
 
-def test_weight_and_height_are_asked_for_with_age_and_sex():
+def test_weight_and_height_are_used_with_age_and_sex():
     random = np.random.default_rng(0)
     fitted = []
     for label, weight in (("normal", 90.0), ("osteoporosis", 50.0)) * 30:
         height, age = random.uniform(1.5, 1.8), random.uniform(40, 60)
         fitted.append(film(label, age=age, sex="female", weight_kg=weight, height_m=height, t_score=weight / 20))
-    asked = [film(age=50.0, sex="female", weight_kg=weight, height_m=1.65) for weight in (90.0, 50.0)]
-    probabilities, t_scores = age_sex_weight_and_height(fitted, asked, LABELS)
+    scored = [film(age=50.0, sex="female", weight_kg=weight, height_m=1.65) for weight in (90.0, 50.0)]
+    probabilities, t_scores = age_sex_weight_and_height(fitted, scored, LABELS)
     assert probabilities.argmax(axis=1).tolist() == [0, 2]
     assert t_scores == pytest.approx([4.5, 2.5], abs=0.05)
     no_height = [film("normal", age=50.0, sex="male", weight_kg=70.0)] * 3
-    assert age_sex_weight_and_height(no_height, asked, LABELS) is None
+    assert age_sex_weight_and_height(no_height, scored, LABELS) is None

@@ -77,10 +77,10 @@ def test_the_candidates_are_measured_as_the_image_is():
     predictions = simulate(films=600, repeats=2, folds=3, facts=False)
     rows = Rows(predictions, np.ones((2, 600), bool))
     assert {fit_parameters(fitted, ())[1].method for fitted, _ in rows.turns()} == {"vector"}
-    found = evaluate(predictions, resamples=2)
-    candidate = next(one for one in found.calibration.candidates if one.method == "vector")
-    assert figure(found.evaluations[0], "ECE").value == pytest.approx(candidate.ece)
-    assert figure(found.evaluations[0], "Brier score").value == pytest.approx(candidate.brier)
+    result = evaluate(predictions, resamples=2)
+    candidate = next(entry for entry in result.calibration.candidates if entry.method == "vector")
+    assert figure(result.evaluations[0], "ECE").value == pytest.approx(candidate.ece)
+    assert figure(result.evaluations[0], "Brier score").value == pytest.approx(candidate.brier)
 
 
 def test_a_constant_answer_has_no_ranking_figures(evidence):
@@ -110,7 +110,7 @@ def test_an_image_that_adds_something_is_seen_to_add_it(evidence):
     assert figure(difference, "T-score MAE").high < 0
 
 
-def test_what_a_fold_is_told_was_fitted_on_the_other_folds(evidence, predictions):
+def test_parameters_for_a_fold_are_fitted_on_the_other_folds(evidence, predictions):
     """The answers about one fold can be had from a table that holds nothing else of that fold than its logits."""
     chosen = np.zeros_like(predictions.fold, dtype=bool)
     chosen[1] = predictions.fold[1] != 2
@@ -120,13 +120,13 @@ def test_what_a_fold_is_told_was_fitted_on_the_other_folds(evidence, predictions
         t_score=[film.t_score if keep else 9.0 for film, keep in zip(predictions.films, chosen[1], strict=True)],
     )
     parameters, _ = fit_parameters(Rows(wrong, chosen), ())
-    asked = ~chosen[1]
-    reading = read_image(predictions.labels, predictions.logits[1, asked], predictions.t_score[1, asked], parameters)
+    scored = ~chosen[1]
+    reading = read_image(predictions.labels, predictions.logits[1, scored], predictions.t_score[1, scored], parameters)
     image = evidence.predictors[0]
-    assert image.probabilities[1, asked] == pytest.approx(reading.probabilities)
-    assert image.low[1, asked] == pytest.approx(reading.low)
-    assert image.high[1, asked] == pytest.approx(reading.high)
-    assert image.zone[1, asked].tolist() == reading.zone.tolist()
+    assert image.probabilities[1, scored] == pytest.approx(reading.probabilities)
+    assert image.low[1, scored] == pytest.approx(reading.low)
+    assert image.high[1, scored] == pytest.approx(reading.high)
+    assert image.zone[1, scored].tolist() == reading.zone.tolist()
 
 
 def test_no_fit_sees_the_fold_that_it_is_for(monkeypatch, predictions):
@@ -136,25 +136,27 @@ def test_no_fit_sees_the_fold_that_it_is_for(monkeypatch, predictions):
     placed = []
     put = predictors._Table.put
     monkeypatch.setattr(
-        predictors._Table, "put", lambda self, rows, said: placed.append((len(calls), rows)) or put(self, rows, said)
+        predictors._Table,
+        "put",
+        lambda self, rows, reading: placed.append((len(calls), rows)) or put(self, rows, reading),
     )
     predictors.answer_from_images(Rows(predictions, np.ones((2, 90), bool)), (), "a model")
     assert len(calls) == len(placed) == 6
-    for number, asked in placed:
+    for number, scored in placed:
         fitted = calls[number - 1]
-        (repeat,) = np.flatnonzero(asked.chosen.any(axis=1))
+        (repeat,) = np.flatnonzero(scored.chosen.any(axis=1))
         assert np.flatnonzero(fitted.chosen.any(axis=1)).tolist() == [repeat]
         folds = predictions.fold[repeat]
-        assert set(folds[fitted.film]) | set(folds[asked.film]) == {0, 1, 2}
-        assert not set(folds[fitted.film]) & set(folds[asked.film])
+        assert set(folds[fitted.film]) | set(folds[scored.film]) == {0, 1, 2}
+        assert not set(folds[fitted.film]) & set(folds[scored.film])
 
 
 def test_baselines_are_fitted_on_the_other_folds_of_the_repeat(monkeypatch, predictions):
     seen = []
 
-    def baseline(fitted, asked, labels):
-        seen.append(({film.file for film in fitted}, {film.file for film in asked}))
-        return np.ones((len(asked), 3)) / 3, np.zeros(len(asked))
+    def baseline(fitted, scored, labels):
+        seen.append(({film.file for film in fitted}, {film.file for film in scored}))
+        return np.ones((len(scored), 3)) / 3, np.zeros(len(scored))
 
     monkeypatch.setattr(predictors, "BASELINES", {"baseline: spy": ("nothing", baseline)})
     predictors.answer_from_baselines(predictions)
@@ -290,33 +292,33 @@ def test_an_image_that_is_not_shown_to_beat_chance_gives_no_zones(model_folder):
     """The fused answer keeps its own, but not for films without facts, which get the image's."""
     blind = simulate(films=120, repeats=2, folds=3, image=0.0, age=2.0)
     ages = [np.nan if index < 10 else film.age for index, film in enumerate(blind.films)]
-    found = evaluate(with_films(blind, age=ages), resamples=200)
-    area = figure(found.evaluations[0], "AUROC osteoporosis vs rest")
+    result = evaluate(with_films(blind, age=ages), resamples=200)
+    area = figure(result.evaluations[0], "AUROC osteoporosis vs rest")
     assert area.low <= 0.5
-    card = apply_to_card(load_card(model_folder), found)
+    card = apply_to_card(load_card(model_folder), result)
     assert card.operating_points is None
     assert card.no_triage.startswith(
         f"not shown to beat chance: AUROC for osteoporosis {area.value:.2f} ({area.low:.2f} to {area.high:.2f})"
     )
     assert [fusion.no_triage for fusion in card.fusion] == ["", ""]
-    image, fused = found.predictors[:2]
+    image, fused = result.predictors[:2]
     assert not (image.zone != "").any()
     assert not (fused.zone[:, :10] != "").any()
     assert (fused.zone[:, 10:] != "").all()
-    assert [table.predictor for table in found.triage] == NAMES[1:3]
-    assert sum(sum(zone.values()) for zone in found.triage[0].counts.values()) == pytest.approx(110)
+    assert [table.predictor for table in result.triage] == NAMES[1:3]
+    assert sum(sum(zone.values()) for zone in result.triage[0].counts.values()) == pytest.approx(110)
     reading = read_image(card.labels, blind.logits[0], blind.t_score[0], card)
     assert not (reading.zone != "").any()
 
 
 def test_an_ensemble_is_scored_by_the_mean_answers_of_its_repeats(predictions):
-    found = evaluate(predictions, resamples=20, ensemble=5)
+    result = evaluate(predictions, resamples=20, ensemble=5)
     shares = softmax(predictions.logits).mean(axis=0)
-    assert np.exp(found.predictions.logits[0]) == pytest.approx(shares)
-    assert found.predictions.t_score[0] == pytest.approx(predictions.t_score.mean(axis=0))
+    assert np.exp(result.predictions.logits[0]) == pytest.approx(shares)
+    assert result.predictions.t_score[0] == pytest.approx(predictions.t_score.mean(axis=0))
     error = np.abs(predictions.t_score.mean(axis=0) - predictions.measured).mean()
-    assert figure(found.evaluations[0], "T-score MAE").value == pytest.approx(error)
-    first = found.evaluations[0].protocol
+    assert figure(result.evaluations[0], "T-score MAE").value == pytest.approx(error)
+    first = result.evaluations[0].protocol
     assert first.startswith("the mean answer of 2 members (one per repeat) that had seen no film of the group")
     assert "the ensemble that is shipped has 5" in first
     once = replace(predictions, **{name: getattr(predictions, name)[:1] for name in ("fold", "logits", "t_score")})
@@ -339,29 +341,29 @@ def test_grades_without_t_scores_facts_or_triage():
     base = simulate(films=80, repeats=1, folds=1, facts=False, t_score=False)
     films = [film(str(k), f"p{index // 2}", family="x") for index, k in enumerate(grade)]
     logits = -((grade[:, None] + random.normal(size=(80, 1)) - np.arange(5)) ** 2)
-    found = evaluate(replace(base, labels=tuple("01234"), films=films, logits=logits[None]), resamples=50)
-    assert [predictor.name for predictor in found.predictors] == ["image", "baseline: majority"]
-    assert figure(found.evaluations[0], "AUROC 2 and above vs below").low > 0.7
-    assert (found.triage, found.coverage, found.differences, found.subgroups) == ((), (), (), ())
-    parameters = found.parameters
+    result = evaluate(replace(base, labels=tuple("01234"), films=films, logits=logits[None]), resamples=50)
+    assert [predictor.name for predictor in result.predictors] == ["image", "baseline: majority"]
+    assert figure(result.evaluations[0], "AUROC 2 and above vs below").low > 0.7
+    assert (result.triage, result.coverage, result.differences, result.subgroups) == ((), (), (), ())
+    parameters = result.parameters
     assert (parameters.operating_points, parameters.t_score_interval, parameters.fusion) == (None, None, ())
     assert parameters.calibration is not None
-    assert "a held-out set, split by group into 5 folds" in found.evaluations[0].protocol
-    json.dumps(found.dump(), allow_nan=False)
+    assert "a held-out set, split by group into 5 folds" in result.evaluations[0].protocol
+    json.dumps(result.dump(), allow_nan=False)
 
 
 def test_facts_of_one_source_alone_are_not_fused(small):
     """Each source is a fold: nothing about age can be fitted for the films that have it."""
     source = ["here" if index % 2 else "there" for index in range(60)]
     films = with_films(small, source=source, age=[np.nan if name == "here" else 50.0 for name in source])
-    found = evaluate(replace(films, fold=(np.arange(60) % 2)[None]), resamples=20)
-    assert [predictor.name for predictor in found.predictors] == ["image", "baseline: majority"]
-    assert len(found.per_source) == 4
+    result = evaluate(replace(films, fold=(np.arange(60) % 2)[None]), resamples=20)
+    assert [predictor.name for predictor in result.predictors] == ["image", "baseline: majority"]
+    assert len(result.per_source) == 4
 
 
 def test_two_folds_are_enough(small):
-    found = evaluate(replace(small, fold=small.fold.clip(0, 1)), resamples=20)
-    assert [predictor.name for predictor in found.predictors] == NAMES
+    result = evaluate(replace(small, fold=small.fold.clip(0, 1)), resamples=20)
+    assert [predictor.name for predictor in result.predictors] == NAMES
 
 
 @pytest.mark.parametrize(
@@ -397,9 +399,9 @@ def test_intervals_that_no_resample_can_check_are_left_out():
     gaps = np.full((1, 60), np.nan)
     shares, zone = np.full((1, 60, 3), 1 / 3), np.full((1, 60), "")
     predictor = Predictor("image", "", shares, table.t_score, table.t_score - 1, table.t_score + 1, zone)
-    one = with_films(table, t_score=[table.films[0].t_score, *[np.nan] * 59])
-    assert interval_coverage(one, predictor, draw(one.groups, 1, seed)) is None
-    assert interval_coverage(one, predictor, np.ones((1, 60))).mean_width == pytest.approx(2.0)
+    single = with_films(table, t_score=[table.films[0].t_score, *[np.nan] * 59])
+    assert interval_coverage(single, predictor, draw(single.groups, 1, seed)) is None
+    assert interval_coverage(single, predictor, np.ones((1, 60))).mean_width == pytest.approx(2.0)
     without = with_films(table, t_score=[np.nan] * 60)
     assert interval_coverage(without, predictor, draw(without.groups, 5, seed)) is None
     assert interval_coverage(table, replace(predictor, low=gaps, high=gaps), np.ones((1, 60))) is None

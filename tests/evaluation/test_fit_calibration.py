@@ -37,26 +37,26 @@ def drawn(shares, seed=0):
 
 def test_turns_keep_repeats_folds_and_groups_apart():
     rows = rows_of(simulate(films=60, repeats=2, folds=4, films_per_group=2))
-    groups, asked_of = np.array(rows.predictions.groups), np.zeros((2, 60), int)
-    for fitted, asked in rows.turns():
-        assert not (fitted.chosen & asked.chosen).any()
-        (repeat,) = np.flatnonzero(asked.chosen.any(axis=1))
+    groups, scored_rows = np.array(rows.predictions.groups), np.zeros((2, 60), int)
+    for fitted, scored in rows.turns():
+        assert not (fitted.chosen & scored.chosen).any()
+        (repeat,) = np.flatnonzero(scored.chosen.any(axis=1))
         assert np.flatnonzero(fitted.chosen.any(axis=1)).tolist() == [repeat]
-        assert (fitted.chosen | asked.chosen)[repeat].all()
-        assert not set(groups[fitted.film]) & set(groups[asked.film])
-        assert len(set(rows.predictions.fold[asked.chosen])) == 1
-        asked_of += asked.chosen
-    assert (asked_of == 1).all()
+        assert (fitted.chosen | scored.chosen)[repeat].all()
+        assert not set(groups[fitted.film]) & set(groups[scored.film])
+        assert len(set(rows.predictions.fold[scored.chosen])) == 1
+        scored_rows += scored.chosen
+    assert (scored_rows == 1).all()
 
 
-def test_a_single_fold_is_dealt_by_group():
+def test_a_single_fold_is_split_by_group():
     predictions = simulate(films=60, repeats=1, folds=1, films_per_group=2)
     groups = np.array(predictions.groups)
     turns = list(rows_of(predictions).turns())
     assert len(turns) == 5
-    for fitted, asked in turns:
-        assert not set(groups[fitted.film]) & set(groups[asked.film])
-        assert fitted.chosen.sum() + asked.chosen.sum() == 60
+    for fitted, scored in turns:
+        assert not set(groups[fitted.film]) & set(groups[scored.film])
+        assert fitted.chosen.sum() + scored.chosen.sum() == 60
 
 
 def test_rows_carry_the_values_of_their_films_and_repeats():
@@ -69,25 +69,25 @@ def test_rows_carry_the_values_of_their_films_and_repeats():
     assert np.array_equal(rows.logits, predictions.logits[[1, 1, 2], [4, 7, 4]])
     assert rows.facts["age"].tolist() == [predictions.films[index].age for index in (4, 7, 4)]
     assert rows.weights == pytest.approx([0.5] * 3)
-    kept = rows.among(np.array([False, True, True]))
-    assert (kept.film.tolist(), kept.chosen.sum()) == ([7, 4], 2)
+    subset = rows.among(np.array([False, True, True]))
+    assert (subset.film.tolist(), subset.chosen.sum()) == ([7, 4], 2)
 
 
 def test_the_temperature_that_made_the_logits_is_found():
     logits = np.random.default_rng(1).normal(size=(20000, 3)) * 2
     truth = drawn(calibrate(logits, None))
-    found = fit_calibration("temperature", table(GRADES, truth, 3 * logits))
-    assert isinstance(found, Temperature)
-    assert found.temperature == pytest.approx(3, rel=0.05)
+    calibration = fit_calibration("temperature", table(GRADES, truth, 3 * logits))
+    assert isinstance(calibration, Temperature)
+    assert calibration.temperature == pytest.approx(3, rel=0.05)
 
 
 def test_the_vector_that_made_the_logits_is_found():
     logits = np.random.default_rng(1).normal(size=(40000, 3)) * 2
     true = VectorScaling(scale=(0.5, 1.0, 1.5), bias=(0.5, 0.0, -0.5))
-    found = fit_calibration("vector", table(GRADES, drawn(calibrate(logits, true)), logits + 3))
-    assert isinstance(found, VectorScaling)
-    assert found.scale == pytest.approx(true.scale, abs=0.05)
-    assert found.bias == pytest.approx(true.bias, abs=0.05)
+    calibration = fit_calibration("vector", table(GRADES, drawn(calibrate(logits, true)), logits + 3))
+    assert isinstance(calibration, VectorScaling)
+    assert calibration.scale == pytest.approx(true.scale, abs=0.05)
+    assert calibration.bias == pytest.approx(true.bias, abs=0.05)
 
 
 @pytest.mark.parametrize("method", ["temperature", "vector"])
@@ -109,8 +109,8 @@ def test_no_neighbour_of_the_fit_has_a_lower_log_loss(method):
 
 def test_a_model_that_is_worse_than_chance_ends_at_the_flattest_temperature():
     logits = np.tile([[2.0, 0.0, 0.0]], (50, 1))
-    found = fit_calibration("temperature", table(GRADES, [2] * 50, logits))
-    assert found.temperature == pytest.approx(50)
+    calibration = fit_calibration("temperature", table(GRADES, [2] * 50, logits))
+    assert calibration.temperature == pytest.approx(50)
     assert min(fit_calibration("vector", table(GRADES, [2] * 50, logits)).scale) >= 0.02
 
 
@@ -127,15 +127,15 @@ def test_operating_points_by_hand():
     ill, well = [*np.arange(0.11, 1, 0.1), 0.95], np.linspace(0.05, 0.5, 10)
     scores = np.array([*ill, *well])
     shares = np.stack([1 - scores, 0 * scores, scores], axis=1)
-    found = fit_operating_points(table(labels, [2] * 10 + [0] * 5 + [1] * 5), shares)
-    assert found.label == "osteoporosis"
+    points = fit_operating_points(table(labels, [2] * 10 + [0] * 5 + [1] * 5), shares)
+    assert points.label == "osteoporosis"
     # Nine of ten ill films are at 0.21 and above; the next score below is 0.2.
-    assert found.high_sensitivity.threshold == pytest.approx((0.2 + 0.21) / 2)
-    assert (found.high_sensitivity.sensitivity, found.high_sensitivity.specificity) == (0.9, pytest.approx(0.4))
+    assert points.high_sensitivity.threshold == pytest.approx((0.2 + 0.21) / 2)
+    assert (points.high_sensitivity.sensitivity, points.high_sensitivity.specificity) == (0.9, pytest.approx(0.4))
     # Nine of ten others are at 0.45 and below; the next score above is 0.5.
-    assert found.high_specificity.threshold == pytest.approx((0.45 + 0.5) / 2)
-    assert (found.high_specificity.specificity, found.high_specificity.sensitivity) == (0.9, pytest.approx(0.6))
-    zones = triage(labels, shares, found)
+    assert points.high_specificity.threshold == pytest.approx((0.45 + 0.5) / 2)
+    assert (points.high_specificity.specificity, points.high_specificity.sensitivity) == (0.9, pytest.approx(0.6))
+    zones = triage(labels, shares, points)
     assert ((zones[:10] != "low suspicion").sum(), (zones[10:] != "refer").sum()) == (9, 9)
 
 
@@ -143,8 +143,8 @@ def test_thresholds_of_a_perfect_model_cross():
     labels = ("normal", "osteoporosis")
     scores = np.array([0.1] * 10 + [0.9] * 8 + [1.0] * 2)
     shares = np.stack([1 - scores, scores], axis=1)
-    found = fit_operating_points(table(labels, [0] * 10 + [1] * 10), shares)
-    zones = triage(labels, shares, found)
+    points = fit_operating_points(table(labels, [0] * 10 + [1] * 10), shares)
+    zones = triage(labels, shares, points)
     assert set(zones[10:]) == {"refer"}
     assert set(zones[:10]) == {"low suspicion"}
 
@@ -155,12 +155,12 @@ def test_a_constant_score_has_no_operating_points():
     assert fit_operating_points(table(("normal", "osteoporosis"), [0, 1] * 10), shares) is None
 
 
-def test_thresholds_that_no_served_answer_reaches_are_not_given():
+def test_thresholds_that_no_served_answer_reaches_are_left_out():
     labels, truth = ("normal", "osteoporosis"), [0] * 10 + [1] * 10
     scores = np.linspace(0.05, 0.95, 20)
     shares = np.stack([1 - scores, scores], axis=1)
-    found = fit_operating_points(table(labels, truth), shares)
-    assert found.zones == {"refer": 0.55, "uncertain": 0, "low suspicion": 0.45}
+    points = fit_operating_points(table(labels, truth), shares)
+    assert points.zones == {"refer": 0.55, "uncertain": 0, "low suspicion": 0.45}
     narrow = np.stack([1.1 - scores / 10, scores / 10 - 0.1], axis=1)  # another calibration: -0.095 to -0.005
     assert fit_operating_points(table(labels, truth), shares, narrow) is None
 
@@ -173,9 +173,9 @@ def test_no_operating_points_without_osteoporosis_or_without_others():
 @pytest.mark.parametrize(("count", "rank"), [(8, None), (9, 9), (10, 10), (19, 18), (20, 19), (99, 90)])
 def test_the_interval_is_the_finite_sample_quantile(count, rank):
     residuals = np.random.default_rng(0).permutation(np.arange(1, count + 1) / 10)
-    found = fit_interval(table(GRADES, [0] * count, measured=np.zeros(count)), residuals)
-    assert found == (None if rank is None else found.model_copy(update={"half_width": rank / 10}))
-    assert (found is None) == (rank is None)
+    interval = fit_interval(table(GRADES, [0] * count, measured=np.zeros(count)), residuals)
+    assert interval == (None if rank is None else interval.model_copy(update={"half_width": rank / 10}))
+    assert (interval is None) == (rank is None)
 
 
 def test_films_of_a_group_share_its_weight():
@@ -199,6 +199,6 @@ def test_the_interval_covers_nine_films_of_ten(shape):
     covered = []
     for _ in range(400):
         errors = random.uniform(-1, 1, 61) if shape == "even" else random.standard_t(2, 61)
-        found = fit_interval(table(GRADES, [0] * 60, measured=np.zeros(60)), errors[:60])
-        covered.append(abs(errors[60]) <= found.half_width)
+        interval = fit_interval(table(GRADES, [0] * 60, measured=np.zeros(60)), errors[:60])
+        covered.append(abs(errors[60]) <= interval.half_width)
     assert np.mean(covered) == pytest.approx(0.9, abs=0.04)

@@ -83,12 +83,12 @@ def test_without_t_scores_of_the_image_the_rest_is_fused():
 
 
 @pytest.mark.parametrize("kept", [("normal", "osteoporosis"), ("osteopenia", "osteoporosis")])
-def test_two_labels_and_a_label_that_no_film_had(kept):
+def test_two_labels_and_a_label_that_no_film_had(labels):
     predictions = simulate(repeats=1)
     rows = rows_of(predictions)
-    rows = rows.among(np.isin(rows.truth, [LABELS.index(label) for label in kept]))
+    rows = rows.among(np.isin(rows.truth, [LABELS.index(label) for label in labels]))
     reading = answers(rows, fit_fusion(rows, AGE_SEX, None), None)
-    missing = next(index for index, label in enumerate(LABELS) if label not in kept)
+    missing = next(index for index, label in enumerate(LABELS) if label not in labels)
     assert reading.probabilities[:, missing].max() < 1e-3
     assert (reading.probabilities.argmax(axis=1) == rows.truth).mean() > 0.8
 
@@ -98,18 +98,18 @@ def test_the_method_with_the_lower_cross_fitted_log_loss_is_chosen():
     parameters, choice = fit_parameters(rows, ())
     losses = {candidate.method: candidate.log_loss for candidate in choice.candidates}
     assert list(losses) == ["none", "temperature", "vector"]
-    assert choice.method == "vector"  # osteopenia comes with too low a logit, which a temperature cannot mend
+    assert choice.method == "vector"  # osteopenia comes with too low a logit, which a temperature cannot correct
     assert losses["vector"] < losses["temperature"] < losses["none"]
     assert parameters.calibration == fit_calibration("vector", rows)
 
     by_hand = []
-    for fitted, asked in rows.turns():
+    for fitted, scored in rows.turns():
         calibration = fit_calibration("vector", fitted)
-        by_hand.append(log_loss(calibrate(asked.logits, calibration), asked.truth) * len(asked.film))
+        by_hand.append(log_loss(calibrate(scored.logits, calibration), scored.truth) * len(scored.film))
     assert losses["vector"] == pytest.approx(sum(by_hand) / 600)
 
 
-def test_a_temperature_is_chosen_where_that_is_all_there_is_to_mend():
+def test_a_temperature_is_chosen_where_it_is_enough():
     predictions = simulate(films=40, repeats=1)
     truth = predictions.truth
     random = np.random.default_rng(0)
@@ -125,17 +125,17 @@ def test_thresholds_and_widths_of_a_fusion_come_from_films_it_was_not_fitted_on(
     rows = rows_of(simulate(films=60, repeats=1))
     parameters, choice = fit_parameters(rows, (AGE_SEX,))
     probabilities, estimates = np.full((60, 3), np.nan), np.full(60, np.nan)
-    for fitted, asked in rows.turns():
+    for fitted, scored in rows.turns():
         calibration = fit_calibration(choice.method, fitted)
-        reading = answers(asked, fit_fusion(fitted, AGE_SEX, calibration), calibration)
-        probabilities[asked.film], estimates[asked.film] = reading.probabilities, reading.t_score
-    [found] = parameters.fusion
+        reading = answers(scored, fit_fusion(fitted, AGE_SEX, calibration), calibration)
+        probabilities[scored.film], estimates[scored.film] = reading.probabilities, reading.t_score
+    [fusion] = parameters.fusion
     inside = answers(rows, fit_fusion(rows, AGE_SEX, parameters.calibration), parameters.calibration)
-    assert found.operating_points == fit_operating_points(rows, probabilities, inside.probabilities)
-    assert found.t_score.interval == fit_interval(rows, estimates, inside.t_score)
-    assert found.t_score.interval.half_width != fit_interval(rows, inside.t_score).half_width
-    assert found.operating_points.high_sensitivity.sensitivity >= 0.9
-    assert set(triage(LABELS, probabilities, found.operating_points)) <= {"refer", "uncertain", "low suspicion"}
+    assert fusion.operating_points == fit_operating_points(rows, probabilities, inside.probabilities)
+    assert fusion.t_score.interval == fit_interval(rows, estimates, inside.t_score)
+    assert fusion.t_score.interval.half_width != fit_interval(rows, inside.t_score).half_width
+    assert fusion.operating_points.high_sensitivity.sensitivity >= 0.9
+    assert set(triage(LABELS, probabilities, fusion.operating_points)) <= {"refer", "uncertain", "low suspicion"}
 
 
 def test_every_fit_within_a_fold_is_blind_to_the_folds_that_it_answers(monkeypatch):

@@ -68,10 +68,12 @@ def test_rankings_agree_with_the_reference(random):
 
 
 def test_figures_of_the_confusion_agree_with_the_reference(random):
-    truth, given = random.integers(0, 4, 60), random.integers(0, 4, 60)
+    truth, predicted = random.integers(0, 4, 60), random.integers(0, 4, 60)
     weights = weighted(random)
-    confusion = np.stack([reference.confusion_matrix(truth, given, sample_weight=row) for row in weights]).astype(float)
-    pairs = [(np.repeat(truth, row), np.repeat(given, row)) for row in weights]
+    confusion = np.stack([reference.confusion_matrix(truth, predicted, sample_weight=row) for row in weights]).astype(
+        float
+    )
+    pairs = [(np.repeat(truth, row), np.repeat(predicted, row)) for row in weights]
     for ours, theirs in [
         (measures.accuracy, reference.accuracy_score),
         (measures.balanced_accuracy, reference.balanced_accuracy_score),
@@ -129,8 +131,8 @@ def test_the_area_within_folds_compares_films_of_one_fold_only():
 
 
 def test_brier_is_over_all_classes():
-    found = measures.brier(np.array([[0.6, 0.3, 0.1], [0.0, 0.0, 1.0]]), np.array([1, 2]))
-    assert found == pytest.approx([0.6**2 + 0.7**2 + 0.1**2, 0])
+    scores = measures.brier(np.array([[0.6, 0.3, 0.1], [0.0, 0.0, 1.0]]), np.array([1, 2]))
+    assert scores == pytest.approx([0.6**2 + 0.7**2 + 0.1**2, 0])
 
 
 def test_pearson_and_deviation_agree_with_numpy(random):

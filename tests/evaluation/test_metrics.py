@@ -38,8 +38,8 @@ def at_random(seed=0, count=40, labels=LABELS):
 
 
 def test_figures_names_and_t_scores_where_measured():
-    found = figures(scored([0, 1, 2, 2], [0, 1, 2, 1], measured=[0, -2, -3, NAN], t_score=[-0.5, -1, -3, 9]))
-    assert list(found) == [
+    values = figures(scored([0, 1, 2, 2], [0, 1, 2, 1], measured=[0, -2, -3, NAN], t_score=[-0.5, -1, -3, 9]))
+    assert list(values) == [
         "accuracy",
         "balanced accuracy",
         "macro-F1",
@@ -62,39 +62,39 @@ def test_figures_names_and_t_scores_where_measured():
         "T-score lower limit of agreement",
         "T-score upper limit of agreement",
     ]
-    assert found["accuracy"] == pytest.approx(0.75)
-    assert found["AUROC osteoporosis vs rest"] == pytest.approx(0.75)
-    assert found["sensitivity osteoporosis"] == pytest.approx(0.5)
-    assert found["specificity osteopenia"] == pytest.approx(2 / 3)
-    assert found["ECE"] == pytest.approx(0.25)
-    assert found["Brier score"] == pytest.approx(0.5)
+    assert values["accuracy"] == pytest.approx(0.75)
+    assert values["AUROC osteoporosis vs rest"] == pytest.approx(0.75)
+    assert values["sensitivity osteoporosis"] == pytest.approx(0.5)
+    assert values["specificity osteopenia"] == pytest.approx(2 / 3)
+    assert values["ECE"] == pytest.approx(0.25)
+    assert values["Brier score"] == pytest.approx(0.5)
     # Errors -0.5, 1 and 0: their sample deviation is the root of (4/9 + 25/36 + 1/36) / 2.
-    assert found["T-score MAE"] == pytest.approx(0.5)
-    assert found["T-score bias"] == pytest.approx(1 / 6)
+    assert values["T-score MAE"] == pytest.approx(0.5)
+    assert values["T-score bias"] == pytest.approx(1 / 6)
     spread = 1.96 * np.sqrt((4 / 9 + 25 / 36 + 1 / 36) / 2)
-    assert found["T-score lower limit of agreement"] == pytest.approx(1 / 6 - spread)
-    assert found["T-score upper limit of agreement"] == pytest.approx(1 / 6 + spread)
+    assert values["T-score lower limit of agreement"] == pytest.approx(1 / 6 - spread)
+    assert values["T-score upper limit of agreement"] == pytest.approx(1 / 6 + spread)
 
 
 def test_two_classes_have_one_auroc_and_no_t_score_no_figure():
-    found = figures(scored([0, 1], [0, 1], labels=("healthy", "ill")))
-    assert [name for name in found if "AUROC" in name] == ["AUROC ill vs rest"]
-    assert not [name for name in found if "T-score" in name]
+    values = figures(scored([0, 1], [0, 1], labels=("healthy", "ill")))
+    assert [name for name in values if "AUROC" in name] == ["AUROC ill vs rest"]
+    assert not [name for name in values if "T-score" in name]
 
 
 def test_five_ordered_classes_have_a_question_at_each_border():
-    asked = questions(GRADES)
-    assert [(question.name, question.positive) for question in asked] == [
+    borders = questions(GRADES)
+    assert [(question.name, question.positive) for question in borders] == [
         ("0 vs rest", (0,)),
         ("2 and above vs below", (2, 3, 4)),
         ("3 and above vs below", (3, 4)),
         ("4 vs rest", (4,)),
     ]
-    assert asked[1].score(np.array([[0.1, 0.2, 0.3, 0.3, 0.1]])) == pytest.approx([0.7])
+    assert borders[1].score(np.array([[0.1, 0.2, 0.3, 0.3, 0.1]])) == pytest.approx([0.7])
     # Grade 1 and grade 2 are mistaken for each other: the border between them suffers, the others do not.
-    found = figures(scored([0, 1, 2, 3, 4], [0, 2, 1, 3, 4], labels=GRADES))
-    assert found["AUROC 2 and above vs below"] == pytest.approx((0.5 + 1 + 1 + 0 + 0.5 + 0.5) / 6)
-    assert found["AUROC 3 and above vs below"] == found["AUROC 0 vs rest"] == 1
+    values = figures(scored([0, 1, 2, 3, 4], [0, 2, 1, 3, 4], labels=GRADES))
+    assert values["AUROC 2 and above vs below"] == pytest.approx((0.5 + 1 + 1 + 0 + 0.5 + 0.5) / 6)
+    assert values["AUROC 3 and above vs below"] == values["AUROC 0 vs rest"] == 1
 
 
 def test_intervals_resample_groups_not_films():
@@ -127,14 +127,14 @@ def test_a_figure_over_repeats_is_the_mean_of_each_repeats_figure():
     draws = draw(repeats[0].groups, 50, seed=0)
     together, alone = bootstrap(repeats, draws), [bootstrap([repeat], draws) for repeat in repeats]
     for name, value in together.point.items():
-        assert value == pytest.approx(np.mean([one.point[name] for one in alone]))
-        assert together.resampled[name] == pytest.approx(np.mean([one.resampled[name] for one in alone], axis=0))
+        assert value == pytest.approx(np.mean([repeat.point[name] for repeat in alone]))
+        assert together.resampled[name] == pytest.approx(np.mean([repeat.resampled[name] for repeat in alone], axis=0))
 
 
 def test_resamples_are_the_figures_of_repeated_films():
     data = at_random()
     draws = draw(data.groups, 5, seed=1)
-    found = bootstrap([data], draws)
+    sampled = bootstrap([data], draws)
     for row, times in enumerate(draws.astype(int)):
         films = np.repeat(np.arange(len(times)), times)
         again = Scored(
@@ -146,7 +146,7 @@ def test_resamples_are_the_figures_of_repeated_films():
             data.t_score[films],
         )
         expected = figures(again)
-        assert {name: values[row] for name, values in found.resampled.items()} == pytest.approx(expected)
+        assert {name: values[row] for name, values in sampled.resampled.items()} == pytest.approx(expected)
 
 
 def test_many_resamples_are_taken_in_parts(monkeypatch):
@@ -165,7 +165,7 @@ def test_differences_are_paired():
     # Each is wrong on half of the films; the second one also on one film more.
     first = [k if index < 30 else (k + 1) % 3 for index, k in enumerate(right)]
     second = [(first[0] + 1) % 3, *first[1:]]
-    a, b = (bootstrap([scored(right, given)], draws) for given in (first, second))
+    a, b = (bootstrap([scored(right, predicted)], draws) for predicted in (first, second))
     [difference] = [metric for metric in a.minus(b).metrics() if metric.name == "accuracy"]
     assert difference.value == pytest.approx(1 / 60)
     assert (difference.low, difference.high) == (0, pytest.approx(3 / 60))  # unpaired it would reach beyond 0.1

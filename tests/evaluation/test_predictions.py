@@ -22,22 +22,22 @@ def predictions(logits=((0.0, 1.0), (2.0, -1.0)), t_score=(-1.5, float("nan"))) 
 def test_what_is_written_is_read(tmp_path):
     table = predictions()
     table.write(tmp_path / "predictions.csv")
-    found = read_predictions(tmp_path / "predictions.csv")
-    assert found.labels == LABELS
-    assert found.fold.tolist() == [[0, 1]]
-    np.testing.assert_array_equal(found.logits, table.logits)
-    np.testing.assert_array_equal(found.t_score, table.t_score)
-    np.testing.assert_array_equal(found.measured, [-0.5, np.nan])
-    assert found.truth.tolist() == [0, 1]
-    first = found.films[0]
+    stored = read_predictions(tmp_path / "predictions.csv")
+    assert stored.labels == LABELS
+    assert stored.fold.tolist() == [[0, 1]]
+    np.testing.assert_array_equal(stored.logits, table.logits)
+    np.testing.assert_array_equal(stored.t_score, table.t_score)
+    np.testing.assert_array_equal(stored.measured, [-0.5, np.nan])
+    assert stored.truth.tolist() == [0, 1]
+    first = stored.films[0]
     assert (first.file, first.group, first.age, first.sex) == ("a.png", "g1", 40.0, "female")
     assert (first.source, first.family) == ("north", "A")
 
 
 def test_the_average_is_the_mean_probability(tmp_path):
-    one, other = predictions(), predictions(logits=((3.0, 3.0), (0.0, 0.0)), t_score=(-2.5, float("nan")))
-    both = average([one, other])
-    expected = (softmax(one.logits) + softmax(other.logits)) / 2
+    first, other = predictions(), predictions(logits=((3.0, 3.0), (0.0, 0.0)), t_score=(-2.5, float("nan")))
+    both = average([first, other])
+    expected = (softmax(first.logits) + softmax(other.logits)) / 2
     np.testing.assert_allclose(softmax(both.logits), expected)
     assert both.t_score[0, 0] == -2.0
 
@@ -88,19 +88,19 @@ def test_facts_are_taken_from_a_corrected_table():
     stored = Predictions(LABELS, films, np.zeros((1, 2), int), np.ones((1, 2, 3)), np.ones((1, 2)))
     table = [replace(films[1], age=51.0), replace(films[0], age=np.nan, sex="", t_score=np.nan), film("normal")]
     corrected = stored.with_facts(table)
-    assert [one.file for one in corrected.films] == ["a", "b"]
+    assert [first.file for first in corrected.films] == ["a", "b"]
     assert np.isnan([corrected.films[0].age, corrected.films[0].t_score]).all()
     assert (corrected.films[0].sex, corrected.films[1].age) == ("", 51.0)
     assert corrected.logits is stored.logits
 
 
 def test_a_film_of_another_label_or_group_cannot_be_corrected():
-    one = replace(film("normal", "g"), file="a")
-    stored = Predictions(LABELS, [one], np.zeros((1, 1), int), np.ones((1, 1, 3)), np.ones((1, 1)))
+    first = replace(film("normal", "g"), file="a")
+    stored = Predictions(LABELS, [first], np.zeros((1, 1), int), np.ones((1, 1, 3)), np.ones((1, 1)))
     for other, message in (
-        (replace(one, label="osteopenia"), "is osteopenia of group g there: train on it again"),
-        (replace(one, group="h"), "is normal of group h there"),
-        (replace(one, file="b"), "is not in the table"),
+        (replace(first, label="osteopenia"), "is osteopenia of group g there: train on it again"),
+        (replace(first, group="h"), "is normal of group h there"),
+        (replace(first, file="b"), "is not in the table"),
     ):
         with pytest.raises(DataError, match=message):
             stored.with_facts([other])

@@ -50,7 +50,7 @@ def test_a_certain_flip_is_a_flip():
     assert torch.equal(varied(0, 0, 0, flip=1.0), PICTURE.flip(-1))
 
 
-def test_borders_are_black_and_the_inside_is_kept():
+def test_borders_are_black_and_the_inside_stays():
     torch.manual_seed(0)
     white = torch.full((1, 100, 200), 255, dtype=torch.uint8)
     erased = erase_borders(white, 0.2)

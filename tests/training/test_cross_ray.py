@@ -14,15 +14,13 @@ from osteolens.training.plan import plan
 pytestmark = pytest.mark.slow
 
 
-def test_folds_on_ray_give_the_table_that_processes_give_and_a_fault_is_told_as_it_is(
-    settings_file, table, tmp_path, quiet
-):
+def test_folds_on_ray_equal_those_of_processes_and_a_fault_is_reported_unchanged(settings_file, table, tmp_path, quiet):
     settings_file.write_text(TINY.format(epochs=1).replace("validation = 0.2", "validation = 0.0"))
     config = load_configuration(settings_file)
-    dealt = plan(config, table, folds=2, repeats=1, table=None, by_source=False)
-    here = cross_validate(config, dealt, tmp_path / "processes", jobs=2, console=quiet)
+    fold_plan = plan(config, table, folds=2, repeats=1, table=None, by_source=False)
+    here = cross_validate(config, fold_plan, tmp_path / "processes", jobs=2, console=quiet)
     with ray_session():  # one for both runs
-        there = cross_validate(config, dealt, tmp_path / "ray", jobs=2, console=quiet, executor=RayExecutor())
+        there = cross_validate(config, fold_plan, tmp_path / "ray", jobs=2, console=quiet, executor=RayExecutor())
         assert np.isfinite(there.logits).all()
         np.testing.assert_array_equal(there.logits, here.logits)
         tables = [(tmp_path / run / "predictions.csv").read_bytes() for run in ("processes", "ray")]
@@ -31,5 +29,5 @@ def test_folds_on_ray_give_the_table_that_processes_give_and_a_fault_is_told_as_
         (tmp_path / "ray" / "r0f1" / "answers.json").unlink()
         (tmp_path / "ray" / "r0f1" / "checkpoint.safetensors").write_bytes(b"torn")
         with pytest.raises(DataError, match=r"r0f1.*cannot be read") as caught:
-            cross_validate(config, dealt, tmp_path / "ray", jobs=2, console=quiet, executor=RayExecutor())
+            cross_validate(config, fold_plan, tmp_path / "ray", jobs=2, console=quiet, executor=RayExecutor())
         assert "Traceback" not in str(caught.value)

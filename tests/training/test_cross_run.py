@@ -45,7 +45,7 @@ def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, ta
     model, _ = models.load(out / "model")
     assert isinstance(model, models.KneeModel)
 
-    # The folds are there already: only the model to ship is made anew.
+    # The folds are there already: only the model to ship is trained again.
     ensemble = start(settings_file, table, out, quiet, ensemble=True)
     assert len(ensemble.members) == 3
     members, _ = models.load(out / "model")

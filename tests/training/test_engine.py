@@ -41,7 +41,7 @@ def test_predict_gives_every_film_in_order_whatever_the_batch():
     learner = tiny_learner()
     learner.model.dropout.p = 0.5
     pictures = torch.cat([pictures for pictures, _, _ in tiny_batches()])
-    one, all_at_once = (predict(learner.model.train(), pictures, size, learner.precision) for size in (3, 8))
-    assert [tuple(part.shape) for part in one] == [(8, 3), (8,)]
-    for a, b in zip(one, all_at_once, strict=True):
+    in_batches, all_at_once = (predict(learner.model.train(), pictures, size, learner.precision) for size in (3, 8))
+    assert [tuple(part.shape) for part in in_batches] == [(8, 3), (8,)]
+    for a, b in zip(in_batches, all_at_once, strict=True):
         torch.testing.assert_close(a, b)

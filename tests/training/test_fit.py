@@ -193,6 +193,6 @@ def test_an_error_is_one_line_and_exit_status_2(settings_file, tmp_path):
 
 @pytest.mark.slow
 def test_help_names_every_option():
-    found = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+    help_text = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
     for option in ("--config", "--data", "--out", "--name", "--restart", "--trial"):
-        assert option in found
+        assert option in help_text

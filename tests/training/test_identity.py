@@ -78,12 +78,12 @@ def crossed(table, tmp_path, quiet, monkeypatch):
 
     def start(folds=3, repeats=1, fold_table=None, by_source=False, restart=False, **sections):
         config = settings(data={"validation": 0.0}, **sections)
-        dealt = plan(config, table, folds=folds, repeats=repeats, table=fold_table, by_source=by_source)
+        fold_plan = plan(config, table, folds=folds, repeats=repeats, table=fold_table, by_source=by_source)
         before = len(trained)
-        found = cross_validate(
-            config, dealt, tmp_path / "out", jobs=1, console=quiet, executor=Inline(), restart=restart
+        predictions = cross_validate(
+            config, fold_plan, tmp_path / "out", jobs=1, console=quiet, executor=Inline(), restart=restart
         )
-        return found, trained[before:]
+        return predictions, trained[before:]
 
     return start
 
@@ -186,7 +186,7 @@ def other_folds(tmp_path, turn):
 )
 def test_other_folds_are_refused_before_the_fold_table_is_overwritten(crossed, table, tmp_path, start, message):
     changed(table, source=lambda index: "north" if index < 12 else "south")
-    found, trained = crossed()
+    predictions, trained = crossed()
     assert trained == ["r0f0", "r0f1", "r0f2"]
     before = content(tmp_path / "out")
     if "fold_table" in start:
@@ -196,19 +196,19 @@ def test_other_folds_are_refused_before_the_fold_table_is_overwritten(crossed, t
     assert content(tmp_path / "out") == before
     again, trained = crossed(restart=True, **start)
     assert len(trained) == len(np.unique(again.fold))
-    np.testing.assert_array_equal(again.logits, found.logits)  # its own answer for each film
+    np.testing.assert_array_equal(again.logits, predictions.logits)  # its own answer for each film
 
 
 def test_more_repeats_go_on(crossed, tmp_path):
     crossed()
     _, trained = crossed(repeats=2)
     assert trained == ["r1f0", "r1f1", "r1f2"]
-    found, trained = crossed(fold_table=tmp_path / "out" / "folds.csv")
+    predictions, trained = crossed(fold_table=tmp_path / "out" / "folds.csv")
     assert trained == []
-    assert found.fold.shape == (2, 30)
+    assert predictions.fold.shape == (2, 30)
     for _ in range(2):  # fewer repeats forget nothing of the others
-        found, trained = crossed()
-        assert (found.fold.shape, trained) == ((1, 30), [])
+        predictions, trained = crossed()
+        assert (predictions.fold.shape, trained) == ((1, 30), [])
     assert crossed(repeats=2)[1] == []
 
 

@@ -1,4 +1,4 @@
-"""Labels whose order decides figures, losses and triage: known, numbers, told, or refused."""
+"""Labels whose order decides figures, losses and triage: known, numbers, configured, or refused."""
 
 import csv
 
@@ -27,7 +27,7 @@ def renamed(table, names):
     return write_rows(table, [row | {"label": names[index % len(names)]} for index, row in enumerate(plain)])
 
 
-def told(settings_file, line="", **optimisation):
+def configured(settings_file, line="", **optimisation):
     text = TINY.format(epochs=1) + "".join(f"{key} = {value}\n" for key, value in optimisation.items())
     settings_file.write_text(text.replace("[data]\n", f"[data]\n{line}\n"))
     return load_configuration(settings_file)
@@ -69,15 +69,15 @@ def test_an_unknown_order_is_refused_with_the_line_to_add(settings_file, table, 
     renamed(table, GRADES)
     line = r'add to \[data\] the line labels = \["mild", "moderate", "none", "severe"\], sorted from least'
     with pytest.raises(DataError, match=line):
-        plan(told(settings_file), table, folds=3, repeats=1, table=None, by_source=False)
+        plan(configured(settings_file), table, folds=3, repeats=1, table=None, by_source=False)
     with pytest.raises(DataError, match=line):
-        fit(told(settings_file), table, tmp_path / "out", name="a", restart=False, trial=False, console=quiet)
+        fit(configured(settings_file), table, tmp_path / "out", name="a", restart=False, trial=False, console=quiet)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_configuration_says_the_order(settings_file, table):
     renamed(table, GRADES)
-    config = told(settings_file, f"labels = {list(GRADES)}")
+    config = configured(settings_file, f"labels = {list(GRADES)}")
     assert plan(config, table, folds=3, repeats=1, table=None, by_source=False).labels == GRADES
 
 
@@ -127,9 +127,9 @@ def test_a_slip_beside_known_labels_is_still_refused(table):
     assert len(read_films(table, labels=("normal", "osteoporose"))) == 30
 
 
-def test_a_table_of_predictions_keeps_the_order_that_was_told(tmp_path):
-    predictions(list(GRADES)).write(tmp_path / "told.csv")
-    again = read_predictions(tmp_path / "told.csv")
+def test_a_table_of_predictions_keeps_its_order(tmp_path):
+    predictions(list(GRADES)).write(tmp_path / "ordered.csv")
+    again = read_predictions(tmp_path / "ordered.csv")
     assert again.labels == GRADES
     assert again.ordered
     check(again)

@@ -31,10 +31,10 @@ def test_a_continued_run_has_no_gaps_and_no_doubles(tmp_path):
     second.add(HISTORY)
     second.close()
     assert read_log(tmp_path) == HISTORY
-    found = scalars(tmp_path)
-    [name] = [tag for tag in found if tag.startswith("validation") and tag.endswith("loss")]
-    assert found[name] == [(1, 1.25), (2, 1.5)]
-    assert len(found) == len(HISTORY[0]) - 1
+    logged = scalars(tmp_path)
+    [name] = [tag for tag in logged if tag.startswith("validation") and tag.endswith("loss")]
+    assert logged[name] == [(1, 1.25), (2, 1.5)]
+    assert len(logged) == len(HISTORY[0]) - 1
 
 
 @pytest.mark.parametrize("keys", [list(HISTORY[0]), ["epoch", "learning rate", "training loss", "validation loss"]])

@@ -22,7 +22,7 @@ def test_no_t_score_at_all_leaves_the_class():
     assert loss.item() == pytest.approx(math.log(3))
 
 
-def test_a_masked_film_gives_no_gradient():
+def test_a_masked_film_has_no_gradient():
     t_scores = torch.tensor([-1.0, -2.0], requires_grad=True)
     objective = Objective(torch.ones(3), label_smoothing=0.0, t_score_weight=1.0)
     objective(torch.zeros(2, 3), t_scores, torch.tensor([0, 1]), torch.tensor([NAN, -1.5])).backward()

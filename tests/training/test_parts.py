@@ -16,22 +16,22 @@ def films(count: int, **facts: float | str):
     ]
 
 
-def said(data, t_score_weight: float = 1.0) -> str:
+def sentence(data, t_score_weight: float = 1.0) -> str:
     fold = np.arange(len(data))[None] // 4 % 5
     return parts_of_folds(data, LABELS, fold, t_score_weight)
 
 
 def test_everything_is_there():
     data = films(40, age=50.0, weight_kg=70.0, height_m=1.7, t_score=-1.0)
-    assert said(data) == (
+    assert sentence(data) == (
         "Parts: T-score (40 of 40 films); fusion by age and sex (40 films); "
         "fusion by age, sex, weight and height (40 films)."
     )
-    assert said(data, 0.0).startswith("Parts: no T-score (optimisation.t_score_weight is 0); fusion by age")
+    assert sentence(data, 0.0).startswith("Parts: no T-score (optimisation.t_score_weight is 0); fusion by age")
 
 
 def test_nothing_is_there():
-    assert said(films(40)) == (
+    assert sentence(films(40)) == (
         "Parts: no T-score (no film has one); "
         "no fusion by age and sex (known are age of 0, sex of 0 films, all together of 0; 30 are needed); no fusion by "
         "age, sex, weight and height (known are age of 0, sex of 0, weight of 0, height of 0 films, all together of 0; "
@@ -40,7 +40,7 @@ def test_nothing_is_there():
 
 
 def test_one_sex_is_no_sex_to_learn_from():
-    assert "no fusion by age and sex (in some fold the films with these are of one sex or one label)" in said(
+    assert "no fusion by age and sex (in some fold the films with these are of one sex or one label)" in sentence(
         films(40, age=50.0, sex="female")
     )
 

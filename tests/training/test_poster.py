@@ -53,8 +53,8 @@ def answers_with(protocol, right_by_epoch):
         classes = len(protocol.cohort.labels)
         logits = np.zeros((len(right_by_epoch), len(truth), classes))
         for epoch, right in enumerate(right_by_epoch):
-            said = np.where(np.arange(len(truth)) < right, truth, (truth + 1) % classes)
-            logits[epoch, np.arange(len(truth)), said] = 1
+            predicted = np.where(np.arange(len(truth)) < right, truth, (truth + 1) % classes)
+            logits[epoch, np.arange(len(truth)), predicted] = 1
         answers.append(logits)
     return answers
 
@@ -135,9 +135,9 @@ def test_sentences_count_the_labels_that_agree(protocols, published):
     films = list(protocols.values())
     results = [score(films[0], settings(), answers_with(films[0], [9, 12, 8]))]
     results += [score(protocol, settings(), answers_with(protocol, [3])) for protocol in films[1:]]
-    found = sentences(results, read_pictures(published))
-    assert "of 19 pictures published as normal, 7 show a film whose own label is that alone" in found[3]
-    assert "this gives 75.0 %, and the last epoch 50.0 %" in found[2]
+    texts = sentences(results, read_pictures(published))
+    assert "of 19 pictures published as normal, 7 show a film whose own label is that alone" in texts[3]
+    assert "this gives 75.0 %, and the last epoch 50.0 %" in texts[2]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Which pictures the poster measured on, where its folds leak, and what a wrong table is told."""
+"""Which pictures the poster measured on, where its folds leak, and how a wrong table is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def protocols(published, quiet):
 
 
 def test_the_poster_trains_on_every_tested_picture_and_the_grouped_folds_on_none(protocols):
-    assert {name: leaks(found) for name, found in protocols.items()} == {
+    assert {name: leaks(protocol) for name, protocol in protocols.items()} == {
         "poster": (1, 1),
         "kaggle": (0, 0),
         "film": (0, 0),

@@ -59,23 +59,23 @@ RIGHT = [0.1, 0.2, 0.7, 0.8]
 
 
 def test_the_same_answers_are_accepted(plain: Card) -> None:
-    found = judge(plain, FOUR, answers(RIGHT), answers(RIGHT))
-    assert (found.accepted, found.reasons, found.films) == (True, (), 4)
-    assert found.auroc == found.auroc_fp32 == {"AUROC normal vs rest": 1.0, "AUROC osteoporosis vs rest": 1.0}
-    assert found.label_disagreement == found.uncalibrated_label_disagreement == found.triage_disagreement == 0
-    assert found.largest_difference == found.mean_difference == found.largest_uncalibrated_difference == 0
-    assert found.map_cosine == 1
+    result = judge(plain, FOUR, answers(RIGHT), answers(RIGHT))
+    assert (result.accepted, result.reasons, result.films) == (True, (), 4)
+    assert result.auroc == result.auroc_fp32 == {"AUROC normal vs rest": 1.0, "AUROC osteoporosis vs rest": 1.0}
+    assert result.label_disagreement == result.uncalibrated_label_disagreement == result.triage_disagreement == 0
+    assert result.largest_difference == result.mean_difference == result.largest_uncalibrated_difference == 0
+    assert result.map_cosine == 1
 
 
 def test_a_damaged_graph_is_refused_with_every_reason(plain: Card) -> None:
-    found = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
-    # Of the four pairs of a normal film and one with osteoporosis, 0.75 before 0.7 is one in the wrong order.
-    assert found.auroc == {"AUROC normal vs rest": 0.75, "AUROC osteoporosis vs rest": 0.75}
-    assert found.label_disagreement == found.uncalibrated_label_disagreement == 0.25
-    assert found.largest_difference == pytest.approx(0.55)
-    assert found.mean_difference == pytest.approx((0.55 + 0 + 0.55) / 12, abs=1e-6)
-    assert not found.accepted
-    assert found.reasons == (
+    result = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
+    # Four pairs of a normal film and one with osteoporosis: only 0.75 before 0.7 is in the wrong order.
+    assert result.auroc == {"AUROC normal vs rest": 0.75, "AUROC osteoporosis vs rest": 0.75}
+    assert result.label_disagreement == result.uncalibrated_label_disagreement == 0.25
+    assert result.largest_difference == pytest.approx(0.55)
+    assert result.mean_difference == pytest.approx((0.55 + 0 + 0.55) / 12, abs=1e-6)
+    assert not result.accepted
+    assert result.reasons == (
         "AUROC normal vs rest falls by 0.2500",
         "AUROC osteoporosis vs rest falls by 0.2500",
         "25.0% of the labels differ",
@@ -84,43 +84,43 @@ def test_a_damaged_graph_is_refused_with_every_reason(plain: Card) -> None:
 
 
 def test_an_auroc_may_rise(plain: Card) -> None:
-    found = judge(plain, FOUR, answers([0.3, 0.31, 0.3, 0.32]), answers([0.29, 0.30, 0.31, 0.32]))
-    assert found.auroc_fp32["AUROC osteoporosis vs rest"] == pytest.approx(2.5 / 4)
-    assert found.auroc["AUROC osteoporosis vs rest"] == 1
-    assert found.accepted
+    result = judge(plain, FOUR, answers([0.3, 0.31, 0.3, 0.32]), answers([0.29, 0.30, 0.31, 0.32]))
+    assert result.auroc_fp32["AUROC osteoporosis vs rest"] == pytest.approx(2.5 / 4)
+    assert result.auroc["AUROC osteoporosis vs rest"] == 1
+    assert result.accepted
 
 
 def test_what_a_calibration_hides_is_refused_all_the_same(plain: Card) -> None:
     flat = plain.model_copy(update={"calibration": VectorScaling(scale=(1e-3,) * 3, bias=(0.0, 5.0, 0.0))})
-    found = judge(flat, FOUR, answers(RIGHT), answers([0.1, 0.3, 0.7, 0.8]))
-    assert found.label_disagreement == 0
-    assert found.largest_difference < 1e-3
-    assert found.largest_uncalibrated_difference == pytest.approx(0.1)
-    assert found.reasons == ("a probability before calibration moves by 0.100",)
+    result = judge(flat, FOUR, answers(RIGHT), answers([0.1, 0.3, 0.7, 0.8]))
+    assert result.label_disagreement == 0
+    assert result.largest_difference < 1e-3
+    assert result.largest_uncalibrated_difference == pytest.approx(0.1)
+    assert result.reasons == ("a probability before calibration moves by 0.100",)
 
 
 def test_triage_zones_are_compared(plain: Card) -> None:
     low, high = (OperatingPoint(threshold=threshold, sensitivity=0.9, specificity=0.9) for threshold in (0.15, 0.78))
     points = OperatingPoints(label=SEVERE, high_sensitivity=low, high_specificity=high)
     card = plain.model_copy(update={"operating_points": points})
-    found = judge(card, FOUR, answers(RIGHT), answers([0.16, 0.2, 0.7, 0.77]))
-    assert found.triage_disagreement == 0.5
+    result = judge(card, FOUR, answers(RIGHT), answers([0.16, 0.2, 0.7, 0.77]))
+    assert result.triage_disagreement == 0.5
 
 
 def test_heat_maps_are_those_of_the_answered_label(plain: Card) -> None:
-    one, other = np.zeros((2, 4, 3, 2, 2))
-    one[:, 0, 0], other[:, 0, 0] = (1, 0), (1, 1)  # of the label normal: 45 degrees apart
-    one[:, 2], other[:, 2] = 1, 1
-    other[3, 2] = 0  # against nothing
-    one[:, 1] = 1  # another label's
-    found = judge(plain, FOUR, answers(RIGHT, one), answers(RIGHT, other))
+    exact, int8 = np.zeros((2, 4, 3, 2, 2))
+    exact[:, 0, 0], int8[:, 0, 0] = (1, 0), (1, 1)  # of the label normal: 45 degrees apart
+    exact[:, 2], int8[:, 2] = 1, 1
+    int8[3, 2] = 0  # against nothing
+    exact[:, 1] = 1  # another label's
+    result = judge(plain, FOUR, answers(RIGHT, exact), answers(RIGHT, int8))
     cosines = [np.sqrt(0.5), np.sqrt(0.5), 1, 0]
-    assert found.map_cosine == pytest.approx(np.mean(cosines), abs=1e-6)
+    assert result.map_cosine == pytest.approx(np.mean(cosines), abs=1e-6)
 
 
-def test_the_model_card_page_says_what_the_guard_found(plain: Card) -> None:
-    found = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
-    text = model_page.page(ROOT, Model(plain.model_copy(update={"quantisation": (found,)}), None, None))
+def test_the_page_of_a_model_shows_the_result_of_the_guard(plain: Card) -> None:
+    result = judge(plain, FOUR, answers(RIGHT), answers([0.1, 0.75, 0.7, 0.8]))
+    text = model_page.page(ROOT, Model(plain.model_copy(update={"quantisation": (result,)}), None, None))
     assert "Refused: AUROC normal vs rest falls by 0.2500; " in text
     assert "| AUROC osteoporosis vs rest | 1.000 | 0.750 |" in text
     assert "Labels that differ: 25.0% (before calibration 25.0%)" in text
@@ -129,7 +129,7 @@ def test_the_model_card_page_says_what_the_guard_found(plain: Card) -> None:
 
 def test_training_films_share_no_group_with_those_of_the_fold(tmp_path: Path) -> None:
     table = predictions([NORMAL] * 4, [0, 0, 1, 2])
-    films = [replace(one, group="same") if n in (1, 3) else one for n, one in enumerate(table.films)]
+    films = [replace(film, group="same") if n in (1, 3) else film for n, film in enumerate(table.films)]
     folds = find_folds(tmp_path, None, replace(table, films=films), tmp_path)
     assert [fold.folder for fold in folds] == [tmp_path / f"r0f{n}" / "model" for n in range(3)]
     assert [fold.tested.tolist() for fold in folds] == [
@@ -171,10 +171,10 @@ def test_a_model_that_did_not_make_the_stored_answers_is_refused(
     logits = EagerRuntime(model_folder).predict(pictures).logits
     tested = np.array([True, False, True, False])
     folds = [Fold(model_folder, tested, ~tested), Fold(model_folder, ~tested, tested)]
-    asked: list[int] = []
+    counts: list[int] = []
 
     def same_graph(graph: Path, card: Card, films: NDArray[np.uint8], scratch: Path) -> tuple[object, Path]:
-        asked.append(len(films))
+        counts.append(len(films))
         ranges = ActivationRanges(weights_sha256=card.weights_sha256, films=1, fp32=(), tensors={})
         return ranges, graph
 
@@ -183,7 +183,7 @@ def test_a_model_that_did_not_make_the_stored_answers_is_refused(
     exact, int8 = predict_folds(folds, table, pictures, tmp_path, QUIET)
     np.testing.assert_allclose(exact.logits, logits, atol=1e-3)  # in the order of the films, not of the folds
     np.testing.assert_array_equal(exact.maps, int8.maps)
-    assert asked == [2, 2]
+    assert counts == [2, 2]
     logits[3, 0] += 1
     with pytest.raises(DataError, match=r"model of fold 1 does not give the answers in predictions\.csv"):
         predict_folds(folds, predictions([NORMAL] * 4, [0, 1, 0, 1], logits), pictures, tmp_path, QUIET)
@@ -223,10 +223,10 @@ def test_an_accepted_model_gets_ranges_that_make_its_int8_graph_anywhere(
     monkeypatch.setattr(quantisation_guard, "MIN_HELD", 0.0)
     model = shutil.copytree(run / "model", tmp_path / "model")
     before = load_card(model)
-    found = quantise_model(run, model, data, None, QUIET)
-    assert (found.accepted, found.films) == (True, COUNT)
+    result = quantise_model(run, model, data, None, QUIET)
+    assert (result.accepted, result.films) == (True, COUNT)
     card = load_card(model)
-    assert card == before.model_copy(update={"quantisation": (found,)})
+    assert card == before.model_copy(update={"quantisation": (result,)})
     quantise_model(run, model, data, None, QUIET)
     assert load_card(model) == card  # the finding took the place of the one before
     ranges = load_ranges(model)
@@ -242,10 +242,10 @@ def test_a_refused_model_loses_its_ranges(
     model = shutil.copytree(run / "model", tmp_path / "model")
     (model / RANGES_FILE).write_text("of an earlier run")
     monkeypatch.setattr(quantisation_guard, "MAX_MOVE", 0.0)
-    found = quantise_model(run, model, data, None, QUIET)
-    assert not found.accepted
-    assert "before calibration moves by" in found.reasons[-1]
-    assert load_card(model).quantisation == (found,)
+    result = quantise_model(run, model, data, None, QUIET)
+    assert not result.accepted
+    assert "before calibration moves by" in result.reasons[-1]
+    assert load_card(model).quantisation == (result,)
     assert not (model / RANGES_FILE).exists()
 
 

@@ -43,7 +43,7 @@ def test_empty_maps_do_not_count() -> None:
 
 
 def test_int8_is_refused_where_more_than_one_map_in_twenty_moves() -> None:
-    found = Quantisation(
+    quantisation = Quantisation(
         accepted=True, protocol="", films=40, auroc={}, auroc_fp32={}, label_disagreement=0,
         uncalibrated_label_disagreement=0, triage_disagreement=0, largest_difference=0, mean_difference=0,
         largest_uncalibrated_difference=0, map_cosine=1,
@@ -53,7 +53,7 @@ def test_int8_is_refused_where_more_than_one_map_in_twenty_moves() -> None:
         exact = np.stack([hill(3, 3)] * 40)
         int8 = np.stack([hill(0, 6)] * moved + [hill(3, 3)] * (40 - moved))
         answers = [Answers(np.zeros((40, 1)), np.zeros(40), maps) for maps in (exact, int8)]
-        return judge_maps(found, np.zeros(40, np.int64), answers[0], answers[1])
+        return judge_maps(quantisation, np.zeros(40, np.int64), answers[0], answers[1])
 
     two, three = judged(2), judged(3)
     assert (two.accepted, two.maps, two.maps_held) == (True, 40, 0.95)

@@ -40,13 +40,13 @@ def test_new_heads_leave_little_of_the_maps() -> None:
     model, pictures = patches(), noise()
     targets = [index % 3 for index in range(len(pictures))]
     maps = grad_cam(model, pictures, targets)
-    found = [cascade(model, pictures, maps, targets, seed) for seed in range(5)]
-    assert list(found[0]) == ["heads", "0"]
-    for stage in found[0]:
-        assert abs(np.mean([draw[stage] for draw in found])) < 0.2
+    draws = [cascade(model, pictures, maps, targets, seed) for seed in range(5)]
+    assert list(draws[0]) == ["heads", "0"]
+    for stage in draws[0]:
+        assert abs(np.mean([draw[stage] for draw in draws])) < 0.2
 
 
-def test_heads_that_are_not_drawn_anew_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heads_that_are_not_redrawn_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     model, pictures = patches(), noise()
     targets = [0] * len(pictures)
     maps = grad_cam(model, pictures, targets)

@@ -56,7 +56,7 @@ def films(count: int, start: int = 0) -> list[Film]:
 
 
 @pytest.fixture(scope="module")
-def found() -> MapChecks:
+def checks() -> MapChecks:
     cells = [(0, 0), (1, 3), (3, 2), (3, 0), (0, 2), (3, 3)]
     parts = [
         Unseen(model(), films(4), [lit(*cell) for cell in cells[:4]]),
@@ -68,31 +68,31 @@ def found() -> MapChecks:
     return checks
 
 
-def test_films_of_all_models_are_counted(found: MapChecks) -> None:
-    assert (found.films, found.groups, found.flat) == (6, 3, 0)
+def test_films_of_all_models_are_counted(checks: MapChecks) -> None:
+    assert (checks.films, checks.groups, checks.flat) == (6, 3, 0)
 
 
-def test_a_map_that_shows_the_evidence_beats_both_controls(found: MapChecks) -> None:
-    named = {metric.name: metric for metric in found.differences}
+def test_a_map_that_shows_the_evidence_beats_both_controls(checks: MapChecks) -> None:
+    named = {metric.name: metric for metric in checks.differences}
     for order in ("random", "centre"):
         assert named[f"deletion, map less {order}"].high < 0
         assert named[f"insertion, map less {order}"].low > 0
-    areas = {(curve.kind, curve.order): curve.area.value for curve in found.curves}
+    areas = {(curve.kind, curve.order): curve.area.value for curve in checks.curves}
     difference = areas["deletion", "map"] - areas["deletion", "random"]
     assert named["deletion, map less random"].value == pytest.approx(difference)
 
 
-def test_every_curve_has_a_point_per_share(found: MapChecks) -> None:
-    assert len(found.curves) == 6
-    assert all(len(curve.probability) == len(found.shares) for curve in found.curves)
+def test_every_curve_has_a_point_per_share(checks: MapChecks) -> None:
+    assert len(checks.curves) == 6
+    assert all(len(curve.probability) == len(checks.shares) for curve in checks.curves)
 
 
-def test_stages_are_named_in_order(found: MapChecks) -> None:
-    assert [metric.name for metric in found.cascade] == ["heads", "scale"]
+def test_stages_are_named_in_order(checks: MapChecks) -> None:
+    assert [metric.name for metric in checks.cascade] == ["heads", "scale"]
 
 
-def test_mass_is_compared_with_the_area(found: MapChecks) -> None:
-    outside = found.regions[0]
+def test_mass_is_compared_with_the_area(checks: MapChecks) -> None:
+    outside = checks.regions[0]
     assert outside.name == "outside the body"
     # The body is the lit cell, a sixteenth of the film, give or take its outline.
     assert outside.area.value == pytest.approx(15 / 16, abs=0.02)
@@ -101,11 +101,11 @@ def test_mass_is_compared_with_the_area(found: MapChecks) -> None:
     assert outside.difference.value == pytest.approx(outside.mass.value - outside.area.value)
 
 
-def test_height_of_the_centre_of_mass(found: MapChecks) -> None:
+def test_height_of_the_centre_of_mass(checks: MapChecks) -> None:
     heights = (np.array([0, 1, 3, 3, 0, 3]) + 0.5) / 4
-    assert found.height is not None
+    assert checks.height is not None
     # A cell at the edge is enlarged towards the middle only.
-    assert found.height.value == pytest.approx(heights.mean(), abs=0.05)
+    assert checks.height.value == pytest.approx(heights.mean(), abs=0.05)
 
 
 def test_a_map_of_zeros_counts_as_flat_and_for_nothing_else() -> None:
@@ -124,7 +124,7 @@ def test_the_explained_label_is_the_one_that_is_answered() -> None:
     plain, other = (check_maps([part], LABELS, calibration) for calibration in (None, turned))
     assert {example.explained for example in plain.examples} == {"bright"}
     assert {example.explained for example in other.examples} == {"dark"}
-    first = [next(c for c in found.curves if c.kind == "deletion").probability[0] for found in (plain, other)]
+    first = [next(c for c in checks.curves if c.kind == "deletion").probability[0] for checks in (plain, other)]
     assert sum(first) == pytest.approx(1)  # the probability of one label, and that of the other
     assert plain.served
 
@@ -135,9 +135,9 @@ def test_maps_that_are_all_empty_cannot_be_checked() -> None:
         check_maps([part], LABELS, VectorScaling(scale=(1.0, 1.0), bias=(200.0, -200.0)))
 
 
-def test_findings_survive_the_file(found: MapChecks, tmp_path: Path) -> None:
-    found.write(tmp_path / "maps.json")
-    assert read_map_checks(tmp_path / "maps.json") == found
+def test_findings_survive_the_file(checks: MapChecks, tmp_path: Path) -> None:
+    checks.write(tmp_path / "maps.json")
+    assert read_map_checks(tmp_path / "maps.json") == checks
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"films": 3}'])

@@ -27,21 +27,21 @@ def brightness(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def test_a_right_map_of_a_known_square_gives_the_areas_worked_out_by_hand() -> None:
-    asked = []
+    batches = []
 
     def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-        asked.append(len(pictures))
+        batches.append(len(pictures))
         return brightness(pictures)
 
-    found = curves(answer, film(), heat(), target=1, seed=0)
-    assert asked == [PASSES]
-    assert found.shape == (2, 3, len(SHARES))
-    end = found[0, 0, -1]  # the square after the blur
+    values = curves(answer, film(), heat(), target=1, seed=0)
+    assert batches == [PASSES]
+    assert values.shape == (2, 3, len(SHARES))
+    end = values[0, 0, -1]  # the square after the blur
     assert 0 < end < 0.9
     # The hottest tenth, 160 pixels, covers the 64 of the square: one step takes it away, or brings it back.
-    np.testing.assert_allclose(found[0, 0], [1] + [end] * 10)
-    np.testing.assert_allclose(found[1, 0], [end] + [1] * 10)
-    deletion, insertion = areas(found)
+    np.testing.assert_allclose(values[0, 0], [1] + [end] * 10)
+    np.testing.assert_allclose(values[1, 0], [end] + [1] * 10)
+    deletion, insertion = areas(values)
     assert deletion[0] == pytest.approx((0.5 * 1 + 9.5 * end) / 10)
     assert insertion[0] == pytest.approx((0.5 * end + 9.5 * 1) / 10)
     for order in (1, 2):
@@ -58,10 +58,10 @@ def test_a_map_that_points_away_is_worse_than_the_centre() -> None:
 
 
 def test_the_ends_are_the_film_and_its_blurred_copy_in_every_order() -> None:
-    found = curves(brightness, film(), heat(), target=1, seed=0)
-    np.testing.assert_allclose(found[KINDS.index("deletion"), :, 0], 1)
-    np.testing.assert_allclose(found[KINDS.index("insertion"), :, -1], 1)
-    np.testing.assert_allclose(found[0, :, -1], found[1, :, 0])
+    values = curves(brightness, film(), heat(), target=1, seed=0)
+    np.testing.assert_allclose(values[KINDS.index("deletion"), :, 0], 1)
+    np.testing.assert_allclose(values[KINDS.index("insertion"), :, -1], 1)
+    np.testing.assert_allclose(values[0, :, -1], values[1, :, 0])
 
 
 def test_rankings_are_orders_of_all_pixels() -> None:

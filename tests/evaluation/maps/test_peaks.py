@@ -45,7 +45,7 @@ def test_the_card_gets_the_peaks_of_the_runs_films(model_folder: Path, tmp_path:
     films = [film(SQUARES[index % 2], f"g{index}", age=40) for index in range(4)]
     for index in range(4):
         save_film(tmp_path / f"{index}.png", 60 + 40 * index, index)
-    films = [one.__class__(**vars(one) | {"file": f"{index}.png"}) for index, one in enumerate(films)]
+    films = [row.__class__(**vars(row) | {"file": f"{index}.png"}) for index, row in enumerate(films)]
     Predictions(SQUARES, films, np.zeros((1, 4), np.int64), np.zeros((1, 4, 3)), np.zeros((1, 4))).write(
         run / PREDICTIONS_FILE
     )

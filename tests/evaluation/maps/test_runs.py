@@ -49,7 +49,7 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_film_meets_the_model_of_its_fold_in_the_first_repeat(folds: Path, data: Path) -> None:
     parts = unseen_films([folds], data / "films.csv")
-    assert [[one.file for one in part.films] for part in parts] == [
+    assert [[film.file for film in part.films] for part in parts] == [
         ["films/0.png", "films/2.png", "films/4.png"],
         ["films/1.png", "films/3.png", "films/5.png"],
     ]
@@ -72,7 +72,7 @@ def test_a_limit_draws_the_same_films_again(folds: Path, data: Path) -> None:
     assert drawn[0] == drawn[1]
     assert drawn[1:].count(drawn[0]) < 3
     assert len(draw_files(predictions, 99, 0)) == COUNT
-    shown = [one.file for part in unseen_films([folds], data, drawn[0]) for one in part.films]
+    shown = [film.file for part in unseen_films([folds], data, drawn[0]) for film in part.films]
     assert set(shown) == drawn[0]
 
 
@@ -110,13 +110,13 @@ def check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_script_writes_what_it_found(folds: Path, data: Path, tmp_path: Path) -> None:
+def test_the_script_writes_its_results(folds: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps.json"
     shipped = folds / "r0f0" / "model"
     done = check("--run", folds, "--model", shipped, "--data", data, "--films", "3", "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
-    found = read_map_checks(out)
-    assert found.films == 3
+    checks = read_map_checks(out)
+    assert checks.films == 3
     assert "outside the body" in done.stdout
 
 
