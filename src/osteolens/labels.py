@@ -42,7 +42,10 @@ def usual(label: str) -> str:
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
     """Labels without repeats: known ones from mild to severe, then the others in natural order."""
     different = set(labels)
-    known = sorted((label for label in different if usual(label) in SEVERITY), key=_severity)
+    known = sorted(
+        (label for label in different if usual(label) in SEVERITY),
+        key=lambda label: (SEVERITY.index(usual(label)), label),
+    )
     return *known, *in_natural_order(different - set(known))
 
 
@@ -50,10 +53,6 @@ def have_order(labels: Iterable[str]) -> bool:
     """Whether the names alone say which label is worse: all are known, or all are numbers."""
     names = list(labels)
     return are_numbers(names) or all(usual(label) in SEVERITY for label in names)
-
-
-def _severity(label: str) -> tuple[int, str]:
-    return SEVERITY.index(usual(label)), label
 
 
 def in_natural_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def test_without_t_scores_of_the_image_the_rest_is_fused():
     assert fit_fusion(rows_of(unmeasured), AGE_SEX, None).t_score is None
 
 
-@pytest.mark.parametrize("kept", [("normal", "osteoporosis"), ("osteopenia", "osteoporosis")])
+@pytest.mark.parametrize("labels", [("normal", "osteoporosis"), ("osteopenia", "osteoporosis")])
 def test_two_labels_and_a_label_that_no_film_had(labels):
     predictions = simulate(repeats=1)
     rows = rows_of(predictions)

@@ -147,19 +147,17 @@ def _read_folder(folder: Path, labels: Sequence[str], notify: Callable[[str], No
         elif depth > 1:
             problems.append(f"{as_text(name)}: a picture below its class folder; use a table, or move it up")
         else:
-            films.append(_film_in_folder(Path(path), as_text(name)))
+            name = as_text(name)
+            label = usual(composed(name.split("/")[0]))
+            films.append(Film(place=name, path=Path(path), file=name, group=name, label=label))
     if not films and not problems:
         raise DataError(f"{folder} holds no pictures; expected one folder per class, such as {folder}/normal/1.png")
     if sentence := folders.describe(passed_over):
         notify(sentence)
     problems += _label_problems(films, labels)
-    problems += _repeated(films, os.path.realpath)
+    problems += _repeated(films, os.path.realpath)  # links too: two classes may hold one file
     _refuse(problems, str(folder))
     return films
-
-
-def _film_in_folder(path: Path, name: str) -> Film:
-    return Film(place=name, path=path, file=name, group=name, label=usual(composed(as_text(path.parent.name))))
 
 
 def _read_table(

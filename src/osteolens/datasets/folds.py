@@ -95,6 +95,7 @@ def _refuse_shared(groups: Sequence[str], parts: NDArray[np.str_]) -> None:
 
 def _share(labels: Sequence[str], groups: Sequence[str], share: float, seed: int, part: Part) -> NDArray[np.bool_]:
     """Mark about this share of the groups: whole folds, at least a tenth."""
+    # Equal folds are all that StratifiedGroupKFold makes: 0.15 becomes 1 fold of 7, 0.25 1 of 4.
     fraction = max(Fraction(share).limit_denominator(10), Fraction(1, 10))
     if fraction >= 1:
         raise DataError(f"data.{part} leaves no group to train on: take a smaller share, or fewer test films")

@@ -16,7 +16,7 @@ from osteolens.errors import DataError
 
 WORKBOOK_SUFFIXES, PARQUET_SUFFIXES = (".xlsx", ".xlsm"), (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", *WORKBOOK_SUFFIXES, ".xls", ".ods", *PARQUET_SUFFIXES)
-_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"  # an OLE container, which a protected .xlsx is as well
 _NOT_READ = ".xls and .ods files, and protected workbooks, are not read: save it as .xlsx or CSV"
 
 

@@ -136,6 +136,7 @@ def fit_calibration(method: Method, rows: Rows) -> Calibration:
 
 def log_loss(probabilities: Floats, truth: NDArray[np.int64]) -> float:
     """Mean negative natural logarithm of the true class's probability: [N, K], [N]."""
+    # One film with a probability of 0 would make the mean infinite.
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
@@ -207,7 +208,7 @@ def fit_interval(rows: Rows, t_score: Floats, served: Floats | None = None) -> T
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.argsort(residuals[known])
     reached = np.cumsum((1 / counts)[group][order]) / (len(counts) + 1)
-    enough = np.flatnonzero(reached >= LEVEL - 1e-9)
+    enough = np.flatnonzero(reached >= LEVEL - 1e-9)  # the sums round
     if not enough.size:
         return None
     half_width = float(residuals[known][order][enough[0]])
@@ -238,6 +239,7 @@ def _descend(rows: Rows, scale_of: Floats, bias_of: Floats) -> Floats:
         gradient = np.concatenate([scale_of @ (slope * logits).sum(axis=0), bias_of @ slope.sum(axis=0)])
         return log_loss(probabilities, rows.truth), gradient
 
+    # Labels that the logits separate without error would drive the parameters to infinity.
     bounds: Sequence[tuple[float, float]] = [(1 / _FLATTEST, 1 / _SHARPEST)] * scales + [(-20.0, 20.0)] * biases
     start = np.concatenate([np.ones(scales), np.zeros(biases)])
     solution = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")

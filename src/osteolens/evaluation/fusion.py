@@ -172,6 +172,7 @@ def _cross_fitted(fusion: Fusion, turn: Turn, method: Method) -> Reading:
 def _fit_labels(table: Floats, rows: Rows) -> tuple[Floats, Floats]:
     """Intercepts [K] and coefficients [inputs, K] of unscaled inputs [M, inputs]."""
     model = label_model().fit(table, rows.truth, logisticregression__sample_weight=rows.weights)
+    # The card takes inputs in their own units, so the scaler is folded into the coefficients.
     scale, mean = model["standardscaler"].scale_, model["standardscaler"].mean_
     classifier = model["logisticregression"]
     weights, offsets = classifier.coef_ / scale, classifier.intercept_

@@ -122,17 +122,20 @@ def brier(probabilities: Floats, truth: NDArray[np.int64]) -> Floats:
 
 def pearson(x: Floats, y: Floats, weights: Floats) -> Floats:
     """Weighted correlation, [N], [N], [B, N] -> [B]; NaN where one side is constant."""
-    x, y = x - x.mean(), y - y.mean()
+    x, y = x - x.mean(), y - y.mean()  # else the difference of two large squares loses the digits that count
     mean_x, mean_y = mean(x, weights), mean(y, weights)
     variance = (mean(x * x, weights) - mean_x**2) * (mean(y * y, weights) - mean_y**2)
     covariance = mean(x * y, weights) - mean_x * mean_y
-    return np.asarray(covariance / np.sqrt(np.where(variance > 1e-15, variance, np.nan)))
+    return np.asarray(
+        covariance / np.sqrt(np.where(variance > 1e-15, variance, np.nan))
+    )  # a constant's, after rounding
 
 
 def deviation(values: Floats, weights: Floats) -> Floats:
     """Sample standard deviation (n - 1), [N], [B, N] -> [B]."""
     total, centre = weights.sum(axis=1), mean(values, weights)
     spread = mean(values**2, weights) - centre**2
+    # Rounding can leave a spread just below 0.
     return np.asarray(np.sqrt(np.maximum(spread, 0) * total / (total - 1)))
 
 
@@ -149,6 +152,7 @@ def _bins(confidence: Floats) -> Floats:
 def _by_score(score: Floats, positive: Flags, weights: Floats) -> tuple[Floats, Floats]:
     """Weight of the positive and of the negative films at each distinct score, rising: two of [B, scores]."""
     order = np.argsort(score, kind="stable")
+    # NaN differs from every score, so that the first film starts a group.
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
     ordered = weights[:, order]
     wins = np.add.reduceat(ordered * positive[order], starts, axis=1)

@@ -116,6 +116,7 @@ def figures(scored: Scored) -> dict[str, float]:
 def draw(groups: Sequence[str], resamples: int, seed: int) -> Floats:
     """Draw whole groups with replacement: how often each film is drawn, float64 [resamples, N]."""
     names, group = np.unique(np.asarray(groups), return_inverse=True)
+    # How often each of G groups is drawn in G draws is multinomial: no list of draws is needed.
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     return drawn[:, group].astype(np.float64)
 
@@ -139,7 +140,7 @@ def sample(measure: Callable[[Floats], dict[str, Floats]], draws: Floats) -> Boo
     """Compute figures by name that are functions of weights [B, N]; undefined ones are left out."""
     ones = np.ones((1, draws.shape[1]))
     parts = np.array_split(draws, max(1, draws.size // _CHUNK))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is a figure that is not defined
         point = {name: float(value[0]) for name, value in measure(ones).items() if np.isfinite(value[0])}
         resampled = [measure(part) for part in parts]
     return Bootstrap(point, {name: np.concatenate([values[name] for values in resampled]) for name in point})

@@ -131,7 +131,7 @@ class _Table:
         shape = predictions.fold.shape
         self.probabilities = np.full((*shape, len(predictions.labels)), np.nan)
         self.t_score, self.low, self.high = np.full((3, *shape), np.nan)
-        self.zone = np.full(shape, "", "U13")
+        self.zone = np.full(shape, "", "U13")  # room for `low suspicion`
 
     def put(self, rows: Rows, reading: Reading) -> None:
         """Enter the readings of some rows; a row without a reading stays as it is."""

@@ -110,6 +110,7 @@ def epoch_batches(config: Configuration, training: Cohort, epoch: int) -> DataLo
     return DataLoader(
         VariedFilms(training, Augmentation(build_transform(config.augment), seed, epoch)),
         batch_size=size,
+        # Seeded by epoch, not drawn on from the epoch before: a resumed run sees the same order.
         sampler=np.random.default_rng((seed, epoch)).permutation(count).tolist(),
         num_workers=config.run.workers,
         drop_last=count >= size,  # as many steps as the schedule counts

@@ -36,6 +36,7 @@ class RayExecutor(Executor):
         import ray
 
         config, member, cohort, threads = arguments
+        # Ray retries lost machines only, and those as often as it takes; an error of the code ends the fold.
         remote = ray.remote(num_cpus=threads, num_gpus=1 if "GPU" in resources() else 0, max_retries=-1)(_train)
         pictures = self._stored(cohort)
         bare = replace(cohort, pictures=np.empty(0, np.uint8))

@@ -67,6 +67,7 @@ def cross_validate(
     claim(out, with_pictures(identity, pictures), restart=restart)
     plan.write(out / FOLDS_FILE)
     cohorts = [Cohort(plan.films, plan.labels, pictures, sides) for sides in parts]
+    # Spawned, as OpenMP's threads do not survive a fork and torch would wait for them forever.
     executor = executor or ProcessPoolExecutor(jobs, get_context("spawn"), _end_with_parent)
     _train_all(config, members, cohorts, max(1, torch.get_num_threads() // jobs), executor, console)
     table = _gather(plan, members)
@@ -121,7 +122,7 @@ def _train_all(
                 for future in done:
                     future.result()
                 bar.update(task, completed=sum(_epochs_done(member, epochs) for member in members))
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a fold that already runs would train on to its end
             pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 process.terminate()

@@ -54,7 +54,7 @@ def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_s
             logits, t_scores = model(pictures.to(device))
         loss = learner.objective(logits, t_scores, labels.to(device), measured.to(device))
         losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
+        if not math.isfinite(losses[-1]):  # before the step, so that the weights stay usable
             raise TrainingError(
                 f"the loss became {losses[-1]} in epoch {epoch + 1}, step {step + 1}, at learning rate {rate:.2g}: "
                 'try a smaller optimisation.learning_rate, or run.precision = "fp32"'

@@ -170,6 +170,7 @@ def validate(learner: Learner, validation: Cohort, batch_size: int) -> Row:
 
 def make_deterministic(seed: int) -> None:
     """Seed torch for this process and refuse operations whose result depends on timing."""
+    # cuBLAS may sum in another order each time unless its workspace is fixed (its manual, "Results reproducibility").
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # Filling new tensors guards against reading them before they are written, which no code here does, and costs half

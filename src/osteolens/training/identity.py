@@ -59,7 +59,7 @@ def of_training(
     settings = config.model_dump(mode="json", exclude={"dataset": True, "data": True, "run": {"workers"}})
     if config.model.start:
         settings["model"]["start"] = _DIGEST + file_sha256(Path(config.model.start) / WEIGHTS_FILE)
-    names: dict[str, int] = {}
+    names: dict[str, int] = {}  # groups by number, as renamed groups split the films alike
     facts: Identity = {
         "number of films": len(films),
         "order of labels": list(labels),

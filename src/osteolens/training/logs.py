@@ -34,6 +34,7 @@ class RunLog:
     def __init__(self, folder: Path, history: Sequence[Row]) -> None:
         self.table = folder / "log.csv"
         events = folder / "tensorboard"
+        # TensorBoard appends: epochs after the last checkpoint would be there twice.
         shutil.rmtree(events, ignore_errors=True)
         self.writer = SummaryWriter(events)
         for row in history:

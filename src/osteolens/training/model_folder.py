@@ -47,7 +47,7 @@ def predict_films(
     """
     model, _ = models.load(folder)
     pictures = torch.from_numpy(cohort.pictures)
-    precision = Precision(device, torch.float32)
+    precision = Precision(device, torch.float32)  # as users run it, whatever format the training used
     logits, t_scores = predict(model.to(device), pictures, config.optimisation.batch_size, precision)
     return logits.double().numpy(), t_scores.double().numpy()
 

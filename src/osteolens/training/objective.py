@@ -35,6 +35,7 @@ class Objective:
         Returns:
             float32 scalar.
         """
+        # In fp32 even where the model runs in fp16, whose exponentials overflow at 65504.
         loss = F.cross_entropy(logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
         if self.ordinal_weight:
             ranks = torch.arange(logits.shape[1], dtype=torch.float32, device=logits.device)

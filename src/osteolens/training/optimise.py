@@ -73,7 +73,7 @@ class Schedule:
         """Learning rate of a step, counted from 0 over the whole run."""
         warmup = self.warmup_epochs * self.steps_per_epoch
         if step < warmup:
-            return self.peak * (step + 1) / (warmup + 1)
+            return self.peak * (step + 1) / (warmup + 1)  # the first step would move nothing at a rate of 0
         rest = max(self.epochs * self.steps_per_epoch - warmup, 1)
         return self.peak * (1 + math.cos(math.pi * min((step - warmup) / rest, 1))) / 2
 

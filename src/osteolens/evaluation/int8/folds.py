@@ -119,7 +119,7 @@ def predict_folds(
 
 def _check_stored(fold: int, exact: Answers, stored: Floats) -> None:
     off = float(np.abs(log_softmax(exact.logits) - log_softmax(stored)).max())
-    if not off < _MAX_STORED:
+    if not off < _MAX_STORED:  # NaN is refused too
         raise DataError(
             f"the model of fold {fold} does not give the answers in {PREDICTIONS_FILE} (off by {off:.2g}): name the "
             "run, or with --members the ensemble, that made them"

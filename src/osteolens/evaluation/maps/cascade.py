@@ -71,7 +71,7 @@ def cascade(
 def redraw(part: nn.Module, random: torch.Generator) -> None:
     """Replace every weight of a part by draws from a normal distribution with its tensor's mean and deviation."""
     for tensor in part.parameters():
-        spread = tensor.std(correction=0)
+        spread = tensor.std(correction=0)  # with the sample's n - 1, a tensor of one number has none
         tensor.copy_(tensor.mean() + spread * torch.randn(tensor.shape, generator=random))
 
 

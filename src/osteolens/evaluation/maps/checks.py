@@ -175,7 +175,7 @@ def _examine(
     targets = answered.tolist()
     maps = randomisation.grad_cam(part.model, pictures, targets)
     cascades: list[dict[str, Floats]] = []
-    for seed in range(DRAWS * number, DRAWS * (number + 1)):
+    for seed in range(DRAWS * number, DRAWS * (number + 1)):  # no two models share a draw
         cascades.append(randomisation.cascade(part.model, pictures, maps, targets, seed))
         advance(len(cascades[-1]) * len(pictures))
     curves: list[Floats] = []

@@ -85,6 +85,7 @@ def rankings(heat: NDArray[np.float32], size: tuple[int, ...], seed: int) -> NDA
     middle = (-(rows**2 + columns**2) / CENTRE_WIDTH**2).ravel()
     by_map = enlarged(heat, (height, width)).ravel()
     ranks = np.empty((len(ORDERS), height * width), np.int64)
+    # lexsort goes by the last key; the random one orders equal pixels, which are most of a sparse map.
     for rank, keys in zip(ranks, ((random, by_map), (random,), (random, middle)), strict=True):
         rank[np.lexsort(keys)[::-1]] = np.arange(height * width)
     return ranks.reshape(len(ORDERS), height, width)

@@ -52,7 +52,9 @@ def find_regions(prepared: Prepared) -> Regions:
     white = float(np.percentile(picture[film], 99))
     longer = max(prepared.geometry.scaled)
     smooth = cv2.GaussianBlur(picture, (0, 0), longer / 150)
-    thick = _opened((smooth > DARK * white) & film, max(3, round(longer * THIN)) | 1)
+    thick = _opened(
+        (smooth > DARK * white) & film, max(3, round(longer * THIN)) | 1
+    )  # odd, so that the disc has a centre
     body = _parts(thick, SMALLEST_BODY * film.sum(), np.inf)
     near = cv2.dilate(body.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     beside = (picture > BRIGHT * white) & film & ~near

@@ -110,7 +110,7 @@ def _check_answers(part: Unseen, predictions: Predictions, folder: Path) -> None
     place = {film.file: index for index, film in enumerate(predictions.films)}
     stored = predictions.logits[0, [place[film.file] for film in part.films]]
     off = float(np.abs(probabilities_of(part.model, part.pictures) - softmax(stored)).max())
-    if not off < MAX_OFF:
+    if not off < MAX_OFF:  # NaN is refused too
         raise DataError(f"{folder} does not give the answers in {PREDICTIONS_FILE}: a probability is off by {off:.2g}")
 
 
