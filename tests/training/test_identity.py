@@ -54,7 +54,7 @@ def once(table, tmp_path, quiet, monkeypatch):
     learner = SimpleNamespace(model=None)
     monkeypatch.setattr(training_run, "build_learner", lambda *_: learner)
     monkeypatch.setattr(training_run, "train", lambda *what: trained.append(what[2].among("train")))
-    for name in ("save_model", "write_outcome"):
+    for name in ("save_model", "list_films", "write_outcome"):
         monkeypatch.setattr(training_run, name, lambda *_: None)
     monkeypatch.setattr(training_run, "predict_split", lambda *_: SimpleNamespace(write=lambda path: None))
     monkeypatch.setattr(training_run, "show", lambda *_: None)
