@@ -1,4 +1,4 @@
-"""The table that `osteolens predict` prints."""
+"""What `osteolens predict` shows and writes."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from conftest import encoded, knee_like
 from PIL import Image
 from test_schema import ANSWER
 
-from osteolens.cli.predict import predict_films
+from osteolens.cli.answers import predict_films
 from osteolens.errors import EmptyInput
 from osteolens.schema import Answer
 

@@ -16,7 +16,7 @@ from osteolens.console import Status
 
 ROOT = Path(__file__).parents[2]
 OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
-NOT_COMMANDS = {"__init__", "root", "options"}
+NOT_COMMANDS = {"__init__", "root", "options", "answers"}
 SLOW = ("rich", "numpy", "httpx", "pydantic", "cv2", "PIL")
 
 

@@ -1,239 +1,84 @@
-"""`osteolens predict`: films answered one by one, in a table, as JSON files and as overlays."""
+"""`osteolens predict`: some films answered one by one, by a server or here."""
 
-import json
-import os
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
-from osteolens.card import load_card
-from osteolens.client import Client, read_key
-from osteolens.console import Status, model_folder, one_line_errors
-from osteolens.errors import ClientError, InputError, OsteoLensError, RequestRefused, ServerUnreachable
-from osteolens.files import whole, write_text
-from osteolens.schema import Answer, Fused, Method, TScore
+from osteolens.card import Card, load_card
+from osteolens.cli import options
+from osteolens.console import EXPORTS, model_folder, one_line_errors, packages_of
+from osteolens.errors import CardError, ExportError
+from osteolens.schema import Answer, Method
 
-Ask = Callable[[Path, Mapping[str, str]], Answer]
-Outcome = Answer | OsteoLensError | OSError
-
-_COLUMNS = ("film", "answer", "probabilities", "T-score", "triage", "remarks")
-_FACT_NAMES = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
+if TYPE_CHECKING:
+    from osteolens.cli.answers import Ask
+    from osteolens.inference.runtimes import Runtime
 
 
 @one_line_errors
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Films: JPEG, PNG, TIFF, BMP, WebP or DICOM.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Films: JPEG, PNG, TIFF, BMP, WebP or DICOM.")],
     model: Annotated[
-        str, typer.Option(help="Name of a served model; with --local a name in weights/ or a model folder.")
+        str, options.model("Name of a served model; with --local a name in weights/ or a model folder.")
     ] = "efficientnet",
-    out: Annotated[Path, typer.Option(help="Folder for one JSON file per film and its overlays.")] = Path("answers"),
-    local: Annotated[bool, typer.Option("--local", help="Run the model here, without a server.")] = False,
-    server: Annotated[
-        str | None, typer.Option(help="Server address; default $OSTEOLENS_URL or http://127.0.0.1:8080.")
-    ] = None,
-    key_file: Annotated[
-        Path | None, typer.Option(help="TorchServe key file; default $OSTEOLENS_KEY or ./key_file.json.")
-    ] = None,
-    explain: Annotated[str, typer.Option(help=f"Explanation: {', '.join(Method.__args__)}.")] = "gradcam",
+    out: Annotated[Path, options.out("Folder for one JSON file per film and its overlays.")] = Path("answers"),
+    local: Annotated[bool, typer.Option("--local", "-l", help="Run the model here, without a server.")] = False,
+    server: options.Server = None,
+    key_file: options.KeyFile = None,
+    explain: Annotated[str, typer.Option("--explain", "-e", help=", ".join(get_args(Method)))] = "gradcam",
     target: Annotated[
-        str | None, typer.Option(help="Class to explain, or `all`; default: the predicted class.")
+        str | None, typer.Option("--target", "-t", help="Label to explain, or `all`; default: the predicted one.")
     ] = None,
     age: Annotated[str | None, typer.Option(help="Years.")] = None,
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
     weight_kg: Annotated[str | None, typer.Option(help="Kilograms.")] = None,
     height_m: Annotated[str | None, typer.Option(help="Metres.")] = None,
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the overlay.")] = 0.6,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")] = False,
+    json_output: options.Json = False,
 ) -> None:
-    """Ask about films; print a table, write answers and overlays.
+    """Answer films; print a table, write answers and overlays.
 
     Exit status: 0 all answered, 2 wrong usage, 3 some films failed, 4 no server at the address.
     """
+    from osteolens.cli.answers import predict_films
+
     texts = {"explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m}
-    options = {name: text for name, text in texts.items() if text is not None}
+    options_of_films = {name: text for name, text in texts.items() if text is not None}
     ask = local_asker(model_folder(model)) if local else server_asker(server, key_file, model)
-    raise typer.Exit(predict_films(files, ask, options, out, opacity=opacity, json_output=json_output))
+    raise typer.Exit(predict_films(files, ask, options_of_films, out, opacity=opacity, json_output=json_output))
 
 
-def server_asker(url: str | None, key_file: Path | None, model: str) -> Ask:
+def server_asker(url: str | None, key_file: Path | None, model: str) -> "Ask":
     """A function that sends a film to a running server."""
-    key = None
-    if key_file is not None:
-        key = read_key(key_file)
-        if key is None:
-            raise ClientError(f"there is no key file {key_file}: TorchServe writes key_file.json where it starts")
-    client = Client(url, key)
-    return lambda path, options: client.predict(path.read_bytes(), model=model, options=options)
+    from osteolens.client import Client
+
+    client = Client(url, key_file=key_file)
+    return lambda path, texts: client.predict(path.read_bytes(), model=model, options=texts)
 
 
-def local_asker(folder: Path) -> Ask:
+def local_asker(folder: Path) -> "Ask":
     """A function that runs the model of a folder in this process."""
-    load_card(folder)  # a wrong folder is an error at once, not after seconds of importing torch
-    from osteolens.inference.reader import Reader, Request  # brings torch, which asking a server does not need
+    card = load_card(folder)  # a wrong folder is an error at once
+    with packages_of("serve", "--local"):
+        from osteolens.cli.answers import printable
+        from osteolens.inference.reader import Reader, Request
 
-    reader = Reader(folder, slow_methods=True)
+        reader = Reader(folder, _graph(card), slow_methods=True)
 
-    def ask(path: Path, options: Mapping[str, str]) -> Answer:
-        return reader.answer(Request(path.read_bytes(), options, printable(path.name)))
+    def ask(path: Path, texts: Mapping[str, str]) -> Answer:
+        return reader.answer(Request(path.read_bytes(), texts, printable(path.name)))
 
     return ask
 
 
-def predict_films(
-    files: Sequence[Path], ask: Ask, options: Mapping[str, str], out: Path, *, opacity: float, json_output: bool
-) -> int:
-    """Ask about every file, report, and return the exit status.
+def _graph(card: Card) -> "Runtime | None":
+    """The exported graph that a server would answer with; None, for PyTorch, where there is none of the card."""
+    from osteolens.inference.runtimes.loading import load_runtime, preferred_backend
 
-    Args:
-        files: Films.
-        ask: From `server_asker` or `local_asker`.
-        options: Option texts by name.
-        out: Folder for `<film>.json` and `<film>.<class>.png`; made when the first answer is there.
-        opacity: Opacity of the overlays, 0 to 1.
-        json_output: Print JSON instead of a table.
-    """
-    outcomes: list[tuple[Path, Outcome]] = []
-    progress = Console(stderr=True)
-    for path, name in track(_names(files, out).items(), "asking", console=progress, disable=not progress.is_terminal):
-        try:
-            answer = ask(path, options)
-            _write(path, name, answer, out, opacity)
-            outcomes.append((path, answer))
-        except ServerUnreachable as error:
-            progress.print(printable(f"error: {error}"), style="red", soft_wrap=True, highlight=False)
-            _report(outcomes, json_output)
-            return Status.UNREACHABLE
-        except (OsteoLensError, OSError) as error:
-            outcomes.append((path, error))
-    _report(outcomes, json_output)
-    return Status.DONE if all(isinstance(outcome, Answer) for _, outcome in outcomes) else Status.SOME_FAILED
-
-
-def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    answer_file = out / f"{name}.json"
-    # What it is of: another film of that name gets another file, in this call and in later ones.
-    write_text(answer_file, json.dumps({"file": _absolute(path), **_dumped(answer)}, indent=2) + "\n")
-    if answer.explanations:
-        from osteolens.films import overlay  # OpenCV and Pillow, which the other commands start without
-        from osteolens.films.read import read
-
-        film = read(path).pixels
-        for explanation in answer.explanations:
-            title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)
-            drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
-            with whole(out / f"{name}.{_file_part(explanation.target)}.png") as draft:
-                drawn.save(draft)
-
-
-def _file_part(label: str) -> str:
-    """A label as part of a file's name: what some file system does not take, such as `/`, is percent-encoded."""
-    return re.sub(r"[^\w .+-]", lambda match: quote(match[0], safe=""), label)
-
-
-def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
-    if json_output:
-        print(json.dumps([{"file": str(path), **_as_json(outcome)} for path, outcome in outcomes], indent=2))
-        return
-    if not outcomes:
-        return
-    names = Counter(path.name for path, _ in outcomes)
-    shown = [(str(path) if names[path.name] > 1 else path.name, outcome) for path, outcome in outcomes]
-    rows = [row for name, outcome in shown for row in _rows(printable(name), outcome)]
-    filled = [column for column in range(len(_COLUMNS)) if any(row[column] for row in rows)]
-    table = Table(*(_COLUMNS[column] for column in filled), caption=_caption([outcome for _, outcome in outcomes]))
-    for row in rows:
-        table.add_row(*(Text(row[column], overflow="fold") for column in filled))
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        # For a file or another program: as wide as it must be, so that nothing is cut or wrapped.
-        console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
-    console.print(table)
-
-
-def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
-    """A film's row of the table, and another for the answer with the patient's facts."""
-    if not isinstance(outcome, Answer):
-        yield name, "error", "", "", "", printable(str(outcome))
-        return
-    yield name, *_cells(outcome), "; ".join(outcome.quality.warnings)
-    if outcome.fused:
-        facts = ", ".join(_FACT_NAMES[fact] for fact in outcome.fused.inputs)
-        yield f"  with {facts}", *_cells(outcome.fused), ""
-
-
-def _cells(answer: Answer | Fused) -> tuple[str, str, str, str]:
-    shares = ", ".join(f"{label} {share:.2f}" for label, share in answer.probabilities.items())
-    return answer.label, shares, _t_score(answer.t_score), answer.triage or ""
-
-
-def _t_score(score: TScore | None) -> str:
-    if score is None:
-        return ""
-    interval = f" ({score.interval_90[0]:+.1f} to {score.interval_90[1]:+.1f})" if score.interval_90 else ""
-    return f"{score.estimate:+.1f}{interval}"
-
-
-def _caption(outcomes: Sequence[Outcome]) -> str:
-    answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-    notes = ["Research software, not a diagnostic device."]
-    if any(answer.t_score and answer.t_score.interval_90 for answer in answers):
-        notes.append("T-scores with 90 % intervals.")
-    if any(answer.triage or answer.fused for answer in answers):
-        notes.append("Low suspicion rules nothing out.")
-    return " ".join(notes)
-
-
-def _as_json(outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Answer):
-        return {"answer": _dumped(outcome)}
-    code = outcome.code if isinstance(outcome, InputError | RequestRefused) else type(outcome).__name__
-    return {"error": {"code": code, "message": str(outcome)}}
-
-
-def _dumped(answer: Answer) -> dict[str, Any]:
-    dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True)
-    return dumped
-
-
-def _names(files: Sequence[Path], out: Path) -> dict[Path, str]:
-    """A name for each film's answer: its stem, numbered where another film has it, also in another case of letters."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for path in files:
-        candidates = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
-        names[path] = next(
-            name for name in candidates if name.casefold() not in taken and _is_free(out / f"{name}.json", path)
-        )
-        taken.add(names[path].casefold())
-    return names
-
-
-def _is_free(answer_file: Path, path: Path) -> bool:
-    """Whether a film's answer may be written there: no file, or the answer that the same film got earlier."""
     try:
-        earlier = json.loads(answer_file.read_text())
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return isinstance(earlier, dict) and earlier.get("file", _absolute(path)) == _absolute(path)
-
-
-def _absolute(path: Path) -> str:
-    return str(path.absolute())
-
-
-def printable(text: str) -> str:
-    """Text that any output takes: control characters, and bytes of a file name that are no UTF-8, are escaped."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+        return load_runtime(EXPORTS / card.name, card, preferred_backend(card), threads=0)  # 0: all cores
+    except (CardError, ExportError) as error:
+        typer.echo(f"note: answering with PyTorch, which takes seconds to start: {error}", err=True)
+        return None

@@ -14,14 +14,26 @@ SECTIONS: dict[str, dict[str, str]] = {
         "predict": "Answer some films: a table, JSON files and overlays.",
         "batch": "Answer any number of films: tables, a page and overlays.",
         "serve": "Start the server, and the web app beside it.",
-        "bench": "Measure how fast models and servers answer.",
+        "key": "Show, find, renew and make the keys that a server asks for.",
+        "sample": "Write a drawn film to try things with.",
     },
     "Train and check models": {
         "audit": "Look for leaks, copies and shortcuts in films for training.",
+        "train": "Train a model, measured on groups that it never saw.",
+        "crossval": "Train a model per fold, and answer every film out of fold.",
         "evaluate": "Measure a model on labelled films of another place.",
         "recalibrate": "Fit a model's calibration and thresholds to another place.",
         "report": "Write a page of all that is known of a trained model.",
         "card": "Show what a model is and how well it performs.",
+    },
+    "Ship models": {
+        "quantise": "Compare int8 with fp32, and allow it where answers stay.",
+        "export": "Write a model's graph, checked against the model.",
+        "archive": "Build what TorchServe serves from a model and its graphs.",
+        "bench": "Measure how fast models and servers answer.",
+    },
+    "Look after it": {
+        "doctor": "Say what is installed and in order, and how to fix the rest.",
     },
 }
 """Each subcommand with its line in the help. `osteolens.cli.NAME` defines `app`, a Typer, or else the function NAME."""
@@ -43,7 +55,7 @@ class _Commands(TyperGroup):
         module = import_module(f"osteolens.cli.{cmd_name}")
         if hasattr(module, "app"):
             return typer.main.get_group(module.app)
-        alone = typer.Typer(add_completion=False)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(cmd_name)(getattr(module, cmd_name))
         return typer.main.get_command(alone)
 

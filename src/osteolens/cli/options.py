@@ -1,0 +1,84 @@
+"""Options that several commands take, so that one thing has one name, one letter and one meaning everywhere."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from osteolens.training.config import Configuration
+
+
+def data(what: str) -> Any:
+    """`--data`: the films and what is known of them."""
+    return typer.Option("--data", "-d", help=what)
+
+
+def out(what: str) -> Any:
+    """`--out`: where results go."""
+    return typer.Option("--out", "-o", help=what)
+
+
+def model(what: str) -> Any:
+    """`--model`: a model that is not what the command works on."""
+    return typer.Option("--model", "-m", help=what)
+
+
+def model_argument(what: str = "A name in weights/, or a model folder such as runs/mine/model.") -> Any:
+    """The model that a command works on."""
+    return typer.Argument(metavar="MODEL", help=what)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", "-s", envvar="OSTEOLENS_URL", help="Address of a running server; default: http://127.0.0.1:8080."
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        "-k",
+        help="TorchServe's key file; default: that in $OSTEOLENS_KEY_FILE, else ./key_file.json. $OSTEOLENS_KEY is a "
+        "key itself.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="Settings, such as train/configs/efficientnet.toml. Default: each setting's own default."
+    ),
+]
+Films = Annotated[
+    Path,
+    data(
+        "A table (CSV, Excel, Parquet) with the columns file (relative to the table) and label, and optionally group "
+        "(patient), t_score, age, sex, weight_kg, height_m, source and format_family; or a folder that holds one "
+        "folder of films per class."
+    ),
+]
+FilmsOfRun = Annotated[Path, data("The table or folder of films that the run was made from.")]
+Run = Annotated[Path, out("The run's folder. A run that was stopped there goes on exactly; another is refused.")]
+Name = Annotated[
+    str | None, typer.Option(help="The name under which the model will be served; default: that of --out.")
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Delete the run in --out, and train again.")]
+Members = Annotated[
+    Path | None,
+    typer.Option(help="An ensemble of the folds' models, in order, where RUN holds none, such as weights/knee."),
+]
+
+
+def configuration(path: Path | None, films: Path) -> "Configuration":
+    """The settings of a training: a file's, or each setting's default with the data set named after its table."""
+    from osteolens.training.config import Configuration, DatasetSection, load_configuration
+
+    return load_configuration(path) if path else Configuration(dataset=DatasetSection(name=films.resolve().stem))
+
+
+def print_figures(run: Path, json_output: bool) -> None:
+    """Print a finished run's `metrics.json` where JSON is wanted; else its tables have been shown."""
+    if json_output:
+        typer.echo((run / "metrics.json").read_text(encoding="utf-8"), nl=False)
