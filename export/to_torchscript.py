@@ -1,24 +1,20 @@
-"""Export a model folder to TorchScript, and check the file against the eager model."""
+"""Export a model to TorchScript: python export/to_torchscript.py weights/efficientnet."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from osteolens.card import load_card
-from osteolens.console import one_line_errors
-from osteolens.exporting.torchscript import to_torchscript
-
-BUILD = Path(__file__).resolve().parents[1] / "build"
+from osteolens.cli import options
+from osteolens.cli.export import export
 
 
-@one_line_errors
 def main(
-    model: Annotated[Path, typer.Argument(help="model folder, for example weights/efficientnet")],
-    out: Annotated[Path | None, typer.Option(help="folder for model.torchscript.pt [default: build/NAME]")] = None,
+    model: Annotated[str, options.model_argument()],
+    out: Annotated[Path | None, options.out("Folder for the file; default: build/NAME, as in the card.")] = None,
 ) -> None:
-    """Write model.torchscript.pt with the methods forward, features and head."""
-    typer.echo(f"wrote {to_torchscript(model, out or BUILD / load_card(model).name)}")
+    """Write model.torchscript.pt with the methods forward, features and head; see `osteolens export`."""
+    export(model, out, "torchscript")
 
 
 if __name__ == "__main__":

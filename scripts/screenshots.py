@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from sample_film import drawn_knee
+
+from osteolens.films.sample import drawn_knee
 
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
 FACTS = {"age": "67", "sex": "female", "weight_kg": "61", "height_m": "1.62"}

@@ -4,9 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from conftest import encoded, knee_like
+from onnx import helper
 from PIL import Image
+
+from osteolens.card import load_card
+from osteolens.inference.runtimes.onnx import OPSET
 
 OSTEOLENS = [str(Path(sys.executable).parent / "osteolens")]
 
@@ -27,12 +32,42 @@ def films(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def exported(films: Path, model_folder: Path) -> Path:
+    """Where the model's graph is looked for: one that answers by the brightness of the film."""
+    node, floats = helper.make_node, onnx.TensorProto.FLOAT
+    nodes = [
+        node("Cast", ["films"], ["grey"], to=floats),
+        node("ReduceMean", ["grey", "sides"], ["mean"], keepdims=0),
+        node("MatMul", ["mean", "weights"], ["logits"]),
+        node("Squeeze", ["mean", "last"], ["t_score"]),
+        node("AveragePool", ["grey"], ["cells"], kernel_shape=[32, 32], strides=[32, 32]),
+        node("Concat", ["cells"] * 3, ["maps"], axis=1),
+        node("Identity", ["mean"], ["pooled"]),
+    ]
+    constants = [
+        helper.make_tensor("sides", onnx.TensorProto.INT64, [2], [2, 3]),
+        helper.make_tensor("last", onnx.TensorProto.INT64, [1], [1]),
+        helper.make_tensor("weights", floats, [1, 3], [0.01, 0.02, 0.03]),
+    ]
+    outputs = [helper.make_tensor_value_info(name, floats, None) for name in ("logits", "t_score", "maps", "pooled")]
+    given = [helper.make_tensor_value_info("films", onnx.TensorProto.UINT8, ["batch", 1, "height", "width"])]
+    graph = helper.make_graph(nodes, "brightness", given, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    helper.set_model_props(model, {"opset": str(OPSET), "card_sha256": load_card(model_folder).sha256})
+    folder = films / "build" / "efficientnet"
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+@pytest.mark.usefixtures("exported")
 def test_predict_local_writes_answers_and_overlays_and_reports_failures(films: Path, model_folder: Path) -> None:
     done = run(
         "predict", "a.png", "other/a.jpg", "bad [1].txt", "absent.png", "--local", "--model", model_folder,
         "--target", "all", "--json", cwd=films,
     )  # fmt: skip
-    assert done.returncode == 3
+    assert (done.returncode, done.stderr) == (3, "")
     rows = json.loads(done.stdout)
     assert [row["file"] for row in rows] == ["a.png", "other/a.jpg", "bad [1].txt", "absent.png"]
     assert [row.get("error", {}).get("code") for row in rows] == [None, None, "unsupported_type", "FileNotFoundError"]
@@ -47,13 +82,37 @@ def test_predict_local_writes_answers_and_overlays_and_reports_failures(films: P
         assert overlay.height > 300
 
 
+def test_predict_local_loads_pytorch_only_where_no_graph_answers(
+    films: Path, model_folder: Path, exported: Path
+) -> None:
+    code = """
+import sys
+from osteolens.cli import main
+try:
+    main()
+except SystemExit as end:
+    print(end.code, [name for name in ("torch", "timm") if name in sys.modules])
+"""
+
+    def predict(*options: str) -> subprocess.CompletedProcess[str]:
+        words = ["predict", "a.png", "--local", "--model", str(model_folder), *options]
+        return subprocess.run([sys.executable, "-c", code, *words], cwd=films, capture_output=True, text=True)
+
+    by_graph = predict()
+    assert (by_graph.stderr, by_graph.stdout.splitlines()[-1]) == ("", "0 []")
+    (exported / "model.onnx").write_bytes(b"no graph")
+    by_pytorch = predict()
+    assert by_pytorch.stdout.splitlines()[-1] == "0 ['torch', 'timm']"
+    assert by_pytorch.stderr.startswith("note: answering with PyTorch, which takes seconds to start: ")
+    assert "model.onnx cannot be loaded" in by_pytorch.stderr
+
+
+@pytest.mark.usefixtures("exported")
 def test_predict_prints_a_table(films: Path, model_folder: Path) -> None:
-    done = run("predict", "a.png", "bad [1].txt", "--local", "--model", model_folder, "--explain", "none", cwd=films)
+    done = run("predict", "a.png", "bad [1].txt", "--local", "--model", model_folder, "-e", "none", cwd=films)
     assert done.returncode == 3
-    assert "a.png" in done.stdout
-    assert "bad [1].txt" in done.stdout
-    assert "plain text" in done.stdout
-    assert "not a diagnostic device" in done.stdout
+    for text in ("a.png", "bad [1].txt", "plain text", "not a diagnostic device"):
+        assert text in done.stdout
 
 
 @pytest.mark.parametrize(

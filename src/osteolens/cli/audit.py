@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from osteolens.cli import options
 from osteolens.console import one_line_errors, packages_of
 
 
@@ -13,14 +14,15 @@ def audit(
     data: Annotated[
         Path,
         typer.Argument(
+            metavar="DATA",
             help="A table (CSV, Excel, Parquet) with a column file, or a folder: one folder per class, or train/, "
-            "val/ and so on with one folder per class each, or pictures without labels."
+            "val/ and so on with one folder per class each, or pictures without labels.",
         ),
     ],
     compare: Annotated[
         Path | None, typer.Option(help="Another table or folder, to find the pictures that both have.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for audit.html and audit.json.")] = Path("audit"),
+    out: Annotated[Path, options.out("Folder for audit.html and audit.json.")] = Path("audit"),
     label_column: Annotated[str | None, typer.Option(help='Labels; default label, "" for none.')] = None,
     group_column: Annotated[str | None, typer.Option(help='Patients; default group, "" for none.')] = None,
     split_column: Annotated[
@@ -39,6 +41,7 @@ def audit(
         list[str] | None,
         typer.Option(help="One more column to test on the label, beside age, sex, weight and height; may be repeated."),
     ] = None,
+    json_output: options.Json = False,
 ) -> None:
     """Look for leaks, copies, contradicting labels and shortcuts in films for training.
 
@@ -47,6 +50,7 @@ def audit(
     """
     with packages_of("train", "the audit"):
         from osteolens.audit.rows import Naming
+        from osteolens.audit.run import JSON_FILE
         from osteolens.audit.run import audit as run_audit
     naming = Naming(label_column, group_column, split_column, group_pattern, part)
     compare_naming = Naming(
@@ -57,4 +61,6 @@ def audit(
         compare_part,
         options="--compare-",
     )
-    raise typer.Exit(run_audit(data, compare, naming, compare_naming, predictor or [], out))
+    with options.json_instead(json_output, out / JSON_FILE):
+        status = run_audit(data, compare, naming, compare_naming, predictor or [], out)
+    raise typer.Exit(status)

@@ -56,12 +56,13 @@ def crossval(
         from rich.console import Console
 
         from osteolens.training.cross_run import run
-    run(
-        options.configuration(config, data), data, out, name=name or out.name, folds=folds, repeats=repeats,
-        table=fold_table, by_source=by_source, jobs=jobs, ensemble=ensemble, console=Console(stderr=json_output),
-        executor=_ray_executor() if engine == "ray" else None, restart=restart,
-    )  # fmt: skip
-    options.print_figures(out, json_output)
+        from osteolens.training.outcome import METRICS_FILE
+    with options.json_instead(json_output, out / METRICS_FILE):
+        run(
+            options.configuration(config, data), data, out, name=name or out.name, folds=folds, repeats=repeats,
+            table=fold_table, by_source=by_source, jobs=jobs, ensemble=ensemble, console=Console(),
+            executor=_ray_executor() if engine == "ray" else None, restart=restart,
+        )  # fmt: skip
 
 
 def _ray_executor() -> Executor:

@@ -1,5 +1,8 @@
 """Options that several commands take, so that one thing has one name, one letter and one meaning everywhere."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +81,12 @@ def configuration(path: Path | None, films: Path) -> "Configuration":
     return load_configuration(path) if path else Configuration(dataset=DatasetSection(name=films.resolve().stem))
 
 
-def print_figures(run: Path, json_output: bool) -> None:
-    """Print a finished run's `metrics.json` where JSON is wanted; else its tables have been shown."""
-    if json_output:
-        typer.echo((run / "metrics.json").read_text(encoding="utf-8"), nl=False)
+@contextmanager
+def json_instead(wanted: bool, path: Path) -> Iterator[None]:
+    """Where JSON is wanted, send what is meant for people to standard error, and print a JSON file at the end."""
+    if not wanted:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+    typer.echo(path.read_text(encoding="utf-8").rstrip())

@@ -5,17 +5,18 @@ from typing import Annotated
 
 import typer
 
+from osteolens.cli import options
 from osteolens.console import one_line_errors, packages_of
 
 
 @one_line_errors
 def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder, as train/cross_validate.py and train/fit.py leave it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, as `train` and `crossval` leave it.")],
     out: Annotated[
-        Path | None, typer.Option(help="The page; default report.html in the run. figures/ is made beside it.")
+        Path | None, options.out("The page; default report.html in the run. figures/ is made beside it.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The run's table or folder of films: shows example films under their maps.")
+        Path | None, options.data("The run's table or folder of films: shows example films under their maps.")
     ] = None,
 ) -> None:
     """Write a page of all that is known of a run's model, from its stored predictions."""

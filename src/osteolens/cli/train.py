@@ -34,6 +34,7 @@ def train(
         from rich.console import Console
 
         from osteolens.training.fit import fit
+        from osteolens.training.outcome import METRICS_FILE
     settings = options.configuration(config, data)
-    fit(settings, data, out, name=name or out.name, restart=restart, trial=trial, console=Console(stderr=json_output))
-    options.print_figures(out, json_output)
+    with options.json_instead(json_output, out / METRICS_FILE):
+        fit(settings, data, out, name=name or out.name, restart=restart, trial=trial, console=Console())

@@ -1,18 +1,15 @@
-"""Draws knees that look like films and are nobody's: the sample film, and those in the pictures of the app.
+"""Draws knees that look like films and are nobody's: the sample film, and those in the pictures of the app."""
 
-Run it as:
-
-    .venv/bin/python scripts/sample_film.py --out samples/knee.jpg
-"""
-
-import argparse
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from osteolens.files import whole
+
 HEIGHT, WIDTH = 1280, 1024
+COMMENT = "drawn by osteolens sample; nobody's knee"
 
 
 def drawn_knee(height: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -37,19 +34,16 @@ def drawn_knee(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     texture = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) * (bones + 0.3)
     grain = random.normal(0, 0.012, (height, width))
     grey = np.clip(0.03 + flesh + 0.62 * bones + kneecap + texture + grain, 0, 1) ** 0.9
-    return np.rint(grey * 255).astype(np.uint8)
+    return np.asarray(np.rint(grey * 255), np.uint8)
 
 
-def main() -> None:
-    """Draw one film and write it as a JPEG."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("samples/knee.jpg"))
-    parser.add_argument("--seed", type=int, default=0, help="another knee for each number")
-    arguments = parser.parse_args()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    comment = "drawn by scripts/sample_film.py; nobody's knee"
-    Image.fromarray(drawn_knee(HEIGHT, WIDTH, arguments.seed)).save(arguments.out, quality=90, comment=comment)
+def write_sample(path: Path, seed: int = 0) -> None:
+    """Write a drawn film as a JPEG: `samples/knee.jpg` for seed 0.
 
-
-if __name__ == "__main__":
-    main()
+    Args:
+        path: The file; its folder is made.
+        seed: Another knee for each number.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as draft:
+        Image.fromarray(drawn_knee(HEIGHT, WIDTH, seed)).save(draft, "JPEG", quality=90, comment=COMMENT)
