@@ -130,7 +130,14 @@ def test_train_export_and_archive(checkout: Path) -> None:
     short = re.sub(r"(?m)^(height|width) = \d+", r"\1 = 64", short)
     settings.write_text(short)
     for command in commands(
-        "make install", "osteolens audit", "train/fit.py", "train/cross_validate.py", "osteolens report", "export/"
+        "make install",
+        "osteolens audit",
+        "osteolens train",
+        "osteolens crossval",
+        "osteolens report",
+        "osteolens quantise",
+        "osteolens export",
+        "osteolens archive",
     ):
         run(command, checkout)
     card = json.loads((checkout / "runs" / "mine" / "model" / "card.json").read_text())
@@ -144,8 +151,8 @@ def test_every_documented_command_is_tested() -> None:
     tested = (
         "make serve", "osteolens predict samples/knee.jpg", "KEY=", "curl -T", "osteolens card show", "make install",
         "osteolens audit films.csv",
-        "train/fit.py --config", "train/cross_validate.py --config", "osteolens report runs/crossed",
-        "export/to_torchscript.py", "export/to_onnx.py", "export/build_mar.py", "export/quantise.py",
+        "osteolens train --config", "osteolens crossval --config", "osteolens report runs/crossed",
+        "osteolens quantise", "osteolens export", "osteolens archive",
         "osteolens batch",  # tests/e2e/test_batch.py
         "osteolens bench",  # tests/bench
         "web/manage.py add_account",  # tests/web/test_accounts.py

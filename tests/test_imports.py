@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement", "files", "console", "cluster", "parameters"}),
+    frozenset({"labels", "errors", "agreement", "files", "console", "cluster", "parameters", "processor"}),
     frozenset({"schema", "card"}),
     frozenset({"films", "client"}),
     frozenset({"models", "datasets"}),
@@ -21,11 +21,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"evaluation"}),
     frozenset({"training"}),
     frozenset({"reports", "audit"}),
-    frozenset({"batch", "bench", "dicomweb"}),
+    frozenset({"batch", "bench", "dicomweb", "doctor"}),
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "agreement", "files", "console", "cluster", "schema", "card", "parameters", "films.read",
+    "labels", "errors", "processor", "agreement", "files", "console", "cluster", "schema", "card", "parameters", "films.read",
     "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli", "datasets.columns",
     "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip

@@ -10,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 import osteolens
-from osteolens import cli
+from osteolens import cli, client
 from osteolens.cli.root import COMMANDS, app
 from osteolens.console import Status
+from osteolens.doctor import VARIABLES
 
 ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "command-line.md").read_text()
 OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
 NOT_COMMANDS = {"__init__", "root", "options", "answers"}
 SLOW = ("rich", "numpy", "httpx", "pydantic", "cv2", "PIL")
@@ -76,12 +78,41 @@ print([name for name in {SLOW} if name in sys.modules], file=sys.stderr)
     assert done.stderr == "[]\n"
 
 
-def test_the_help_and_the_docs_have_every_exit_status() -> None:
+def test_the_help_and_the_docs_have_every_exit_status_and_command() -> None:
     shown = output("--help").split("Exit status:")[1]
     assert [int(number) for number in re.findall(r"(?m)^  (\d+)  ", shown)] == list(Status)
-    table = (ROOT / "docs" / "command-line.md").read_text()
     for status in Status:
-        assert f"| {status.value} | {status.meaning} |" in table
+        assert f"| {status.value} | {status.meaning} |" in PAGE
+    for name, line in COMMANDS.items():
+        assert f"| `{name}` | {line} |" in PAGE
+
+
+def test_one_thing_has_one_name_and_one_letter_everywhere() -> None:
+    letters: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        for letter, option in re.findall(r"(?m)^  -(\w), --([\w-]+)", output(name, "--help")):
+            letters.setdefault(letter, set()).add(option)
+    assert all(len(options) == 1 for options in letters.values()), letters
+    shared = re.findall(r"(?m)^\| `--([\w-]+)`, `-(\w)` \|", PAGE)
+    assert {("out", "o"), ("data", "d"), ("model", "m")} <= set(shared)
+    assert all(letters[letter] == {option} for option, letter in shared)
+
+
+def test_variables_that_the_client_reads_are_in_help_and_docs() -> None:
+    for variable in (client.URL_VARIABLE, client.KEY_VARIABLE, client.KEY_FILE_VARIABLE):
+        for command in ("predict", "batch"):
+            assert re.search(rf"\b{variable}\b", output(command, "--help"))
+        assert f"| `{variable}` |" in PAGE
+    pages = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    assert {name for name in VARIABLES if not re.search(rf"\b{name}\b", pages)} <= {"OSTEOLENS_HOME"}
+
+
+def test_earlier_spellings_are_taken_and_not_shown() -> None:
+    assert "--films" not in output("bench", "--help")
+    assert "--log" not in output("batch", "--help")
+    assert (
+        "no such option" not in CliRunner().invoke(app, ["batch", "absent", "-o", "o", "--log", "json"]).stderr.lower()
+    )
 
 
 def test_no_command_chooses_the_status_of_a_crash() -> None:

@@ -5,10 +5,10 @@ import platform
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import psutil
 
+from osteolens import processor
 from osteolens.bench.results import Machine
 
 _PACKAGES = {
@@ -19,39 +19,20 @@ _PACKAGES = {
     "pillow": "pillow",
     "numpy": "numpy",
 }
-_INSTRUCTION_SETS = (
-    "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16",
-    "neon", "asimd", "asimddp", "i8mm", "bf16", "sve",
-)  # fmt: skip
 _BUSY_FIELDS = ("user", "nice", "system", "irq", "softirq", "steal")
 
 
 def machine() -> Machine:
     """This machine and the libraries that do the work."""
-    facts = _cpu_facts()
-    flags = facts.get("flags", facts.get("Features", "")).split()
     return Machine(
-        cpu=facts.get("model name") or platform.processor() or platform.machine(),
-        cores=cores(),
-        instruction_sets=tuple(name for name in _INSTRUCTION_SETS if name in flags),
+        cpu=processor.name(),
+        cores=processor.cores(),
+        instruction_sets=processor.instruction_sets(),
         memory_gib=round(psutil.virtual_memory().total / 1024**3, 1),
         system=f"{platform.system()} {platform.release()} ({platform.machine()})",
         python=platform.python_version(),
         packages={name: number for name, package in _PACKAGES.items() if (number := _version(package))},
     )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpu_facts() -> dict[str, str]:
-    """The first processor's lines of /proc/cpuinfo; none where the system has no such file."""
-    path = Path("/proc/cpuinfo")
-    first = path.read_text().split("\n\n")[0] if path.exists() else ""
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _version(package: str) -> str | None:

@@ -20,9 +20,10 @@ from osteolens.bench.machine import machine
 from osteolens.bench.models import ModelRun
 from osteolens.bench.plan import Settings
 from osteolens.bench.results import Protocol, Results, Run, save
-from osteolens.bench.server import Loads, key_of, measure_server
+from osteolens.bench.server import Loads, measure_server
 from osteolens.bench.show import left_out, machine_text, markdown, notes, protocol_text, tables, wide_console, write_csv
 from osteolens.card import load_card
+from osteolens.client import find_key
 from osteolens.console import Status
 from osteolens.errors import BenchmarkError
 from osteolens.files import write_text
@@ -99,7 +100,7 @@ def benchmark_server(
         warm_up=loads.warm_up,
         seed=loads.seed,
     )
-    key = key_of(key_file)
+    key = find_key(key_file)
     measures = [partial(measure_server, url, model, key, data, loads) for model in models]
     return _measure_all(measures, protocol, load_before, out)
 

@@ -7,9 +7,9 @@ from typing import get_args
 
 from pydantic import BaseModel, Field
 
-from osteolens.bench.machine import cores
 from osteolens.bench.results import Case, HeatMap, Scope
 from osteolens.errors import BenchmarkError
+from osteolens.processor import cores
 
 EAGER = "eager"
 """The reference: contiguous memory, as PyTorch has it by default."""

@@ -1,12 +1,10 @@
 """A running server measured under load: callers at once, or requests a second."""
 
-import os
 import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.progress import Progress
 
@@ -14,8 +12,8 @@ from osteolens.bench.load import Load, closed_loop, open_loop
 from osteolens.bench.plan import at_least
 from osteolens.bench.results import Case, Run, Traffic
 from osteolens.bench.turns import Series, take_turns
-from osteolens.client import KEY_FILE, KEY_VARIABLE, Client, read_key
-from osteolens.errors import BenchmarkError, ClientError
+from osteolens.client import Client
+from osteolens.errors import BenchmarkError
 from osteolens.schema import header_name
 
 _NO_MAP = {"explain": "none"}
@@ -67,20 +65,6 @@ class _Tally:
 
     def traffic(self) -> Traffic:
         return Traffic(statuses=dict(self.statuses), failures=dict(self.failures), late=self.late)
-
-
-def key_of(key_file: Path | None) -> str | None:
-    """The inference key: of the file that was named, else as the client finds it.
-
-    Raises:
-        ClientError: The file is missing or malformed.
-    """
-    if key_file is None:
-        return os.environ.get(KEY_VARIABLE) or read_key(KEY_FILE)
-    key = read_key(key_file)
-    if key is None:
-        raise ClientError(f"there is no key file {key_file}: TorchServe writes key_file.json where it starts")
-    return key
 
 
 def measure_server(

@@ -10,9 +10,12 @@ ClientError (osteolens.errors)
 from osteolens.client.address import (
     DEFAULT_URL,
     KEY_FILE,
+    KEY_FILE_VARIABLE,
     KEY_VARIABLE,
     URL_VARIABLE,
+    find_key,
     is_loopback,
+    key_source,
     read_key,
     server_address,
 )
@@ -23,6 +26,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_URL",
     "KEY_FILE",
+    "KEY_FILE_VARIABLE",
     "KEY_VARIABLE",
     "URL_VARIABLE",
     "AsyncClient",
@@ -30,7 +34,9 @@ __all__ = [
     "DamagedAnswer",
     "KeyRefused",
     "ServerBusy",
+    "find_key",
     "is_loopback",
+    "key_source",
     "read_key",
     "server_address",
 ]

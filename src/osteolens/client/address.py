@@ -15,7 +15,7 @@ from osteolens.errors import ClientError, ServerUnreachable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 KEY_FILE = Path("key_file.json")
-URL_VARIABLE, KEY_VARIABLE = "OSTEOLENS_URL", "OSTEOLENS_KEY"
+URL_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE = "OSTEOLENS_URL", "OSTEOLENS_KEY", "OSTEOLENS_KEY_FILE"
 
 
 def server_address(url: str | None = None) -> str:
@@ -62,12 +62,38 @@ def read_key(path: Path) -> str | None:
         raise ClientError(f"{path} is not a TorchServe key file: {error}") from error
 
 
+def key_source(key_file: Path | None = None) -> Path | None:
+    """The file that the key comes from, or None where the variable OSTEOLENS_KEY holds the key itself.
+
+    Args:
+        key_file: Wins over the environment. Default: none if OSTEOLENS_KEY is set, else the file that
+            OSTEOLENS_KEY_FILE names, else `key_file.json` in the working folder.
+    """
+    if key_file is None and os.environ.get(KEY_VARIABLE):
+        return None
+    return key_file or Path(os.environ.get(KEY_FILE_VARIABLE) or KEY_FILE)
+
+
+def find_key(key_file: Path | None = None) -> str | None:
+    """The key from where `key_source` says; None if that is the usual file and there is none.
+
+    Raises:
+        ClientError: The file that was named is missing, or a file is malformed.
+    """
+    path = key_source(key_file)
+    if path is None:
+        return os.environ[KEY_VARIABLE]
+    key = read_key(path)
+    if key is None and (key_file or os.environ.get(KEY_FILE_VARIABLE)):
+        raise ClientError(f"there is no key file {path}: TorchServe writes key_file.json where it starts")
+    return key
+
+
 class Key(httpx.Auth):
     """Sends the inference key with each request; a refused key is read from its file once more.
 
     Args:
-        key: Default: that of `key_file`, else the variable OSTEOLENS_KEY, else that of `key_file.json` in the working
-            folder, else none.
+        key: Default: see `find_key`.
         key_file: TorchServe's key file.
 
     Raises:
@@ -77,15 +103,9 @@ class Key(httpx.Auth):
     requires_response_body = True  # TorchServe says only in the body of a 400 that it is about the key
 
     def __init__(self, key: str | None, key_file: Path | None) -> None:
-        self._file: Path | None = None  # only a key that came from a file can be read again
-        if key is None and key_file is None:
-            key = os.environ.get(KEY_VARIABLE) or None
-        if key is None:
-            self._file = key_file or KEY_FILE
-            key = read_key(self._file)
-            if key is None and key_file:
-                raise ClientError(f"there is no key file {key_file}: TorchServe writes key_file.json where it starts")
-        self._key = key
+        # Only a key that came from a file can be read again.
+        self._file = key_source(key_file) if key is None else None
+        self._key = find_key(key_file) if key is None else key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request, and once more where the key file holds another key than the one that was refused."""

