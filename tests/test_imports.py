@@ -25,9 +25,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "processor", "agreement", "files", "console", "cluster", "schema", "card", "parameters", "films.read",
-    "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli", "datasets.columns",
-    "datasets.folders", "datasets.tables", "datasets.values",
+    "labels", "errors", "processor", "agreement", "files", "console", "cluster", "schema", "card", "parameters",
+    "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli",
+    "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
