@@ -74,7 +74,7 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
             title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)
             drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
             with whole(out / f"{name}.{_file_part(explanation.target)}.png") as draft:
-                drawn.save(draft)
+                drawn.save(draft, compress_level=3)  # a third of level 6's time for 3 % more bytes
 
 
 def _file_part(label: str) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from osteolens.cli import options
 from osteolens.console import model_folder, one_line_errors, packages_of
 
 
@@ -14,21 +14,21 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
+            metavar="MODEL",
             help="A name in weights/, a model folder, an archive (.mar), or the address of a running server such as "
-            "http://127.0.0.1:8080/predictions/knee."
+            "http://127.0.0.1:8080/predictions/knee.",
         ),
     ],
     table: Annotated[
         Path,
         typer.Argument(
+            metavar="TABLE",
             help="Films with their labels: a table (CSV, Excel, Parquet) with the columns file and label, and "
             "optionally group (patient), t_score, age, sex, weight_kg, height_m, source and format_family; or a folder "
-            "that holds one folder of films per label."
+            "that holds one folder of films per label.",
         ),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for report.html, answers.csv and validation.json.")
-    ] = Path("evaluation"),
+    out: Annotated[Path, options.out("Folder for report.html, answers.csv and validation.json.")] = Path("evaluation"),
     compare: Annotated[str, typer.Option(help="Another model, named alike, for paired differences.")] = "",
     trained_on: Annotated[
         Path | None,
@@ -51,14 +51,13 @@ def evaluate(
         float, typer.Option(min=0.005, max=0.5, help="Wanted 95 % interval, +- this: how many films would it take?")
     ] = 0.05,
     skip: Annotated[str, typer.Option(help="Column of the table; rows where it is true are left out.")] = "",
-    key_file: Annotated[
-        Path | None,
-        typer.Option(envvar="OSTEOLENS_KEY_FILE", help="TorchServe's key file, for a server; default key_file.json."),
-    ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print validation.json instead of sentences.")] = False,
+    key_file: options.KeyFile = None,
+    json_output: options.Json = False,
 ) -> None:
     """Measure a model on labelled films that it has never seen, and write a page of what it is worth there."""
     with packages_of("train", "the evaluation"):
+        from rich.console import Console
+
         from osteolens.reports.validation import JSON_FILE, PAGE_FILE, Request, show, validate_at_site
     console = Console(stderr=True)
     request = Request(

@@ -18,14 +18,15 @@ def export(
         Literal["onnx", "torchscript"], typer.Option("--format", "-f", help="What to write.")
     ] = "onnx",
     trace: Annotated[
-        bool, typer.Option("--trace", help="Trace the PyTorch model even where graph.onnx is there, and write that too.")
+        bool, typer.Option("--trace", help="Trace the PyTorch model though graph.onnx is there, and write that too.")
     ] = False,
 ) -> None:
     """Write a model's graph, and check it against the model.
 
-    model.onnx: films (uint8, any batch size) to answers, heat maps of every class, pooled features. From graph.onnx
-    beside the card where it is there, in a second and without PyTorch; else the PyTorch model is traced and the graph is
-    checked against it. Beside it model.int8.onnx, where `osteolens quantise` found that its answers stay the model's.
+    model.onnx: films (uint8, any batch size) to answers, heat maps of every class, pooled features. It is made from
+    graph.onnx beside the card where that is there, in a second and without PyTorch; else the PyTorch model is traced
+    and the graph is checked against it. Beside it model.int8.onnx, where `osteolens quantise` found that its answers
+    stay the model's.
 
     Or model.torchscript.pt, with the methods forward, features and head.
     """

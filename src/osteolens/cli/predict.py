@@ -65,7 +65,7 @@ def local_asker(folder: Path) -> "Ask":
         from osteolens.cli.answers import printable
         from osteolens.inference.reader import Reader, Request
 
-        reader = Reader(folder, _graph(card), slow_methods=True)
+        reader = Reader(folder, _graph(folder, card), slow_methods=True)
 
     def ask(path: Path, texts: Mapping[str, str]) -> Answer:
         return reader.answer(Request(path.read_bytes(), texts, printable(path.name)))
@@ -73,12 +73,19 @@ def local_asker(folder: Path) -> "Ask":
     return ask
 
 
-def _graph(card: Card) -> "Runtime | None":
-    """The exported graph that a server would answer with; None, for PyTorch, where there is none of the card."""
+def _graph(folder: Path, card: Card) -> "Runtime | None":
+    """The graph that a server would answer with, made in a second where it is missing; None for the PyTorch model."""
     from osteolens.inference.runtimes.loading import load_runtime, preferred_backend
 
+    exports, backend, threads = EXPORTS / card.name, preferred_backend(card), 0  # all cores
     try:
-        return load_runtime(EXPORTS / card.name, card, preferred_backend(card), threads=0)  # 0: all cores
+        return load_runtime(exports, card, backend, threads)
     except (CardError, ExportError) as error:
-        typer.echo(f"note: answering with PyTorch, which takes seconds to start: {error}", err=True)
+        reason = error
+    from osteolens.exporting.graph import has_graph, write_graphs
+
+    if not has_graph(folder):
+        typer.echo(f"note: answering with PyTorch, which takes seconds to start: {reason}", err=True)
         return None
+    write_graphs(folder, exports)
+    return load_runtime(exports, card, backend, threads)
