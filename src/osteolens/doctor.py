@@ -25,7 +25,7 @@ from osteolens.errors import CardError, OsteoLensError
 
 State = Literal["ok", "note", "fix"]
 OLDEST_PYTHON, GIGABYTE, LEAST_DISK = (3, 11), 1e9, 2e9
-EXTRAS = ("serve", "web", "batch", "train", "export", "scale", "bench", "heif")
+EXTRAS = ("serve", "explain", "yolo", "web", "batch", "dicom", "heif", "train", "export", "scale", "bench")
 BACKENDS = {"onnx-int8, onnx-fp32": "onnxruntime", "torchscript, eager": "torch", "openvino": "openvino"}
 VARIABLES = {
     "OSTEOLENS_URL", "OSTEOLENS_KEY", "OSTEOLENS_KEY_FILE", "OSTEOLENS_PORT", "OSTEOLENS_WEB", "OSTEOLENS_HOME",

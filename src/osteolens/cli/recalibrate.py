@@ -4,22 +4,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from osteolens.cli import options
 from osteolens.console import model_folder, one_line_errors, packages_of
 
 
 @one_line_errors
 def recalibrate(
-    model: Annotated[str, typer.Argument(help="A name in weights/, a model folder, or an archive (.mar).")],
+    model: Annotated[str, options.model_argument("A name in weights/, a model folder, or an archive (.mar).")],
     table: Annotated[
         Path,
-        typer.Argument(help="Labelled films of the place, as for evaluate: 50 patients or more, 10 of each label."),
+        typer.Argument(
+            metavar="TABLE", help="Labelled films of the place, as for evaluate: 50 patients or more, 10 of each label."
+        ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Folder for model/, report.html, predictions.csv and recalibration.json."),
-    ],
+    out: Annotated[Path, options.out("Folder for model/, report.html, predictions.csv and recalibration.json.")],
     name: Annotated[str, typer.Option(help="Name of the new model; default: its parent's.")] = "",
     place: Annotated[str, typer.Option(help="The films in words, for the card; default: the table's name.")] = "",
     trained_on: Annotated[
@@ -35,6 +34,8 @@ def recalibrate(
     The new card has the next version and names its parent. What is reported of a film was fitted on other films.
     """
     with packages_of("train", "the recalibration"):
+        from rich.console import Console
+
         from osteolens.reports.recalibration import PAGE_FILE, recalibrate_at_site, show
         from osteolens.reports.validation import Request
     named = model if "/" in model else str(model_folder(model))
