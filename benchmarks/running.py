@@ -13,7 +13,7 @@ import psutil
 
 from osteolens.bench.load import Load, closed_loop
 from osteolens.errors import BenchmarkError
-from osteolens.serving.torchserve import group_members
+from osteolens.serving.supervisor import group_members
 
 START_SECONDS, STOP_SECONDS = 120.0, 10.0
 REQUEST_SECONDS = 60.0

@@ -6,13 +6,12 @@ It unpacks, reads and packs; what a request means is in `osteolens.serving.reque
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from osteolens.inference.reader import Reader, Request
+from osteolens.inference.reader import Reader
 from osteolens.serving.metrics import check_metrics, count
-from osteolens.serving.requests import Result, mark_repeated_parts, refusal, respond, unpack
+from osteolens.serving.requests import answer, mark_repeated_parts, respond
 from osteolens.serving.worker import Turn, check_package, load_reader
 
 
@@ -38,23 +37,11 @@ class KneeXray:
     def handle(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one JSON body per row, in order, with the row's own status."""
         with self.turn():
-            results = [self._answer(row, index, context) for index, row in enumerate(rows)]
+            results = [
+                answer(self.reader, row, context.get_all_request_header(index), context.get_request_id(index))
+                for index, row in enumerate(rows)
+            ]
         for films in results:
-            for _, answer in films:
-                count(answer, context)
+            for _, film in films:
+                count(film, context)
         return [respond(films, index, context) for index, films in enumerate(results)]
-
-    def _answer(self, row: Mapping[str, Any], index: int, context: Any) -> list[Result]:
-        """The result of each film of one request, or a single refusal of the request."""
-        try:
-            films = unpack(row, context.get_all_request_header(index), context.get_request_id(index))
-        except Exception as error:  # noqa: BLE001 - `refusal` logs what is not an InputError
-            return [refusal(error)]
-        return [self._read(film) for film in films]
-
-    def _read(self, film: Request) -> Result:
-        """The answer to one film; an error is that film's alone."""
-        try:
-            return HTTPStatus.OK, self.reader.answer(film)
-        except Exception as error:  # noqa: BLE001 - `refusal` logs what is not an InputError
-            return refusal(error)

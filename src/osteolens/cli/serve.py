@@ -1,7 +1,7 @@
-"""`osteolens serve`: TorchServe, and the web app beside it."""
+"""`osteolens serve`: an engine that serves the archives, and the web app beside it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,17 @@ def serve(
             envvar="OSTEOLENS_PORT", min=0, max=65535, help="0 for free ones; default: the ports of config.properties."
         ),
     ] = None,
-    config: Annotated[Path, typer.Option(help="TorchServe configuration.")] = Path("config.properties"),
+    engine: Annotated[
+        Literal["torchserve", "uvicorn"],
+        typer.Option(
+            envvar="OSTEOLENS_ENGINE", help="Both serve the same archives in the same way; uvicorn needs no Java."
+        ),
+    ] = "torchserve",
+    certificate: Annotated[
+        Path | None, typer.Option(help="Serve films over TLS with this PEM certificate (and its chain).")
+    ] = None,
+    private_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM in PKCS 8.")] = None,
+    config: Annotated[Path, typer.Option(help="Configuration of either engine.")] = Path("config.properties"),
     model_store: Annotated[Path | None, typer.Option(help="Archives; default: as configured.")] = None,
     web: Annotated[
         str | None,
@@ -25,8 +35,9 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Verify the archives, start TorchServe, say how to use it, and stop it all on Ctrl-C."""
+    """Verify the archives, start the engine, say how to use it, and stop it all on Ctrl-C."""
     from osteolens.serving import hosting
-    from osteolens.serving.torchserve import Server
 
-    hosting.run(Server(config, port=port, model_store=model_store, folder=Path.cwd()), web)
+    tls = hosting.tls_files(certificate, private_key, web)
+    server = hosting.server_class(engine)
+    hosting.run(server(config, port=port, model_store=model_store, folder=Path.cwd(), tls=tls), web)

@@ -1,4 +1,4 @@
-"""Runs TorchServe, and the web app beside it, until Ctrl-C or a signal."""
+"""Runs an engine, and the web app beside it, until Ctrl-C or a signal."""
 
 import os
 import signal
@@ -15,6 +15,38 @@ from osteolens.serving.torchserve import Server, read_keys
 WEB = Path("web/manage.py")
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.5
+
+
+def server_class(engine: str) -> type[Server]:
+    """What starts an engine, `torchserve` or `uvicorn`.
+
+    Raises:
+        ServerError: There is no such engine.
+    """
+    from osteolens.serving.asgi.server import UvicornServer
+
+    engines: dict[str, type[Server]] = {"torchserve": Server, "uvicorn": UvicornServer}
+    if engine not in engines:
+        raise ServerError(f"there is no engine {engine!r}: use torchserve or uvicorn")
+    return engines[engine]
+
+
+def tls_files(certificate: Path | None, private_key: Path | None, web: str | None) -> tuple[Path, Path] | None:
+    """The two files of TLS; None for plain HTTP.
+
+    Raises:
+        ServerError: One of them alone, a file that is not there, or a web app beside it.
+    """
+    if certificate is None and private_key is None:
+        return None
+    if certificate is None or private_key is None:
+        raise ServerError("--certificate and --private-key belong together")
+    if web:
+        raise ServerError("the web app would not know the certificate: start it by itself, with SSL_CERT_FILE set")
+    for path in (certificate, private_key):
+        if not path.is_file():
+            raise ServerError(f"no {path}: give a PEM file")
+    return certificate.resolve(), private_key.resolve()
 
 
 def run(server: Server, web: str | None = None) -> None:

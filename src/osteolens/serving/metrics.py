@@ -1,17 +1,15 @@
 """What a worker counts, by the names in handlers/metrics.yaml; TorchServe shows it at its metrics address."""
 
-import re
 from typing import Any
 
 from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
 
 from osteolens.errors import ServerError
-from osteolens.schema import ErrorAnswer, Row
-from osteolens.serving.requests import FAILURE
+from osteolens.schema import Row
+from osteolens.serving.requests import tally
 
 _FILMS, _STEP_SECONDS = "osteolens_films_total", "osteolens_step_seconds"
-_RESERVED = re.compile(r"[^\w .+-]")  # TorchServe ends a label's value at `,`, `:` and `|`
 
 
 def check_metrics(metrics: Any) -> None:
@@ -29,12 +27,9 @@ def check_metrics(metrics: Any) -> None:
 
 def count(row: Row, context: Any) -> None:
     """Count a film by its outcome, and the seconds of an answered one."""
-    model = context.model_name
+    model, counted = context.model_name, tally(row)
     films = context.metrics.get_metric(_FILMS, MetricTypes.COUNTER)
-    if isinstance(row, ErrorAnswer):
-        films.add_or_update(1, [model, "failed" if row is FAILURE else "refused", "none", row.error.code])
-        return
-    films.add_or_update(1, [model, "answered", _RESERVED.sub("_", row.label), "none"])
+    films.add_or_update(1, [model, counted.outcome, counted.label, counted.code])
     seconds = context.metrics.get_metric(_STEP_SECONDS, MetricTypes.HISTOGRAM)
-    for step, milliseconds in row.timing_ms:
-        seconds.add_or_update(milliseconds / 1000, [model, step])
+    for step, value in counted.seconds.items():
+        seconds.add_or_update(value, [model, step])

@@ -1,16 +1,14 @@
-"""What TorchServe's rows mean: films and options in a request, answers and refusals in a response."""
+"""What requests mean, whichever engine serves: films and options in a request, answers and refusals in a response."""
 
 import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
-
-from ts import service as torchserve
+from typing import Any, NamedTuple
 
 from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, UnsupportedType
-from osteolens.inference.reader import Request
+from osteolens.inference.reader import Reader, Request
 from osteolens.schema import (
     DIGEST_HEADER,
     HEADER_PREFIX,
@@ -35,6 +33,18 @@ FAILURE = ErrorAnswer(error=ErrorDetail(code="internal_error", message="the serv
 Result = tuple[int, Row]
 """HTTP status and answer of one film, or of a request that has no film."""
 
+
+class Tally(NamedTuple):
+    """What is counted of a film: the labels of osteolens_films_total, and for an answered one the seconds by step."""
+
+    outcome: str
+    label: str
+    code: str
+    seconds: dict[str, float]
+
+
+_NOT_IN_A_METRIC = re.compile(r"[^\w .+-]")  # TorchServe ends a label's value at `,`, `:` and `|`
+
 _FILM_PART = re.compile(r"body|data\d*")
 _SHOWN_NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
 _LONGEST_OPTION = 100
@@ -45,6 +55,8 @@ logger = logging.getLogger(__name__)
 
 def mark_repeated_parts() -> None:
     """Let rows show where two parts of a form had one name: TorchServe's worker keeps only the last of them."""
+    from ts import service as torchserve  # the other engine does without it
+
     unpack_rows = torchserve.Service.retrieve_data_for_inference
 
     def unpack_and_mark(batch: Sequence[dict[str, Any]]) -> Any:
@@ -55,6 +67,23 @@ def mark_repeated_parts() -> None:
         return unpack_rows(batch)
 
     torchserve.Service.retrieve_data_for_inference = staticmethod(unpack_and_mark)
+
+
+def answer(reader: Reader, row: Mapping[str, Any], headers: Mapping[str, Any], request_id: str) -> list[Result]:
+    """The result of each film of one request, or a single refusal of the request; arguments as those of `unpack`."""
+    try:
+        films = unpack(row, headers, request_id)
+    except Exception as error:  # noqa: BLE001 - `refusal` logs what is not an InputError
+        return [refusal(error)]
+    return [_read(reader, film) for film in films]
+
+
+def _read(reader: Reader, film: Request) -> Result:
+    """The answer to one film; an error is that film's alone."""
+    try:
+        return HTTPStatus.OK, reader.answer(film)
+    except Exception as error:  # noqa: BLE001 - `refusal` logs what is not an InputError
+        return refusal(error)
 
 
 def unpack(row: Mapping[str, Any], headers: Mapping[str, Any], request_id: str) -> list[Request]:
@@ -87,17 +116,30 @@ def refusal(error: Exception) -> Result:
     return HTTPStatus.INTERNAL_SERVER_ERROR, FAILURE
 
 
+def tally(row: Row) -> Tally:
+    """What is counted of a film's answer or refusal."""
+    if isinstance(row, ErrorAnswer):
+        return Tally("failed" if row is FAILURE else "refused", "none", row.error.code, {})
+    seconds = {step: milliseconds / 1000 for step, milliseconds in row.timing_ms}
+    return Tally("answered", _NOT_IN_A_METRIC.sub("_", row.label), "none", seconds)
+
+
+def response(results: Sequence[Result]) -> tuple[int, bytes]:
+    """Status and body of a request's response: an object for one film, a list for several."""
+    status, row = results[0] if len(results) == 1 else (HTTPStatus.OK, [row for _, row in results])
+    return int(status), dump(row)
+
+
 def respond(results: Sequence[Result], index: int, context: Any) -> bytes:
-    """Set the status and headers of a row's response and return its body: an object for one film, a list for several.
+    """Set the status and headers of a row's response in TorchServe's context, and return its body.
 
     Args:
         results: Those of the row's films.
         index: The row's place in the batch.
         context: TorchServe's, which takes status and headers.
     """
-    status, row = results[0] if len(results) == 1 else (HTTPStatus.OK, [row for _, row in results])
-    body = dump(row)
-    context.set_response_status(int(status), HTTPStatus(status).phrase, index)
+    status, body = response(results)
+    context.set_response_status(status, HTTPStatus(status).phrase, index)
     context.set_response_content_type(index, "application/json")
     context.set_response_header(index, DIGEST_HEADER, content_digest(body))
     return body

@@ -1,4 +1,4 @@
-"""Starts TorchServe as a child process, and stops all of it again.
+"""Starts TorchServe as a child process, and stops all of it again; what the other engine shares is here, too.
 
 TorchServe's quirks stay in this file: it needs a Java, writes its keys into its current folder, leaves process ids and
 worker sockets in temporary folders, reports itself healthy before its workers have loaded, and its Java half outlives
@@ -37,7 +37,7 @@ LOG_LINES = 15
 _ADDRESSES = ("inference_address", "management_address", "metrics_address")
 _OTHER_PORTS = ("grpc_inference_port", "grpc_management_port", "initial_worker_port")
 _LOGS = ("console.log", "ts_log.log", "model_log.log")
-_ERROR = re.compile(r"-std(?:out|err) - ((?:\w+\.)*\w*(?:Error|Exception): .*)")
+_ERROR = re.compile(r"(?:^|-std(?:out|err) - )((?:\w+\.)*\w*(?:Error|Exception): .*)", re.MULTILINE)
 _WORKER_DIED = "Backend worker process died"
 
 
@@ -51,6 +51,7 @@ class Server:
         model_store: Replaces the configured one.
         folder: TorchServe's current folder, which gets `key_file.json` and `logs/`; default: a temporary one.
         timeout: Seconds until every worker must be ready.
+        tls: Certificate and private key, PEM files, for the inference API; None for plain HTTP.
 
     Attributes:
         url: Address of the inference API.
@@ -69,12 +70,16 @@ class Server:
         model_store: Path | None = None,
         folder: Path | None = None,
         timeout: float = START_SECONDS,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         settings = read_properties(config)
         missing = [name for name in (*_ADDRESSES, "model_store") if name not in settings]
         if missing:
             raise ServerError(f"{config} says nothing of {', '.join(missing)}: see config.properties in the checkout")
         self.settings = settings | _ports(settings, port)
+        if tls:
+            self.settings |= {"certificate_file": str(tls[0]), "private_key_file": str(tls[1])}
+            self.settings["inference_address"] = self.settings["inference_address"].replace("http:", "https:", 1)
         self.url, self.management_url, _ = (self.settings[name] for name in _ADDRESSES)
         self.model_store = (model_store or config.parent / settings["model_store"]).resolve()
         self.models: tuple[str, ...] = ()
@@ -149,10 +154,10 @@ class Server:
         return supervisor.group_members(self._process.pid) if self._process else []
 
     def _check_engine(self) -> None:
-        """Make sure that what the engine needs is installed.
+        """Make sure that what the engine needs is installed, and that it can serve these archives.
 
         Raises:
-            ServerError: It is not.
+            ServerError: Something is missing.
         """
         self._java_home = find_java()
 
@@ -183,16 +188,10 @@ class Server:
         self._cleanup.callback(key_file.unlink, missing_ok=True)
         self._logs = [_Log(logs / name) for name in _LOGS]
         self._configure(private)
-        supervised: list[str | Path] = [
-            sys.executable,
-            "-P",
-            supervisor.__file__,
-            str(STOP_SECONDS),
-            key_file,
-            private,
-            "--",
-        ]
-        command = [*supervised, *self._command(private)]
+        command: list[str | Path] = [
+            sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--",
+            *self._command(private),
+        ]  # fmt: skip
         environment = self._environment(private, logs)
         with (logs / _LOGS[0]).open("ab") as console:
             # A session of its own: Ctrl-C in a terminal reaches us alone, and all of it can be ended as a group.

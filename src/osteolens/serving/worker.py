@@ -1,4 +1,4 @@
-"""Sets up one of TorchServe's worker processes: its code, threads, memory and model."""
+"""Sets up a worker process of either engine: its code, threads, memory and model."""
 
 import ctypes
 import os
@@ -38,12 +38,13 @@ def check_package(folder: Path) -> None:
         raise ServerError(f"osteolens was imported from {package.parent}, not from the archive: unset PYTHONPATH")
 
 
-def load_reader(folder: Path, config: Mapping[str, Any]) -> tuple[Reader, Turn]:
+def load_reader(folder: Path, config: Mapping[str, Any], lock: Path | None = None) -> tuple[Reader, Turn]:
     """Load an archive's model and let it answer a first film.
 
     Args:
         folder: The unpacked archive.
         config: The part `handler` of its model-config.yaml.
+        lock: A file shared by all workers among which a film can be alone; default: those of this archive.
 
     Raises:
         CardError, ExportError: Card, weights and exported file do not belong together.
@@ -60,7 +61,7 @@ def load_reader(folder: Path, config: Mapping[str, Any]) -> tuple[Reader, Turn]:
         runtime = load_runtime(folder, load_card(folder), backend, threads)
         if backend != "torchscript" and alone != threads:  # PyTorch's threads are the process's, not a session's
             faster = load_runtime(folder, load_card(folder), backend, alone)
-            runtime = shared = SharedRuntime(faster, runtime, lock=folder / "busy.lock")
+            runtime = shared = SharedRuntime(faster, runtime, lock=lock or folder / "busy.lock")
             turn = shared.turn
         reader = Reader(folder, runtime)
     for _ in range(WARM_UP):
