@@ -1,4 +1,4 @@
-"""Reads a metrics_address of TorchServe."""
+"""Reads a metrics_address."""
 
 import re
 import time
@@ -9,7 +9,7 @@ import httpx
 
 from osteolens.serving.torchserve import Server
 
-_SAMPLE = re.compile(r"(\w+)\{(.*),\} (\S+)")
+_SAMPLE = re.compile(r"(\w+)\{(.*?),?\} (\S+)")  # TorchServe adds a comma
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 Sample = tuple[str, frozenset[tuple[str, str]]]

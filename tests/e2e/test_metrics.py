@@ -1,11 +1,10 @@
-"""What a real TorchServe tells Prometheus, and that the dashboard and the alerts read just that."""
+"""What a running server tells Prometheus, and that the dashboard and the alerts read just that."""
 
 import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +12,7 @@ import yaml
 from conftest import encoded, knee_like
 from expressions import OF_A_SCRAPE, OF_PROMETHEUS, expressions, read_by
 from metrics import Sample, families, grown, values
-from stores import CONFIG, ROOT, build_archive
+from stores import ROOT
 
 from osteolens.serving.torchserve import Server
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.slow
 
 FILM = encoded(knee_like(), "JPEG")
 MODEL = "efficientnet"
-
-
-@pytest.fixture(scope="module")
-def server(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    store = build_archive(model_folder, exports, tmp_path_factory.mktemp("store")).parent
-    with Server(CONFIG, port=0, model_store=store) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
