@@ -17,6 +17,7 @@ import typer
 
 from osteolens.console import one_line_errors
 from osteolens.errors import ServerError
+from osteolens.serving.hosting import server_class
 from osteolens.serving.torchserve import CONFIG, Server
 
 NGINX_CONF = Path(__file__).with_name("nginx.conf")
@@ -33,6 +34,7 @@ def main(
     ],
     config: Annotated[Path, typer.Option(help="TorchServe configuration.")] = CONFIG,
     model_store: Annotated[Path | None, typer.Option(help="Archives; default: as configured.")] = None,
+    engine: Annotated[str, typer.Option(envvar="OSTEOLENS_ENGINE", help="torchserve or uvicorn.")] = "torchserve",
 ) -> None:
     """Serve the archives behind the gate until SIGTERM; not a success if TorchServe or nginx ends by itself."""
     if os.geteuid() == 0:  # nginx would drop to another user, who cannot enter its folder
@@ -40,7 +42,7 @@ def main(
     token = read_token(token_file)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    server = Server(config, model_store=model_store)
+    server = server_class(engine)(config, model_store=model_store)
     server.settings["token_expiration_min"] = str(INNER_KEY_MINUTES)
     try:
         with server, tempfile.TemporaryDirectory(prefix="gate-") as folder:
