@@ -1,6 +1,6 @@
 # Two commands do everything: `make serve` and `make test`. Both make .venv and install what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install serve archives test lint lint-js docs format clean weaknesses
+.PHONY: help install serve archives dist test lint lint-js docs format clean weaknesses
 .SECONDARY:
 
 VENV := .venv
@@ -20,6 +20,7 @@ help:
 	@echo "make lint-js   eslint and tsc on the web app's JavaScript (needs Node)"
 	@echo "make weaknesses   compare the pinned packages with the database of known weaknesses"
 	@echo "make archives  build model_store/*.mar from weights/"
+	@echo "make dist      a wheel and a source distribution in dist/"
 	@echo "make format    let ruff format the code"
 	@echo "make docs      build the documentation into build/docs; a warning is an error"
 	@echo "make clean     delete everything that was built, .venv too"
@@ -59,13 +60,23 @@ $(MODELS:%=archive-%): archive-%: build/%/model.onnx | $(VENV)/.serve
 
 archives: $(MODELS:%=archive-%)
 
-serve: archives
-	@OSTEOLENS_WEB="$${OSTEOLENS_WEB:-127.0.0.1:8000}" $(BIN)/osteolens serve
+# PyTorch comes while the server already answers; EXPLAIN=0 does without it, and with Grad-CAM alone.
+EXPLAIN ?= 1
+serve: $(VENV)/.serve
+	@$(MAKE) --no-print-directory --jobs 2 archives
+	@OSTEOLENS_WEB="$${OSTEOLENS_WEB:-127.0.0.1:8000}" OSTEOLENS_ADD_EXPLANATIONS=$(EXPLAIN) $(BIN)/osteolens serve
 
 # Files side by side in two processes of one computing thread each: part of the time is waiting for servers. In the
 # order of their names, as some of the longest files hold few tests and would come last.
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# A wheel that needs no checkout; tests/test_wheel.py installs it into an empty folder.
+dist: $(VENV)/.uv
+	rm -rf dist build/lib
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv build --quiet --out-dir dist; \
+	  else $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .; fi
+	@ls -l dist
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -92,4 +103,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build model_store/*.mar model_store/*.sha256 logs runs
+	rm -rf $(VENV) build dist model_store/*.mar model_store/*.sha256 logs runs

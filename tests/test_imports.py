@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement", "files", "console", "cluster", "parameters", "processor"}),
+    frozenset({"labels", "errors", "agreement", "files", "places", "console", "cluster", "parameters", "processor"}),
     frozenset({"schema", "card"}),
     frozenset({"films", "client"}),
     frozenset({"models", "datasets"}),
@@ -25,8 +25,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "processor", "agreement", "files", "console", "cluster", "schema", "card", "parameters",
-    "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli",
+    "labels", "errors", "processor", "agreement", "files", "places", "console", "cluster", "schema", "card",
+    "parameters", "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli",
     "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip
 HEAVY = (

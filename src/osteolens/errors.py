@@ -8,7 +8,9 @@ OsteoLensError
 │   ├── InputTooLarge          413 too_large
 │   ├── TooCostly              413 too_costly
 │   ├── UnsupportedType        415 unsupported_type
-│   └── UnusableImage          422 unusable_image
+│   ├── UnusableImage          422 unusable_image
+│   ├── ExplanationMissing     501 explanation_not_installed
+│   └── ExplanationNotReady    503 explanation_not_ready; carries the seconds to wait
 ├── CardError                  a model card or the weights beside it do not fit
 ├── DataError                  a training table, folder or configuration is wrong
 ├── TrainingError              training cannot go on (a loss that is not finite)
@@ -96,6 +98,28 @@ class UnusableImage(InputError):
 
     code = "unusable_image"
     status = 422
+
+
+class ExplanationMissing(InputError):
+    """An explanation that needs packages which are not installed."""
+
+    code = "explanation_not_installed"
+    status = 501
+
+
+class ExplanationNotReady(InputError):
+    """An explanation whose packages are being installed.
+
+    Attributes:
+        retry_after: Seconds until it is probably there.
+    """
+
+    code = "explanation_not_ready"
+    status = 503
+
+    def __init__(self, message: str, hint: str, retry_after: int) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
 
 
 class CardError(OsteoLensError):

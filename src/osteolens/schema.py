@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from osteolens.errors import InputError, InvalidOption
+from osteolens.errors import ExplanationNotReady, InputError, InvalidOption
 from osteolens.parameters import PatientFact
 
 Method = Literal[
@@ -235,6 +235,9 @@ class ErrorDetail(_Message):
     code: str
     message: str
     hint: str = ""
+    retry_after: int | None = Field(
+        None, exclude_if=lambda value: value is None, description="seconds until the same request may succeed"
+    )
 
 
 class ErrorAnswer(_Message):
@@ -248,7 +251,8 @@ class ErrorAnswer(_Message):
     @classmethod
     def of(cls, error: InputError) -> "ErrorAnswer":
         """The answer for an input error."""
-        return cls(error=ErrorDetail(code=error.code, message=error.message, hint=error.hint))
+        wait = error.retry_after if isinstance(error, ExplanationNotReady) else None
+        return cls(error=ErrorDetail(code=error.code, message=error.message, hint=error.hint, retry_after=wait))
 
 
 Row = Answer | ErrorAnswer

@@ -18,9 +18,11 @@ from pathlib import Path
 import osteolens
 from osteolens.card import CARD_FILE, FILMS_FILE, INT8_FILE, ONNX_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.errors import ExportError
+from osteolens.exporting.graph import up_to_date, write_graphs
 from osteolens.files import write_text
 from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
 from osteolens.inference.runtimes.loading import EXPORTERS, FILES, preferred_backend
+from osteolens.places import shipped
 from osteolens.serving.model_store import read_checksum
 
 SHIPPED = (
@@ -28,6 +30,9 @@ SHIPPED = (
     "models", "inference", "serving/__init__.py", "serving/metrics.py", "serving/requests.py", "serving/worker.py",
 )  # fmt: skip
 """What a worker imports of the package. A change of anything else, the audit for example, leaves archives current."""
+
+NOT_SERVED = ("knee_oa",)
+"""Models that are served only where somebody builds their archives: it grades osteoarthritis, not osteoporosis."""
 
 HANDLERS = ("knee_xray.py", "sitecustomize.py")
 CONFIG_FILE, REQUIREMENTS_FILE, MANIFEST = "model-config.yaml", "requirements.txt", "MAR-INF/MANIFEST.json"
@@ -69,7 +74,7 @@ def build_archive(
         model: Model folder.
         exports: Folder with its exported files.
         store: The model store; it is made where it is missing.
-        checkout: Holds handlers/ and constraints.txt.
+        checkout: Holds handlers/ and constraints.txt, see `osteolens.places.shipped`.
         backend: What answers; default: the fastest whose answers are the model's.
         force: Write them even if nothing has changed.
 
@@ -93,6 +98,27 @@ def build_archive(
         built.replace(archive)
         write_text(checksum_of(archive), f"{checksum}  {archive.name}\n")
     return archive, True
+
+
+def archive_shipped(home: Path) -> Path:
+    """Build the archives of the models that come with OsteoLens, where they are missing or out of date.
+
+    Args:
+        home: Gets `model_store` and, with the graphs, `build`.
+
+    Returns:
+        The model store.
+    """
+    store = home / "model_store"
+    for model in sorted(path.parent for path in (shipped() / "weights").glob("*/card.json")):
+        exports = home / "build" / model.name
+        if model.name in NOT_SERVED:
+            continue
+        if not up_to_date(model, exports):
+            print(f"building {store / model.name}.mar, once", flush=True)
+            write_graphs(model, exports)
+        build_archive(model, exports, store, shipped())
+    return store
 
 
 def shipped_sources(package: Path) -> Iterator[Path]:

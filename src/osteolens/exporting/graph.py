@@ -69,6 +69,21 @@ def has_graph(folder: Path) -> bool:
     return (folder / GRAPH_FILE).is_file()
 
 
+def up_to_date(folder: Path, out: Path) -> bool:
+    """Whether `out` holds the graphs of a model folder's card."""
+    card = load_card(folder, check_weights=False)
+    files = [ONNX_FILE, INT8_FILE] if card.accepts("int8") else [ONNX_FILE]
+    return all(_card_of(out / name) == card.sha256 for name in files)
+
+
+def _card_of(path: Path) -> str | None:
+    try:
+        facts = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    except (OSError, DecodeError):
+        return None
+    return facts.get("card_sha256")
+
+
 def load_graph(folder: Path, card: Card) -> ModelProto:
     """The graph of a model folder, without weights.
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import Card, load_card
+from osteolens.card import ONNX_FILE, Card, load_card
 from osteolens.errors import InvalidOption
 from osteolens.films import overlay
 from osteolens.films.prepare import Geometry, Prepared, prepare
 from osteolens.films.read import MIN_SIDE, read
 from osteolens.inference import calibration
+from osteolens.inference.availability import needs_packages
 from osteolens.inference.calibration import Reading
 from osteolens.inference.runtimes import Prediction, Runtime
 from osteolens.parameters import PATIENT_FACTS, PatientFact
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from osteolens.inference.runtimes.eager import EagerRuntime
+    from osteolens.inference.runtimes.heads import HeadsRuntime
 
 
 @dataclass(frozen=True)
@@ -64,26 +66,40 @@ class Reader:
 
     Args:
         folder: A model folder: `card.json` and `weights.safetensors`.
-        runtime: Computes answers and the default heat map; default: the eager model. With another runtime the eager
-            model, and PyTorch with it, is loaded when a request first wants another explanation.
+        runtime: Computes answers and the default heat map; default: the eager model. With another runtime PyTorch is
+            loaded when a request first wants another explanation.
+        graph: The model's fp32 graph, which computes the feature map that other explanations start from; default: the
+            one in the folder. Where there is none, the eager model does.
         slow_methods: Allow explanations that take a minute a film (`osteolens.schema.PERTURBING`). A server
             does not: a single such request would hold up all others.
     """
 
-    def __init__(self, folder: Path, runtime: Runtime | None = None, *, slow_methods: bool = False) -> None:
+    def __init__(
+        self, folder: Path, runtime: Runtime | None = None, *, graph: Path | None = None, slow_methods: bool = False
+    ) -> None:
         self.folder = folder
         self.card = load_card(folder)
         self.runtime = runtime or self.eager
+        self.graph = graph or folder / ONNX_FILE
         self.slow_methods = slow_methods
         self._gradients = runtime is None
         self._model_info = ModelInfo(name=self.card.name, version=self.card.version, card_sha256=self.card.sha256)
 
     @cached_property
     def eager(self) -> "EagerRuntime":
-        """The model that can explain by gradients."""
-        from osteolens.inference.runtimes.eager import EagerRuntime
+        """The PyTorch model."""
+        with needs_packages():
+            from osteolens.inference.runtimes.eager import EagerRuntime
 
-        return EagerRuntime(self.folder)
+            return EagerRuntime(self.folder)
+
+    @cached_property
+    def heads(self) -> "HeadsRuntime":
+        """What explains by gradients, from the feature map of the graph."""
+        with needs_packages():
+            from osteolens.inference.runtimes.heads import HeadsRuntime
+
+            return HeadsRuntime(self.folder, self.graph)
 
     def warm_up(self) -> None:
         """Answer a made-up film, so that no request pays for first-time set-up."""
@@ -142,11 +158,13 @@ class Reader:
     def _explain(
         self, method: Method, targets: list[int], prepared: Prepared, prediction: Prediction, features: "Tensor | None"
     ) -> tuple[Explanation, ...]:
-        """The heat map of each target: the graph's own where it has the method's, else from the eager model."""
+        """The heat map of each target: the graph's own where it has the method's, else by gradients."""
         if method == "none":
             return ()
         if method == "gradcam" and features is None:
             maps = prediction.maps[0][targets]  # the exported graph computes them anyway
+        elif features is None and method not in PERTURBING and self.graph.is_file():
+            maps = self.heads.explain(prepared.array[None], method, targets)
         else:
             films = np.repeat(prepared.array[None], len(targets), axis=0)
             repeated = None if features is None else features.expand(len(targets), -1, -1, -1)

@@ -10,9 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from osteolens.errors import ServerError
+from osteolens.places import shipped
+from osteolens.serving.explanations import installed_meanwhile
 from osteolens.serving.torchserve import Server, read_keys
 
-WEB = Path("web/manage.py")
+WEB = shipped() / "web" / "manage.py"
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.5
 
@@ -49,12 +51,13 @@ def tls_files(certificate: Path | None, private_key: Path | None, web: str | Non
     return certificate.resolve(), private_key.resolve()
 
 
-def run(server: Server, web: str | None = None) -> None:
+def run(server: Server, web: str | None = None, *, add_explanations: bool = False) -> None:
     """Start a server, say in three lines how to use it, and wait until Ctrl-C, SIGTERM or SIGHUP.
 
     Args:
         server: Not yet started.
         web: Address of the web app, such as `127.0.0.1:8000`; none to do without it.
+        add_explanations: Install what other explanations than Grad-CAM need, once the server answers.
 
     Raises:
         ServerError: One of them cannot start, or ended by itself.
@@ -64,7 +67,8 @@ def run(server: Server, web: str | None = None) -> None:
     try:
         with server:
             print(*usage(server), sep="\n", flush=True)
-            with web_app(server, web) if web else nullcontext() as app:
+            explanations = installed_meanwhile() if add_explanations else nullcontext()
+            with web_app(server, web) if web else nullcontext() as app, explanations:
                 while app is None or app.poll() is None:
                     server.wait(_LOOK_SECONDS)
                 raise ServerError(
@@ -80,13 +84,13 @@ def web_app(server: Server, address: str) -> Iterator[subprocess.Popen[bytes]]:
     """The web app as a child process that uses a running server.
 
     Raises:
-        ServerError: It is not here, or not installed.
+        ServerError: Django is not installed.
     """
-    if not WEB.is_file():
-        raise ServerError(f"no {WEB}: start in the checkout, or without --web")
     if find_spec("django") is None:
         raise ServerError("the web app needs Django: pip install 'osteolens[web]'")
     environment = {"OSTEOLENS_MODELS": ",".join(sorted(server.models, key=_main_first)), **os.environ}
+    if server.folder and server.folder != Path.cwd():
+        environment.setdefault("OSTEOLENS_DATA", str(server.folder / "web_data"))
     environment.pop("OSTEOLENS_KEY", None)  # that would be another server's key
     environment |= {"OSTEOLENS_URL": server.url, "DJANGO_SETTINGS_MODULE": "project.settings"}
     if server.key_file:

@@ -141,8 +141,17 @@ def respond(results: Sequence[Result], index: int, context: Any) -> bytes:
     status, body = response(results)
     context.set_response_status(status, HTTPStatus(status).phrase, index)
     context.set_response_content_type(index, "application/json")
+    for name, value in retry_header(results).items():
+        context.set_response_header(index, name, value)
     context.set_response_header(index, DIGEST_HEADER, content_digest(body))
     return body
+
+
+def retry_header(results: Sequence[Result]) -> dict[str, str]:
+    """`Retry-After` of a response to one film that may be answered later; empty for all others."""
+    row = results[0][1]
+    wait = row.error.retry_after if len(results) == 1 and isinstance(row, ErrorAnswer) else None
+    return {} if wait is None else {"Retry-After": str(wait)}
 
 
 def _check_form(row: Mapping[str, Any], headers: Mapping[str, Any]) -> None:
