@@ -26,8 +26,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 LIGHT = (
     "labels", "errors", "processor", "agreement", "files", "places", "console", "cluster", "schema", "card",
-    "parameters", "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client", "cli",
-    "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
+    "parameters", "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client",
+    "cli", "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",
