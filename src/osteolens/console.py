@@ -9,6 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
+from osteolens import places
 from osteolens.errors import OsteoLensError
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Status(IntEnum):
     INTERRUPTED = 130, "stopped by Ctrl-C"
 
 
-WEIGHTS, EXPORTS, MODEL_STORE = Path("weights"), Path("build"), Path("model_store")
-"""Folders of the models that come with the repository, of what is exported from them (a folder each, by the name in
-the card) and of archives, relative to where a command is run."""
+WEIGHTS, EXPORTS, MODEL_STORE = places.root() / "weights", places.home() / "build", places.home() / "model_store"
+"""Folders of the models that come with OsteoLens, of what is exported from them (a folder each, by the name in the
+card) and of archives."""
 
 P = ParamSpec("P")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from osteolens import __version__, processor
+from osteolens import __version__, places, processor
 from osteolens.card import CARD_FILE, Card, load_card
 from osteolens.client import KEY_FILE_VARIABLE, KEY_VARIABLE, key_source
 from osteolens.console import MODEL_STORE, WEIGHTS
@@ -34,7 +34,7 @@ VARIABLES = {
     "OSTEOLENS_UPLOADS_PER_MINUTE", "OSTEOLENS_PICTURES_PER_MINUTE", "OSTEOLENS_DRAWINGS_PER_MINUTE",
     "OSTEOLENS_MAX_UPLOAD_MB",
 }  # fmt: skip
-CONFIG, APP = Path("config.properties"), Path("web/manage.py")
+CONFIG, APP = places.root() / "config.properties", places.root() / "web" / "manage.py"
 APP_ADDRESS = "http://127.0.0.1:8000"
 _WAIT_SECONDS = 0.5
 

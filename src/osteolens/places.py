@@ -7,8 +7,6 @@ films are in a folder of the user.
 import os
 from pathlib import Path
 
-from platformdirs import user_data_path
-
 HOME_VARIABLE = "OSTEOLENS_HOME"
 
 _IN_WHEEL = Path(__file__).parent / "shipped"
@@ -17,6 +15,11 @@ _IN_WHEEL = Path(__file__).parent / "shipped"
 def shipped() -> Path:
     """The folder that holds `weights`, `handlers`, `web`, `config.properties` and `constraints.txt`."""
     return _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[2]
+
+
+def root() -> Path:
+    """As `shipped`, with a relative path for a checkout: commands are run in it, and name its files as users do."""
+    return _IN_WHEEL if _IN_WHEEL.is_dir() else Path()
 
 
 def home(folder: Path | None = None) -> Path:
@@ -28,4 +31,8 @@ def home(folder: Path | None = None) -> Path:
     """
     if folder or os.environ.get(HOME_VARIABLE):
         return (folder or Path(os.environ[HOME_VARIABLE])).expanduser().absolute()
-    return user_data_path("osteolens", appauthor=False) if shipped() == _IN_WHEEL else Path()
+    if not _IN_WHEEL.is_dir():
+        return Path()
+    from platformdirs import user_data_path
+
+    return user_data_path("osteolens", appauthor=False)

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import encoded, knee_like
+from conftest import ROOT, encoded, knee_like
 
 from osteolens.card import load_card
 from osteolens.errors import ExplanationMissing, ExplanationNotReady
+from osteolens.exporting.graph import write_graphs
 from osteolens.inference import availability
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import load_runtime
@@ -19,6 +20,7 @@ from osteolens.schema import ErrorAnswer
 from osteolens.serving import explanations
 from osteolens.serving.requests import refusal, respond
 
+MODEL = ROOT / "weights" / "yolov5"
 FILM = encoded(knee_like())
 
 
@@ -30,15 +32,24 @@ def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_graphs(MODEL, tmp_path_factory.mktemp("graphs"))[0]
+
+
+@pytest.fixture
+def reader(graphs: Path) -> Reader:
+    return Reader(MODEL, load_runtime(graphs.parent, load_card(MODEL), "onnx-fp32"), graph=graphs, slow_methods=True)
+
+
 def install_by(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explanations, "missing_packages", lambda: ["torch>=2"])
     monkeypatch.setattr(explanations, "install_command", lambda packages: [sys.executable, "-c", code, *packages])
 
 
 def test_a_request_during_the_installation_is_told_how_long_to_wait(
-    model_folder: Path, exports: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    reader: Reader, marker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = Reader(model_folder, load_runtime(exports, load_card(model_folder), "onnx-fp32"))
     film = Request(FILM, {"explain": "gradcam++"}, "x")
     install_by("import time; time.sleep(60)", monkeypatch)
     with explanations.installed_meanwhile():
@@ -93,10 +104,7 @@ def test_a_killed_installation_is_not_waited_for(marker: Path) -> None:
     assert availability.seconds_left(marker) is None
 
 
-def test_what_is_not_installed_is_named_with_the_command(
-    model_folder: Path, exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader = Reader(model_folder, load_runtime(exports, load_card(model_folder), "onnx-fp32"), slow_methods=True)
+def test_what_is_not_installed_is_named_with_the_command(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "osteolens.inference.runtimes.heads", None)
     monkeypatch.setitem(sys.modules, "osteolens.inference.runtimes.eager", None)
     for method in ("eigencam", "scorecam"):

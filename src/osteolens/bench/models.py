@@ -17,10 +17,10 @@ from osteolens.bench.processes import BackendProcess, CannotRun
 from osteolens.bench.results import Case, Measurement, Parity, Run, Scope
 from osteolens.bench.turns import Series, take_turns
 from osteolens.card import INT8_FILE, ONNX_FILE, Card, load_card
+from osteolens.console import EXPORTS
 from osteolens.errors import BenchmarkError
 from osteolens.inference.runtimes import loading
 
-BUILD = Path("build")
 FILES = {str(backend): file for backend, file in loading.FILES.items()} | dict.fromkeys(OPENVINO, ONNX_FILE)
 """Exported file of each backend; the others start from the model folder."""
 _SPARE_BYTES = 1024**3
@@ -42,8 +42,8 @@ class Exports:
 
     def __init__(self, model: Path, card: Card, folder: Path | None, made: Path) -> None:
         if folder and not folder.is_dir():
-            raise BenchmarkError(f"there is no folder {folder}: --exports takes one such as {BUILD / card.name}")
-        self.model, self.folder, self.made = model, folder or BUILD / card.name, made
+            raise BenchmarkError(f"there is no folder {folder}: --exports takes one such as {EXPORTS / card.name}")
+        self.model, self.folder, self.made = model, folder or EXPORTS / card.name, made
 
     def folder_of(self, backend: str) -> Path | None:
         """The folder that holds the backend's file (any for one without); none where it is not there.

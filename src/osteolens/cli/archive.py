@@ -5,12 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-import osteolens
 from osteolens.card import load_card
 from osteolens.cli import options
 from osteolens.console import EXPORTS, MODEL_STORE, model_folder, one_line_errors, packages_of
-
-CHECKOUT = Path(osteolens.__file__).parents[2]
+from osteolens.places import shipped
 
 
 @one_line_errors
@@ -32,6 +30,6 @@ def archive(
     with packages_of("serve", "an archive"):
         from osteolens.exporting.archive import build_archive
 
-        path, written = build_archive(folder, exports, out, CHECKOUT, backend, force=force)
+        path, written = build_archive(folder, exports, out, shipped(), backend, force=force)
     size = f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)"
     typer.echo(size if written else f"{path} is up to date")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from osteolens.card import Card, load_card
+from osteolens.card import ONNX_FILE, Card, load_card
 from osteolens.cli import options
 from osteolens.console import EXPORTS, model_folder, one_line_errors, packages_of
 from osteolens.errors import CardError, ExportError
@@ -65,7 +65,8 @@ def local_asker(folder: Path) -> "Ask":
         from osteolens.cli.answers import printable
         from osteolens.inference.reader import Reader, Request
 
-        reader = Reader(folder, _graph(folder, card), slow_methods=True)
+        runtime, graph = _graph(folder, card), EXPORTS / card.name / ONNX_FILE
+        reader = Reader(folder, runtime, graph=graph if runtime else None, slow_methods=True)
 
     def ask(path: Path, texts: Mapping[str, str]) -> Answer:
         return reader.answer(Request(path.read_bytes(), texts, printable(path.name)))

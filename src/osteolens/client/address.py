@@ -12,6 +12,7 @@ import httpx
 
 from osteolens.client.responses import refuses_key
 from osteolens.errors import ClientError, ServerUnreachable
+from osteolens.places import home
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 KEY_FILE = Path("key_file.json")
@@ -67,11 +68,13 @@ def key_source(key_file: Path | None = None) -> Path | None:
 
     Args:
         key_file: Wins over the environment. Default: none if OSTEOLENS_KEY is set, else the file that
-            OSTEOLENS_KEY_FILE names, else `key_file.json` in the working folder.
+            OSTEOLENS_KEY_FILE names, else `key_file.json` in the working folder or where `osteolens serve` keeps it.
     """
     if key_file is None and os.environ.get(KEY_VARIABLE):
         return None
-    return key_file or Path(os.environ.get(KEY_FILE_VARIABLE) or KEY_FILE)
+    if key_file or os.environ.get(KEY_FILE_VARIABLE):
+        return key_file or Path(os.environ[KEY_FILE_VARIABLE])
+    return KEY_FILE if KEY_FILE.is_file() else home() / KEY_FILE
 
 
 def find_key(key_file: Path | None = None) -> str | None:

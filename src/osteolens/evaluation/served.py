@@ -15,6 +15,7 @@ from rich.progress import track
 
 from osteolens.card import CARD_FILE, FILMS_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.client import DEFAULT_MODEL, Client
+from osteolens.console import WEIGHTS
 from osteolens.datasets.films import Film
 from osteolens.datasets.fingerprints import TrainingFilms, read_training_films
 from osteolens.errors import DataError, InputError
@@ -58,7 +59,7 @@ class FinishedModel(Protocol):
 
 
 @contextmanager
-def opened(model: str, *, key_file: Path | None = None, weights: Path = Path("weights")) -> Iterator[FinishedModel]:
+def opened(model: str, *, key_file: Path | None = None, weights: Path = WEIGHTS) -> Iterator[FinishedModel]:
     """The model that a text names.
 
     Args:

@@ -21,6 +21,7 @@ from osteolens.batch.reading import Content
 from osteolens.batch.work import Task, Work
 from osteolens.client import DEFAULT_MODEL
 from osteolens.cluster import cores, ray_session
+from osteolens.console import EXPORTS, MODEL_STORE, WEIGHTS
 from osteolens.errors import BatchError
 from osteolens.films.overlay import DEFAULT_COLOUR_MAP
 
@@ -40,9 +41,9 @@ def run(
     out: str | Path,
     *,
     models: Sequence[str] = (DEFAULT_MODEL,),
-    store: Path = Path("model_store"),
-    weights: Path = Path("weights"),
-    exports: Path = Path("build"),
+    store: Path = MODEL_STORE,
+    weights: Path = WEIGHTS,
+    exports: Path = EXPORTS,
     overlays: bool = False,
     opacity: float = 0.6,
     colour_map: str = DEFAULT_COLOUR_MAP,
