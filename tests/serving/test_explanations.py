@@ -138,13 +138,13 @@ class Context:
 def test_the_wait_is_in_the_header_and_in_the_body() -> None:
     context, result = Context(), refusal(ExplanationNotReady("not yet", "gradcam works", 42))
     body = json.loads(respond([result], 0, context))
-    assert (context.status, context.headers["Retry-After"]) == (503, "42")
+    assert (context.status, context.headers["retry-after"]) == (503, "42")
     assert body["error"] == {
         "code": "explanation_not_ready", "message": "not yet", "hint": "gradcam works", "retry_after": 42
     }  # fmt: skip
     context = Context()
     body = json.loads(respond([refusal(ExplanationMissing("none", "install it"))], 0, context))
-    assert (context.status, "Retry-After" in context.headers) == (501, False)
+    assert (context.status, "retry-after" in context.headers) == (501, False)
     assert "retry_after" not in body["error"]
 
 
@@ -152,7 +152,7 @@ def test_several_films_have_no_common_wait() -> None:
     context, result = Context(), refusal(ExplanationNotReady("not yet", "", 42))
     assert isinstance(result[1], ErrorAnswer)
     respond([result, result], 0, context)
-    assert "Retry-After" not in context.headers
+    assert "retry-after" not in context.headers
 
 
 def test_the_packages_of_the_extra_are_installed_as_pinned() -> None:

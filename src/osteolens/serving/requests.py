@@ -124,10 +124,14 @@ def tally(row: Row) -> Tally:
     return Tally("answered", _NOT_IN_A_METRIC.sub("_", row.label), "none", seconds)
 
 
-def response(results: Sequence[Result]) -> tuple[int, bytes]:
-    """Status and body of a request's response: an object for one film, a list for several."""
+def response(results: Sequence[Result]) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and further headers of a request's response: an object for one film, a list for several.
+
+    `retry-after` is for one film that may be answered later; several have no time in common.
+    """
     status, row = results[0] if len(results) == 1 else (HTTPStatus.OK, [row for _, row in results])
-    return int(status), dump(row)
+    wait = row.error.retry_after if isinstance(row, ErrorAnswer) else None
+    return int(status), dump(row), {} if wait is None else {"retry-after": str(wait)}
 
 
 def respond(results: Sequence[Result], index: int, context: Any) -> bytes:
@@ -138,20 +142,13 @@ def respond(results: Sequence[Result], index: int, context: Any) -> bytes:
         index: The row's place in the batch.
         context: TorchServe's, which takes status and headers.
     """
-    status, body = response(results)
+    status, body, headers = response(results)
     context.set_response_status(status, HTTPStatus(status).phrase, index)
     context.set_response_content_type(index, "application/json")
-    for name, value in retry_header(results).items():
+    for name, value in headers.items():
         context.set_response_header(index, name, value)
     context.set_response_header(index, DIGEST_HEADER, content_digest(body))
     return body
-
-
-def retry_header(results: Sequence[Result]) -> dict[str, str]:
-    """`Retry-After` of a response to one film that may be answered later; empty for all others."""
-    row = results[0][1]
-    wait = row.error.retry_after if len(results) == 1 and isinstance(row, ErrorAnswer) else None
-    return {} if wait is None else {"Retry-After": str(wait)}
 
 
 def _check_form(row: Mapping[str, Any], headers: Mapping[str, Any]) -> None:

@@ -53,10 +53,11 @@ class Job(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """HTTP status, body, and what is counted of each film."""
+    """HTTP status, body, further headers, and what is counted of each film."""
 
     status: int
     body: bytes
+    headers: dict[str, str]
     films: list[Tally]
 
 
@@ -187,7 +188,7 @@ class Inference:
             add("osteolens_films_total", 1, model, film.outcome, film.label, film.code)
             for step, seconds in film.seconds.items():
                 self._metrics.observe("osteolens_step_seconds", seconds, model, step)
-        return row(reply.status, reply.body, job.id)
+        return row(reply.status, reply.body, job.id, **reply.headers)
 
 
 def application(*routes: Route) -> Starlette:

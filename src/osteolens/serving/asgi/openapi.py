@@ -23,7 +23,8 @@ _REFUSALS = {
     415: "Not a supported picture; the message names its type.",
     422: "A picture that cannot be a film.",
     500: "The server failed; its log says why.",
-    503: "No room at the moment: try again after Retry-After seconds.",
+    501: "The packages of an explanation other than Grad-CAM are not installed.",
+    503: "No room at the moment, or an explanation that is being installed: try again after Retry-After seconds.",
 }
 _FRONT_END = {
     "type": "object",
