@@ -4,9 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+
+from osteolens.schema import Method
 
 if TYPE_CHECKING:
     from osteolens.training.config import Configuration
@@ -48,6 +50,14 @@ KeyFile = Annotated[
         "key itself.",
     ),
 ]
+Explain = Annotated[str, typer.Option("--explain", "-e", help=", ".join(get_args(Method)))]
+Target = Annotated[
+    str | None, typer.Option("--target", "-t", help="Label to explain, or `all`; default: the predicted one.")
+]
+Age = Annotated[str | None, typer.Option(help="Years.")]
+Sex = Annotated[str | None, typer.Option(help="female or male.")]
+Weight = Annotated[str | None, typer.Option(help="Kilograms.")]
+Height = Annotated[str | None, typer.Option(help="Metres.")]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -72,6 +82,19 @@ Members = Annotated[
     Path | None,
     typer.Option(help="An ensemble of the folds' models, in order, where RUN holds none, such as weights/knee."),
 ]
+
+
+def facts_and_explanation(
+    explain: str,
+    target: str | None,
+    age: str | None = None,
+    sex: str | None = None,
+    weight_kg: str | None = None,
+    height_m: str | None = None,
+) -> dict[str, str]:
+    """What a request says beside the film: option texts by name, without those that were not stated."""
+    texts = {"explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def configuration(path: Path | None, films: Path) -> "Configuration":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,7 @@ from osteolens.card import ONNX_FILE, Card, load_card
 from osteolens.cli import options
 from osteolens.console import EXPORTS, model_folder, one_line_errors, packages_of
 from osteolens.errors import CardError, ExportError
-from osteolens.schema import Answer, Method
+from osteolens.schema import Answer
 
 if TYPE_CHECKING:
     from osteolens.cli.answers import Ask
@@ -27,14 +27,12 @@ def predict(
     local: Annotated[bool, typer.Option("--local", "-l", help="Run the model here, without a server.")] = False,
     server: options.Server = None,
     key_file: options.KeyFile = None,
-    explain: Annotated[str, typer.Option("--explain", "-e", help=", ".join(get_args(Method)))] = "gradcam",
-    target: Annotated[
-        str | None, typer.Option("--target", "-t", help="Label to explain, or `all`; default: the predicted one.")
-    ] = None,
-    age: Annotated[str | None, typer.Option(help="Years.")] = None,
-    sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
-    weight_kg: Annotated[str | None, typer.Option(help="Kilograms.")] = None,
-    height_m: Annotated[str | None, typer.Option(help="Metres.")] = None,
+    explain: options.Explain = "gradcam",
+    target: options.Target = None,
+    age: options.Age = None,
+    sex: options.Sex = None,
+    weight_kg: options.Weight = None,
+    height_m: options.Height = None,
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the overlay.")] = 0.6,
     json_output: options.Json = False,
 ) -> None:
@@ -44,10 +42,9 @@ def predict(
     """
     from osteolens.cli.answers import predict_films
 
-    texts = {"explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m}
-    options_of_films = {name: text for name, text in texts.items() if text is not None}
+    texts = options.facts_and_explanation(explain, target, age, sex, weight_kg, height_m)
     ask = local_asker(model_folder(model)) if local else server_asker(server, key_file, model)
-    raise typer.Exit(predict_films(files, ask, options_of_films, out, opacity=opacity, json_output=json_output))
+    raise typer.Exit(predict_films(files, ask, texts, out, opacity=opacity, json_output=json_output))
 
 
 def server_asker(url: str | None, key_file: Path | None, model: str) -> "Ask":

@@ -20,7 +20,7 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 import osteolens
 from osteolens.dicomweb.page import RESEARCH, page_of
 from osteolens.dicomweb.source import SourceFilm
-from osteolens.films import overlay
+from osteolens.films import dicom, overlay
 from osteolens.schema import Answer, Explanation, Fused
 
 MAKER = "OsteoLens"
@@ -51,10 +51,16 @@ def objects_of(film: SourceFilm, answer: Answer) -> Iterator[Dataset]:
     yield document(film, answer)
 
 
+def kind_of(made: Dataset) -> str:
+    """What an object is: picture, map, report or page."""
+    return next(kind for kind, number in _SERIES.items() if number == made.SeriesNumber)
+
+
 def encode(made: Dataset) -> bytes:
     """The file of an object (PS3.10)."""
     stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
+    with dicom.unchecked():
+        made.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
 
 
