@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from osteolens.card import load_card
+from osteolens.cli import options
 from osteolens.console import one_line_errors
 from osteolens.evaluation.int8.folds import split_ensemble
 from osteolens.evaluation.maps.checks import check_maps, passes
@@ -26,18 +27,15 @@ def main(
             "of it saw. Given several times, the runs' models answer together."
         ),
     ],
-    data: Annotated[Path, typer.Option(help="The table or folder of films that the run was made from.")],
+    data: options.FilmsOfRun,
     model: Annotated[
         Path | None,
-        typer.Option(help="The shipped model, whose calibration decides the answered label; default: model in RUN."),
+        options.model("The shipped model, whose calibration decides the answered label; default: model in RUN."),
     ] = None,
-    members: Annotated[
-        Path | None,
-        typer.Option(help="An ensemble of the folds' models, in order, where RUN holds none, such as weights/knee."),
-    ] = None,
+    members: options.Members = None,
     films: Annotated[int | None, typer.Option(min=1, help="At most so many films, drawn by --seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the drawing of films.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: maps.json in the first run.")] = None,
+    out: Annotated[Path | None, options.out("The file to write; default: maps.json in the first run.")] = None,
 ) -> None:
     """Say whether Grad-CAM is worth looking at: deletion and insertion, drawn weights, mass outside the body.
 

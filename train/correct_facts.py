@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from osteolens.card import CARD_FILE
+from osteolens.cli import options
 from osteolens.console import one_line_errors
 from osteolens.datasets.films import read_films
 from osteolens.evaluation.predictions import PREDICTIONS_FILE
@@ -16,12 +17,15 @@ from osteolens.training.outcome import write_outcome
 
 @one_line_errors
 def main(
-    run: Annotated[Path, typer.Argument(help="A run's folder, such as evidence/knee: its predictions.csv is written.")],
-    data: Annotated[Path, typer.Option(help="The corrected table of the run's films.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run's folder, such as evidence/knee: its predictions.csv is written."),
+    ],
+    data: Annotated[Path, options.data("The corrected table of the run's films.")],
     skip: Annotated[str, typer.Option(help="Leave out rows where this column is 1, as the run did.")] = "",
     model: Annotated[
         Path | None,
-        typer.Option(help="The model whose card is written again, such as weights/knee; default: RUN/model."),
+        options.model("The model whose card is written again, such as weights/knee; default: RUN/model."),
     ] = None,
 ) -> None:
     """Take age, sex, weight, height and T-score of every film from the table; answers, labels and groups stay.

@@ -6,17 +6,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from osteolens.cli import options
 from osteolens.console import one_line_errors
 from osteolens.evaluation.maps.peaks import measure_peaks
 
 
 @one_line_errors
 def main(
-    model: Annotated[Path, typer.Option(help="The model folder, such as weights/knee: its card gets the peaks.")],
+    model: Annotated[Path, options.model("The model folder, such as weights/knee: its card gets the peaks.")],
     run: Annotated[
         Path, typer.Option(help="A run's folder, such as evidence/knee: its predictions.csv names the films.")
     ],
-    data: Annotated[Path, typer.Option(help="The table or folder of films that the run was made from.")],
+    data: options.FilmsOfRun,
 ) -> None:
     """Write the median peak of each label's Grad-CAM map, over films with this label, into the card.
 

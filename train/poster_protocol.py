@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from osteolens.cli import options
 from osteolens.console import one_line_errors
 from osteolens.training.config import load_configuration
 from poster.protocol import reproduce
@@ -18,19 +19,19 @@ ARCHITECTURES = ["tf_efficientnet_lite0", "yolov5n"]
 def main(
     data: Annotated[
         Path,
-        typer.Option(
-            help="A CSV table of the published pictures: file (relative to the table), group (patient), "
+        options.data(
+            "A CSV table of the published pictures: file (relative to the table), group (patient), "
             "kaggle_label, source_label (of the film) and copies (files published with the picture)."
         ),
     ],
-    out: Annotated[
-        Path, typer.Option(help="The run's folder. A run that was stopped there goes on with its next fold.")
-    ],
-    config: Annotated[Path, typer.Option(help="Settings; model.architecture is taken from --architecture.")] = SETTINGS,
+    out: Annotated[Path, options.out("The run's folder. A run that was stopped there goes on with its next fold.")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Settings; model.architecture is taken from --architecture.")
+    ] = SETTINGS,
     architecture: Annotated[
         list[str], typer.Option(help="What to measure; give it again for another one.")
     ] = ARCHITECTURES,
-    restart: Annotated[bool, typer.Option("--restart", help="Delete the run in --out, and train again.")] = False,
+    restart: options.Restart = False,
 ) -> None:
     """Measure as a student poster did, and beside it as one should: the same pictures split by group.
 

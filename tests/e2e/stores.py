@@ -15,7 +15,7 @@ CONFIG = ROOT / "config.properties"
 
 
 def build_archive(model: Path, exports: Path, store: Path, *options: str) -> Path:
-    """The archive of a model folder, as export/build_mar.py makes it."""
+    """The archive of a model folder, as `osteolens archive` makes it."""
     script = ROOT / "export" / "build_mar.py"
     subprocess.run([sys.executable, script, model, "--exports", exports, "--out", store, *options], check=True)
     return store / f"{model.name}.mar"

@@ -139,7 +139,7 @@ def test_a_graph_of_an_earlier_card_is_refused(archive: Path, model: Path, tmp_p
     run = build(changed, out)
     assert run.returncode == 2
     assert "model.onnx does not belong to its card" in run.stderr
-    assert "export it again: python export/to_onnx.py" in run.stderr
+    assert "export it again: osteolens export weights/efficientnet" in run.stderr
     assert len(run.stderr.splitlines()) == 1
     assert (out / "efficientnet.mar").read_bytes() == archive.read_bytes()  # the working archive stays
 

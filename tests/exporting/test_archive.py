@@ -90,7 +90,7 @@ def test_torchscript_is_in_the_archive_only_where_it_answers(model: Path) -> Non
 
 
 def test_a_missing_export_is_named_with_the_command_that_makes_it(model: Path) -> None:
-    command = rf"python export/to_torchscript\.py {model} --out {model}/exports"
+    command = rf"osteolens export -f torchscript {model} --out {model}/exports"
     with pytest.raises(
         ExportError, match=rf"no model\.torchscript\.pt in .* backend torchscript: make it with {command}"
     ):

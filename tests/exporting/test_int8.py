@@ -150,10 +150,10 @@ def test_as_many_layers_as_keep_the_probabilities_are_quantised(
 
 
 def test_without_ranges_there_is_no_int8(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"no activation_ranges\.json in .*export/quantise\.py"):
+    with pytest.raises(ExportError, match=r"no activation_ranges\.json in .*osteolens quantise"):
         load_ranges(tmp_path)
     (tmp_path / RANGES_FILE).write_text('{"films": 0}')
-    with pytest.raises(ExportError, match=r"activation_ranges\.json: .*export/quantise\.py"):
+    with pytest.raises(ExportError, match=r"activation_ranges\.json: .*osteolens quantise"):
         load_ranges(tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_ranges_of_other_weights_are_refused(graph: Path, card: Card, ranges: Ac
 
 def test_a_graph_of_another_card_is_refused(graph: Path, card: Card, ranges: ActivationRanges, tmp_path: Path) -> None:
     other = card.model_copy(update={"version": "9.9"})
-    with pytest.raises(CardError, match=f"sha256 {card.sha256}.*{other.sha256}.*export/to_onnx.py"):
+    with pytest.raises(CardError, match=f"sha256 {card.sha256}.*{other.sha256}.*osteolens export"):
         quantise(graph, ranges, other, tmp_path / "model.int8.onnx")
 
 

@@ -9,7 +9,7 @@ from osteolens.card import Card, load_card
 from osteolens.errors import CardError, ExportError
 from osteolens.inference.runtimes import load_runtime
 
-AGAIN = "export/to_onnx.py weights/efficientnet --out build/efficientnet"
+AGAIN = "osteolens export weights/efficientnet"
 
 
 @pytest.fixture(scope="module")

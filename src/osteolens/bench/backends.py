@@ -126,8 +126,8 @@ def _check_card(path: Path, graph: Any, card: Card) -> None:
     if exported_from != card.sha256:
         raise CardError(
             f"{path} does not belong to its card: it was exported from a card with sha256 {exported_from}, the card of "
-            f"{card.name} has {card.sha256}; export it again: "
-            f"python export/to_onnx.py weights/{card.name} --out build/{card.name}"
+            f"{card.name} has {card.sha256}; export it again: osteolens "
+            f"export weights/{card.name}"
         )
 
 

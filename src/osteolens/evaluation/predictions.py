@@ -156,9 +156,7 @@ def read_predictions(path: Path) -> Predictions:
         )
         return replace(_table(path, parts[scored], labels, ordered), split=split)
     except (OSError, KeyError, ValueError, IndexError, csv.Error) as error:
-        raise DataError(
-            f"{path} is not a table of predictions such as train/cross_validate.py writes: {error}"
-        ) from error
+        raise DataError(f"{path} is not a table of predictions such as osteolens crossval writes: {error}") from error
 
 
 def _table(path: Path, rows: Sequence[dict[str, str]], labels: tuple[str, ...], ordered: bool) -> Predictions:

@@ -51,7 +51,7 @@ class RunFolder:
 
 
 def read_run(folder: Path) -> RunFolder:
-    """Read a folder that train/cross_validate.py or train/fit.py wrote, or a folder of evidence/.
+    """Read a folder that `osteolens crossval` or `osteolens train` wrote, or a folder of evidence/.
 
     Raises:
         DataError: The folder or its table of predictions is missing, or a file in it is damaged.

@@ -56,7 +56,7 @@ responseTimeout: 60
 startupTimeout: 120
 handler:
   # What answers and draws the default heat map; other explanations come from the eager model, loaded when first
-  # asked for. export/build_mar.py --backend chooses: {backends}.
+  # asked for. `osteolens archive --backend` chooses: {backends}.
   backend: {backend}
   # Computing threads per worker, unless OMP_NUM_THREADS is set.
   threads: 1
@@ -144,7 +144,7 @@ def collect(model: Path, exports: Path, checkout: Path, backend: Backend) -> dic
     if own and not (exports / own).is_file():
         raise ExportError(
             f"no {own} in {exports} for the backend {backend}: make it with "
-            f"python {EXPORTERS[backend]} {model} --out {exports}"
+            f"{EXPORTERS[backend]} {model} --out {exports}"
         )
     paths |= {name: exports / name for name in (*graphs, *filter(None, [own]))}
     known = [FILMS_FILE] if (model / FILMS_FILE).is_file() else []  # by which a validation refuses these films

@@ -91,7 +91,7 @@ def load_graph(folder: Path, card: Card) -> ModelProto:
         ExportError: There is none, it is malformed, or it is that of other weights.
     """
     path = folder / GRAPH_FILE
-    again = f"make it with PyTorch: python export/to_onnx.py {folder} --trace"
+    again = f"make it with PyTorch: osteolens export {folder} --trace"
     try:
         model = onnx.load(path)
     except FileNotFoundError:

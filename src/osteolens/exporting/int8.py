@@ -61,7 +61,7 @@ def load_ranges(folder: Path) -> ActivationRanges:
         ExportError: There are none, or the file is malformed.
     """
     path = folder / RANGES_FILE
-    again = f"measure them on films: python export/quantise.py runs/crossed --model {folder} --data films.csv"
+    again = f"measure them on films: osteolens quantise runs/crossed --model {folder} --data films.csv"
     try:
         return ActivationRanges.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def tensors_beside(model: ModelProto, names: Collection[str]) -> list[str]:
 
 def _chosen(graph: Path, model: ModelProto, ranges: ActivationRanges, card: Card) -> list[str]:
     """The nodes to quantise, once it is certain that graph, ranges and card belong together."""
-    again = f"export and measure again: export/to_onnx.py and export/quantise.py with weights/{card.name}"
+    again = f"export and measure again: osteolens export weights/{card.name}, then osteolens quantise"
     exported_from = {entry.key: entry.value for entry in model.metadata_props}.get("card_sha256")
     if exported_from != card.sha256:
         raise CardError(

@@ -18,14 +18,16 @@ def verify_archives(store: Path) -> tuple[str, ...]:
     """
     archives = sorted(store.glob("*.mar"))
     if not archives:
-        raise ServerError(f"no archive in {store}: run `make archives`, or export/build_mar.py MODEL_FOLDER")
+        raise ServerError(
+            f"no archive in {store}: run `make archives`, or osteolens export and osteolens archive MODEL"
+        )
     for archive in archives:
         checksum = archive.with_name(f"{archive.name}.sha256")
         if not checksum.is_file():
-            raise ServerError(f"{archive} has no {checksum.name} beside it: build it with export/build_mar.py")
+            raise ServerError(f"{archive} has no {checksum.name} beside it: build it with osteolens archive")
         expected, actual = read_checksum(checksum), file_sha256(archive)
         if not expected:
-            raise ServerError(f"{checksum} holds no checksum: build the archive again with export/build_mar.py --force")
+            raise ServerError(f"{checksum} holds no checksum: build it again with osteolens archive --force")
         if actual != expected:
             raise ServerError(
                 f"{archive} is not what was built: its sha256 is {actual}, {checksum.name} says {expected}"
@@ -45,5 +47,5 @@ def _model_name(archive: Path) -> str:
             return str(json.loads(stored.read("MAR-INF/MANIFEST.json"))["model"]["modelName"])
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise ServerError(
-            f"{archive} is no archive of a model ({error}): build it with export/build_mar.py --force"
+            f"{archive} is no archive of a model ({error}): build it with osteolens archive --force"
         ) from error

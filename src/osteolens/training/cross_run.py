@@ -47,7 +47,7 @@ def run(
     executor: Executor | None = None,
     restart: bool = False,
 ) -> Card:
-    """Cross-validate, evaluate, and build the model that is shipped; see `train/cross_validate.py`.
+    """Cross-validate, evaluate, and build the model that is shipped; see `osteolens crossval`.
 
     `executor` trains the folds; default: processes of this machine. `restart` deletes the run that `out` holds.
 

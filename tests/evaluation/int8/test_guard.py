@@ -141,7 +141,7 @@ def test_training_films_share_no_group_with_those_of_the_fold(tmp_path: Path) ->
 
 
 def test_a_single_split_leaves_no_film_to_measure_on(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is not a cross-validation: .* train/cross_validate\.py"):
+    with pytest.raises(DataError, match=r"is not a cross-validation: .* osteolens crossval"):
         find_folds(tmp_path, None, predictions([NORMAL] * 4, [0] * 4), tmp_path)
 
 

@@ -53,7 +53,7 @@ def find_folds(run: Path, members: Path | None, predictions: Predictions, scratc
     if len(numbers) < 2:
         raise DataError(
             f"{run} is not a cross-validation: all films are in fold {numbers[0]}, so none are training films to "
-            "measure ranges on; name a run of train/cross_validate.py"
+            "measure ranges on; name a run of osteolens crossval"
         )
     folders = split_ensemble(members, scratch) if members else [model_folder(run, n, predictions) for n in numbers]
     if len(folders) != len(numbers):

@@ -13,9 +13,9 @@ FILES: dict[Backend, str] = {"onnx-int8": INT8_FILE, "onnx-fp32": ONNX_FILE, "to
 """What each backend loads; the eager model is made from card and weights."""
 
 EXPORTERS: dict[Backend, str] = {
-    "onnx-int8": "export/to_onnx.py", "onnx-fp32": "export/to_onnx.py", "torchscript": "export/to_torchscript.py"
+    "onnx-int8": "osteolens export", "onnx-fp32": "osteolens export", "torchscript": "osteolens export -f torchscript"
 }  # fmt: skip
-"""The script that makes each file."""
+"""The command that makes each file."""
 
 
 def preferred_backend(card: Card) -> Backend:

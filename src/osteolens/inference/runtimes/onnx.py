@@ -26,7 +26,7 @@ _LOAD_ERRORS = (
 
 
 class OnnxRuntime:
-    """Answers with a file that `export/to_onnx.py` wrote.
+    """Answers with a file that `osteolens export` wrote.
 
     Args:
         path: The `.onnx` file.
@@ -76,4 +76,4 @@ def _check(path: Path, session: ort.InferenceSession, card: Card) -> None:
 
 
 def _again(card: Card) -> str:
-    return f"export it again: python export/to_onnx.py weights/{card.name} --out build/{card.name}"
+    return f"export it again: osteolens export weights/{card.name}"

@@ -12,7 +12,7 @@ from osteolens.inference.runtimes.base import Prediction
 
 
 class TorchScriptRuntime:
-    """Answers with a file that `export/to_torchscript.py` wrote.
+    """Answers with a file that `osteolens export --format torchscript` wrote.
 
     Args:
         path: The file.
@@ -24,7 +24,7 @@ class TorchScriptRuntime:
     """
 
     def __init__(self, path: Path, card: Card) -> None:
-        again = f"export it again: python export/to_torchscript.py weights/{card.name} --out build/{card.name}"
+        again = f"export it again: osteolens export weights/{card.name} --format torchscript"
         extra = {CARD_FILE: ""}
         try:
             module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]

@@ -89,8 +89,5 @@ def _backend(card: Card, files: set[str], place: Path) -> Backend:
     """The graph that archives choose."""
     backend = preferred_backend(card)
     if FILES[backend] not in files:
-        raise BatchError(
-            f"{place} holds no {FILES[backend]}; export it: python export/to_onnx.py weights/{card.name} "
-            f"--out build/{card.name}"
-        )
+        raise BatchError(f"{place} holds no {FILES[backend]}; export it: osteolens export weights/{card.name}")
     return backend
