@@ -43,10 +43,13 @@ def test_nothing_to_fix_is_status_0_and_a_fault_is_5(monkeypatch: pytest.MonkeyP
     checks = {check["name"]: check for check in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
     assert {"Python", "processor", "Java", "key", "ports", "archives", "web app"} <= checks.keys()
     monkeypatch.setenv("OSTEOLENS_SERVRE", "http://127.0.0.1:8080")
+    monkeypatch.setenv("OSTEOLENS_KEY_FILE", "absent.json")
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 5
-    assert "FIX   environment" in done.stdout
-    assert "OSTEOLENS_SERVRE is not a variable of OsteoLens" in done.stdout
+    assert "FIX   key" in done.stdout
+    assert "there is no key file absent.json" in done.stdout
+    assert "note  environment" in done.stdout
+    assert "nothing reads OSTEOLENS_SERVRE" in done.stdout
 
 
 @pytest.mark.parametrize(

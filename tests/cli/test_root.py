@@ -104,7 +104,10 @@ def test_variables_that_the_client_reads_are_in_help_and_docs() -> None:
             assert re.search(rf"\b{variable}\b", output(command, "--help"))
         assert f"| `{variable}` |" in PAGE
     pages = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
-    assert {name for name in VARIABLES if not re.search(rf"\b{name}\b", pages)} <= {"OSTEOLENS_HOME"}
+    assert {name for name in VARIABLES if not re.search(rf"\b{name}\b", pages)} <= {
+        "OSTEOLENS_HOME",
+        "OSTEOLENS_ADD_EXPLANATIONS",
+    }
 
 
 def test_earlier_spellings_are_taken_and_not_shown() -> None:

@@ -232,12 +232,9 @@ def test_an_ensemble_with_a_yolov5_is_archived_and_answers_in_the_same_way(
 
 @pytest.mark.slow
 def test_exports_lie_where_the_archive_is_built_from(model_folder: Path, tmp_path: Path) -> None:
-    for name in ("export", "handlers"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "constraints.txt", tmp_path)
     for script, *options in (("to_torchscript",), ("build_mar", "--backend", "torchscript")):
-        command = [sys.executable, tmp_path / "export" / f"{script}.py", model_folder, *options]
-        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "handlers")
+        command = [sys.executable, ROOT / "export" / f"{script}.py", model_folder, *options]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert run.returncode == 0, run.stderr
     assert (tmp_path / "build" / "efficientnet" / "model.torchscript.pt").is_file()
     assert (tmp_path / "model_store" / "efficientnet.mar").is_file()
