@@ -172,7 +172,7 @@ def test_the_backend_is_written_into_the_archive(
 def test_a_backend_without_its_file_is_refused(backend: str, file: str, model: Path, tmp_path: Path) -> None:
     run = build(model, tmp_path / "store", "--backend", backend)
     assert run.returncode == 2
-    command = rf"python export/to_\w+\.py {model} --out {model / 'exports'}"
+    command = rf"osteolens export( -f torchscript)? {model} --out {model / 'exports'}"
     assert re.fullmatch(rf"error: no {file} in .* for the backend {backend}: make it with {command}\n", run.stderr)
     assert not (tmp_path / "store").exists()
 
