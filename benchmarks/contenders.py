@@ -18,7 +18,8 @@ from running import Contestant, HttpServer, InProcess, family, started, wait_for
 
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, file_sha256
 from osteolens.errors import BenchmarkError
-from osteolens.serving.torchserve import LOG_CONFIG, Server, free_ports
+from osteolens.serving.hosting import server_class
+from osteolens.serving.torchserve import LOG_CONFIG, free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = Path(__file__).resolve().parent / "servers"
@@ -72,11 +73,9 @@ class Setup:
         return dict(os.environ) | dict.fromkeys(THREADS, "1") | malloc | ours | more
 
 
-@contextmanager
-def osteolens(setup: Setup) -> Iterator[Contestant]:
-    """Ours, as `make serve` starts it."""
-    with _torchserve(ROOT / "config.properties", setup.store, "efficientnet", dict.fromkeys(THREADS, "1")) as server:
-        yield server
+def osteolens(setup: Setup, engine: str) -> AbstractContextManager[Contestant]:
+    """Ours, as `osteolens serve` starts it."""
+    return _served(ROOT / "config.properties", setup.store, "efficientnet", dict.fromkeys(THREADS, "1"), engine)
 
 
 @contextmanager
@@ -95,13 +94,15 @@ def plain(setup: Setup, threads: Mapping[str, str]) -> Iterator[Contestant]:
     (folder / "plain.mar.sha256").write_text(f"{file_sha256(folder / 'plain.mar')}  plain.mar\n")
     (folder / "config.properties").write_text(PLAIN_CONFIG)
     shutil.copy(ROOT / LOG_CONFIG, folder)
-    with _torchserve(folder / "config.properties", folder, "plain", threads) as server:
+    with _served(folder / "config.properties", folder, "plain", threads) as server:
         yield server
 
 
 @contextmanager
-def _torchserve(config: Path, store: Path, model: str, threads: Mapping[str, str]) -> Iterator[HttpServer]:
-    server = Server(config, port=0, model_store=store)
+def _served(
+    config: Path, store: Path, model: str, threads: Mapping[str, str], engine: str = "torchserve"
+) -> Iterator[HttpServer]:
+    server = server_class(engine)(config, port=0, model_store=store)
     before = {name: os.environ.pop(name) for name in THREADS if name in os.environ}
     os.environ.update(threads)
     try:
@@ -230,7 +231,14 @@ class Contender:
 
 CONTENDERS = (
     Contender(
-        OURS, "TorchServe as config.properties and the archive have it: 2 workers of 1 thread, keys on", osteolens
+        OURS,
+        "TorchServe as config.properties and the archive have it: 2 workers of 1 thread, keys on",
+        lambda setup: osteolens(setup, "torchserve"),
+    ),
+    Contender(
+        f"{OURS}, uvicorn",
+        "--engine uvicorn: 2 processes of 1 thread, keys, access log, metrics and digests on",
+        lambda setup: osteolens(setup, "uvicorn"),
     ),
     Contender(
         PLAIN,

@@ -1,7 +1,16 @@
-import numpy as np
-from conftest import knee_like
+import io
 
+import cv2
+import numpy as np
+import pytest
+from conftest import knee_like
+from numpy.typing import NDArray
+from PIL import Image
+
+from osteolens.card import PreprocessSpec
 from osteolens.films import overlay
+from osteolens.films.png import examine
+from osteolens.films.prepare import Geometry, prepare
 from osteolens.schema import Explanation
 
 
@@ -39,9 +48,6 @@ def test_blend_leaves_the_film_alone_where_the_map_is_empty() -> None:
 
 
 def test_an_empty_map_has_no_peak() -> None:
-    from osteolens.card import PreprocessSpec
-    from osteolens.films.prepare import prepare
-
     geometry = prepare(knee_like(), PreprocessSpec(height=64, width=64)).geometry
     levels, peak = overlay.map_on_film(np.zeros((2, 2), np.float32), geometry)
     assert peak == 0.0
@@ -74,3 +80,40 @@ def test_a_title_of_two_lines_leaves_the_film_whole() -> None:
     for page in (low, high):
         assert (page[-300:, :240] == 120).all()
         assert not page[-301, :240].any()
+
+
+def by_pillow(raw: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float64]:
+    """The levels of a map that Pillow draws, before they are rounded."""
+    (top, left), (inner_h, inner_w), (height, width) = geometry.offset, geometry.scaled, geometry.film
+    down, across = raw.shape[0] / geometry.input[0], raw.shape[1] / geometry.input[1]
+    box = (left * across, top * down, (left + inner_w) * across, (top + inner_h) * down)
+    scale = overlay.MAP_SIDE / max(height, width)
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    crop_top, crop_left, crop_h, crop_w = geometry.crop
+    y0, y1 = round(crop_top * size[0] / height), round((crop_top + crop_h) * size[0] / height)
+    x0, x1 = round(crop_left * size[1] / width), round((crop_left + crop_w) * size[1] / width)
+    part = Image.fromarray(raw / raw.max()).resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)
+    film = np.zeros(size)
+    film[y0:y1, x0:x1] = np.asarray(part)
+    return film * 255
+
+
+@pytest.mark.parametrize("side", [7, 10, 300])
+@pytest.mark.parametrize("shape", [(300, 240), (1024, 1024), (90, 700)])
+def test_a_map_is_drawn_as_pillow_draws_it(side: int, shape: tuple[int, int]) -> None:
+    film = np.pad(knee_like(*shape), ((30, 10), (0, 50)))  # with borders that are cropped
+    geometry = prepare(film, PreprocessSpec(height=224, width=224)).geometry
+    raw = np.random.default_rng(side).gamma(1, 1, (side, side)).astype(np.float32)
+    levels, peak = overlay.map_on_film(raw, geometry)
+    assert peak == raw.max()
+    assert abs(levels - by_pillow(raw, geometry)).max() <= 0.51
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 256), (256, 1), (201, 77)])
+def test_any_size_of_map_is_a_png_that_others_read(shape: tuple[int, int]) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    png = overlay.encode_png(levels)
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED), levels)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), levels)
+    png_layout = examine(png)  # the reader's own check of chunks and checksums
+    assert (png_layout.height, png_layout.width, png_layout.bits, png_layout.channels) == (*shape, 8, 1)

@@ -2,9 +2,12 @@
 
 import base64
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -43,17 +46,25 @@ def map_on_film(raw: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[n
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     if peak <= 0:
         return np.zeros(size, np.uint8), 0.0
-    relative = geometry.to_film(raw / peak, size)
-    levels: NDArray[np.uint8] = np.rint(np.clip(relative, 0, 1) * 255).astype(np.uint8)
-    return levels, peak
+    levels = geometry.to_film(raw * np.float32(255 / peak), size)
+    return (np.clip(levels, 0, 255, out=levels) + 0.5).astype(np.uint8), peak
 
 
 def encode_png(levels: NDArray[np.uint8]) -> bytes:
-    """An 8-bit grey PNG."""
-    # On smooth maps the difference to the pixel on the left with the fastest deflate is the smallest file as well,
-    # and takes a third of the time that trying all filters takes.
-    settings = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
-    return cv2.imencode(".png", levels, settings)[1].tobytes()
+    """An 8-bit grey PNG (PNG, third edition, 5 and 9.2: the filter `Sub` in each row, which suits smooth maps).
+
+    It is put together here because the usual encoders deflate with zlib, which takes five times as long as ISA-L.
+    """
+    height, width = levels.shape
+    rows = np.empty((height, width + 1), np.uint8)
+    rows[:, 0] = 1
+    rows[:, 1] = levels[:, 0]
+    np.subtract(levels[:, 1:], levels[:, :-1], out=rows[:, 2:])
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows.data, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4) for name, data in chunks
+    )
 
 
 def encode_map(levels: NDArray[np.uint8]) -> str:

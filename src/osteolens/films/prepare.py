@@ -5,6 +5,7 @@ scaling, mean and standard deviation, grey to three channels) lives inside the m
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -60,10 +61,32 @@ class Geometry:
         y0, y1 = (round(edge * height / self.film[0]) for edge in (crop_top, crop_top + crop_h))
         x0, x1 = (round(edge * width / self.film[1]) for edge in (crop_left, crop_left + crop_w))
         target = (max(x1 - x0, 1), max(y1 - y0, 1))
-        part = Image.fromarray(values.astype(np.float32)).resize(target, Image.Resampling.BILINEAR, box=box)
+        rows = _bilinear(values.shape[0], box[1], box[3], target[1])
+        columns = _bilinear(values.shape[1], box[0], box[2], target[0])
         film = np.zeros((height, width), np.float32)
-        film[y0:y1, x0:x1] = np.asarray(part)[: y1 - y0, : x1 - x0]
+        film[y0:y1, x0:x1] = (rows @ values @ columns.T)[: y1 - y0, : x1 - x0]
         return film
+
+
+@lru_cache(maxsize=64)
+def _bilinear(size: int, start: float, end: float, target: int) -> NDArray[np.float32]:
+    """Weights of Pillow's bilinear filter along an axis: float32 [target, size].
+
+    Two products with such matrices draw a map in a fraction of Pillow's time, which forms each pixel by itself.
+
+    Args:
+        size: Values along the axis.
+        start: Where the drawn part of them starts, as a coordinate in which each value is 1 wide.
+        end: Where it ends.
+        target: Pixels that the part becomes.
+    """
+    scale = (end - start) / target
+    reach = max(scale, 1.0)  # it widens with a reduction, so that nothing is left out
+    centres = start + (np.arange(target) + 0.5) * scale
+    distances = np.abs(np.arange(size) + 0.5 - centres[:, None]) / reach
+    weights = np.maximum(1 - distances, 0)
+    normalised: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised
 
 
 @dataclass(frozen=True)
