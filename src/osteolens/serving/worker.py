@@ -72,7 +72,9 @@ def load_reader(folder: Path, config: Mapping[str, Any], lock: Path | None = Non
 
 def forget_empty_torch() -> None:
     """Let a later import look for PyTorch again where sitecustomize.py has put an empty module in its place."""
-    spec = getattr(sys.modules.get("torch"), "__spec__", None)
+    module = sys.modules.get("torch")
+    # Asked in the usual way, sitecustomize's lazy module would load all of PyTorch to answer.
+    spec = object.__getattribute__(module, "__spec__") if module else None
     if spec and spec.origin is None:
         del sys.modules["torch"]
 
