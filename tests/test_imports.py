@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"evaluation"}),
     frozenset({"training"}),
     frozenset({"reports", "audit"}),
-    frozenset({"batch", "bench", "dicomweb", "doctor"}),
+    frozenset({"batch", "bench", "study", "dicomweb", "doctor"}),
     frozenset({"cli"}),
 )
 LIGHT = (

@@ -34,7 +34,7 @@ class Status(IntEnum):
     USAGE = 2, "wrong usage, or something to fix first; the message says what"
     SOME_FAILED = 3, "done, but some films failed"
     UNREACHABLE = 4, "no server at the address"
-    FINDINGS = 5, "a check found something: `audit` a leak, `doctor` what must be fixed"
+    FINDINGS = 5, "a check found something: `audit` and `study` a leak, `doctor` what must be fixed"
     INTERRUPTED = 130, "stopped by Ctrl-C"
 
 

@@ -13,6 +13,7 @@ OsteoLensError
 │   └── ExplanationNotReady    503 explanation_not_ready; carries the seconds to wait
 ├── CardError                  a model card or the weights beside it do not fit
 ├── DataError                  a training table, folder or configuration is wrong
+│   └── LeakFound              the audit of a study found what would make its figures worthless
 ├── TrainingError              training cannot go on (a loss that is not finite)
 ├── ExportError                an exported file does not give the model's answers
 ├── BatchError                 the call, the output folder or this machine stops a batch
@@ -128,6 +129,10 @@ class CardError(OsteoLensError):
 
 class DataError(OsteoLensError):
     """A table, folder or configuration for training is wrong."""
+
+
+class LeakFound(DataError):
+    """Films or patients would be on both sides of a split."""
 
 
 class TrainingError(OsteoLensError):

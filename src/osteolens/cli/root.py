@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "audit": "Look for leaks, copies and shortcuts in films for training.",
         "train": "Train a model, measured on groups that it never saw.",
         "crossval": "Train a model per fold, and answer every film out of fold.",
+        "study": "Go from a table of films to a model that can be served.",
         "evaluate": "Measure a model on labelled films of another place.",
         "recalibrate": "Fit a model's calibration and thresholds to another place.",
         "report": "Write a page of all that is known of a trained model.",
