@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,10 @@ from typing import get_args
 import httpx
 import numpy as np
 import pytest
+import typer
 from conftest import encoded, knee_like
 
+from osteolens.cli.root import app
 from osteolens.films.overlay import decode_map
 from osteolens.labels import LABELS
 from osteolens.schema import OPTION_NAMES, Method, header_name
@@ -155,10 +158,22 @@ def test_every_documented_command_is_tested() -> None:
         "osteolens quantise", "osteolens export", "osteolens archive",
         "osteolens batch",  # tests/e2e/test_batch.py
         "osteolens bench",  # tests/bench
+        "osteolens evaluate", "osteolens recalibrate", "osteolens study",  # below, tests/reports and tests/study
         "web/manage.py add_account",  # tests/web/test_accounts.py
         "source .venv/bin/activate", "torchserve --start --ts-config config.properties",  # tests/e2e
     )  # fmt: skip
     assert [command for command in COMMANDS if not any(word in command for word in tested)] == []
+
+
+def test_commands_for_other_places_are_understood() -> None:
+    """Names of options and kinds of values; what the commands do is tested on smaller films."""
+    group = typer.main.get_command(app)
+    for command in commands("osteolens evaluate", "osteolens recalibrate", "osteolens study"):
+        name, *arguments = shlex.split(command)[1:]
+        group.get_command(None, name).make_context(name, arguments)
+    options = set(re.findall(r"(?m)^\| `(--[\w-]+)", PAGES["validate-at-your-site.md"]))
+    named = {option for parameter in group.get_command(None, "evaluate").params for option in parameter.opts}
+    assert "--leave-out" in options <= named
 
 
 def test_every_option_and_method_is_in_the_contract() -> None:
