@@ -13,36 +13,16 @@ from osteolens.console import model_folder, one_line_errors, packages_of
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A name in weights/, a model folder, an archive (.mar), or the address of a running server such as "
-            "http://127.0.0.1:8080/predictions/knee.",
+        options.model_argument(
+            "A name in weights/, a model folder, an archive (.mar), or the address of a running server such as "
+            "http://127.0.0.1:8080/predictions/knee."
         ),
     ],
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TABLE",
-            help="Films with their labels: a table (CSV, Excel, Parquet) with the columns file and label, and "
-            "optionally group (patient), t_score, age, sex, weight_kg, height_m, source and format_family; or a folder "
-            "that holds one folder of films per label.",
-        ),
-    ],
+    table: Annotated[Path, options.labelled_films()],
     out: Annotated[Path, options.out("Folder for report.html, answers.csv and validation.json.")] = Path("evaluation"),
     compare: Annotated[str, typer.Option(help="Another model, named alike, for paired differences.")] = "",
-    trained_on: Annotated[
-        Path | None,
-        typer.Option(
-            help="The data set that the model was trained on: its films are looked for among yours, cut-out parts too. "
-            "Without it, copies of whole films are found by the list beside the weights."
-        ),
-    ] = None,
-    leave_out: Annotated[
-        bool,
-        typer.Option(
-            "--leave-out", help="Leave films that the model has learned from out, with their groups, and go on."
-        ),
-    ] = False,
+    trained_on: options.TrainedOn = None,
+    leave_out: options.LeaveOut = False,
     maps: Annotated[
         int,
         typer.Option(min=0, help="Check the heat maps of at most so many films (some 10 s each); 0 leaves it out."),
@@ -50,7 +30,7 @@ def evaluate(
     half_width: Annotated[
         float, typer.Option(min=0.005, max=0.5, help="Wanted 95 % interval, +- this: how many films would it take?")
     ] = 0.05,
-    skip: Annotated[str, typer.Option(help="Column of the table; rows where it is true are left out.")] = "",
+    skip: options.Skip = "",
     key_file: options.KeyFile = None,
     json_output: options.Json = False,
 ) -> None:
@@ -59,17 +39,13 @@ def evaluate(
         from rich.console import Console
 
         from osteolens.reports.validation import JSON_FILE, PAGE_FILE, Request, show, validate_at_site
-    console = Console(stderr=True)
     request = Request(
         _named(model), table, skip=skip, other=_named(compare), trained_on=trained_on, leave_out=leave_out,
         map_films=maps, half_width=half_width, key_file=key_file,
     )  # fmt: skip
-    validation = validate_at_site(request, out, console)
-    if json_output:
-        typer.echo((out / JSON_FILE).read_text(encoding="utf-8"), nl=False)
-        return
-    show(validation, Console())
-    typer.echo(f"written to {out / PAGE_FILE}")
+    with options.json_instead(json_output, out / JSON_FILE):
+        show(validate_at_site(request, out, Console(stderr=True)), Console())
+        print(f"written to {out / PAGE_FILE}")
 
 
 def _named(model: str) -> str:

@@ -34,6 +34,28 @@ def model_argument(what: str = "A name in weights/, or a model folder such as ru
     return typer.Argument(metavar="MODEL", help=what)
 
 
+def labelled_films(note: str = "") -> Any:
+    """The labelled films that a command works on."""
+    return typer.Argument(
+        metavar="TABLE",
+        help="Films with their labels: a table (CSV, Excel, Parquet) with the columns file (relative to the table) and "
+        "label, and optionally group (patient), t_score, age, sex, weight_kg, height_m, source and format_family; or a "
+        f"folder that holds one folder of films per class.{note}",
+    )
+
+
+Skip = Annotated[str, typer.Option(help="Column of the table; rows where it is true are left out.")]
+TrainedOn = Annotated[
+    Path | None,
+    typer.Option(
+        help="The data set that the model was trained on: its films are looked for among yours, cut-out parts too. "
+        "Without it, copies of whole films are found by the list beside the weights."
+    ),
+]
+LeaveOut = Annotated[
+    bool,
+    typer.Option("--leave-out", help="Leave films that the model has learned from out, with their groups, and go on."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Server = Annotated[
     str | None,

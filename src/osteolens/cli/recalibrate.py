@@ -12,22 +12,14 @@ from osteolens.console import model_folder, one_line_errors, packages_of
 @one_line_errors
 def recalibrate(
     model: Annotated[str, options.model_argument("A name in weights/, a model folder, or an archive (.mar).")],
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TABLE", help="Labelled films of the place, as for evaluate: 50 patients or more, 10 of each label."
-        ),
-    ],
+    table: Annotated[Path, options.labelled_films(" At least 50 patients, 10 of each label.")],
     out: Annotated[Path, options.out("Folder for model/, report.html, predictions.csv and recalibration.json.")],
     name: Annotated[str, typer.Option(help="Name of the new model; default: its parent's.")] = "",
     place: Annotated[str, typer.Option(help="The films in words, for the card; default: the table's name.")] = "",
-    trained_on: Annotated[
-        Path | None, typer.Option(help="The data set that the model was trained on, as for evaluate.")
-    ] = None,
-    leave_out: Annotated[
-        bool, typer.Option("--leave-out", help="Leave films that the model has learned from out, with their groups.")
-    ] = False,
-    skip: Annotated[str, typer.Option(help="Column of the table; rows where it is true are left out.")] = "",
+    trained_on: options.TrainedOn = None,
+    leave_out: options.LeaveOut = False,
+    skip: options.Skip = "",
+    json_output: options.Json = False,
 ) -> None:
     """Fit calibration, operating points, T-score interval and fusion to a place; the weights stay as they are.
 
@@ -36,10 +28,11 @@ def recalibrate(
     with packages_of("train", "the recalibration"):
         from rich.console import Console
 
-        from osteolens.reports.recalibration import PAGE_FILE, recalibrate_at_site, show
+        from osteolens.reports.recalibration import JSON_FILE, PAGE_FILE, recalibrate_at_site, show
         from osteolens.reports.validation import Request
     named = model if "/" in model else str(model_folder(model))
     request = Request(named, table, skip=skip, trained_on=trained_on, leave_out=leave_out)
-    card = recalibrate_at_site(request, out, Console(stderr=True), name=name, place=place)
-    show(out, card, Console())
-    typer.echo(f"written to {out / 'model'} ({card.name} {card.version}) and {out / PAGE_FILE}")
+    with options.json_instead(json_output, out / JSON_FILE):
+        card = recalibrate_at_site(request, out, Console(stderr=True), name=name, place=place)
+        show(out, card, Console())
+        print(f"written to {out / 'model'} ({card.name} {card.version}) and {out / PAGE_FILE}")

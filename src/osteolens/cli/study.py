@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from osteolens.cli import options
 from osteolens.console import Status, one_line_errors, packages_of
 from osteolens.errors import LeakFound
 
@@ -15,22 +16,10 @@ CORES = os.cpu_count() or 1
 
 @one_line_errors
 def study(
-    table: Annotated[
-        Path,
-        typer.Argument(
-            help="Films: a table (CSV, Excel, Parquet) with the columns file (relative to the table) and label, and "
-            "optionally group (patient), t_score, age, sex, weight_kg, height_m, source and format_family; or a folder "
-            "that holds one folder of films per class."
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The study's folder. The same command goes on where it was stopped.")
-    ],
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", help="Settings, such as train/configs/efficientnet.toml."),
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name that the model is served under; default: that of --out.")] = "",
+    table: Annotated[Path, options.labelled_films()],
+    out: Annotated[Path, options.out("The study's folder. The same command goes on where it was stopped.")],
+    config: options.Config = None,
+    name: options.Name = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds, by group and with the same mix of labels.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, max=50, help="How often all films are shuffled into folds.")] = 1,
     jobs: Annotated[
@@ -53,14 +42,10 @@ def study(
         from rich.console import Console
 
         from osteolens.study.run import study as run_study
-        from osteolens.training.config import Configuration, DatasetSection, load_configuration
-    settings = (
-        load_configuration(config) if config else Configuration(dataset=DatasetSection(name=table.resolve().stem))
-    )
     try:
         run_study(
-            settings, table, out, name=name or out.resolve().name, folds_wanted=folds, repeats=repeats, jobs=jobs,
-            ensemble=ensemble, only_plan=only_plan, experiment=mlflow, console=Console(),
+            options.configuration(config, table), table, out, name=name or out.resolve().name, folds_wanted=folds,
+            repeats=repeats, jobs=jobs, ensemble=ensemble, only_plan=only_plan, experiment=mlflow, console=Console(),
         )  # fmt: skip
     except LeakFound as error:
         print(f"stopped: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from osteolens.card import WEIGHTS_FILE, Card, Metric, load_card
+from osteolens.card import GRAPH_FILE, WEIGHTS_FILE, Card, Metric, load_card
 from osteolens.console import print_sentence
 from osteolens.datasets.films import read_films
 from osteolens.datasets.fingerprints import TrainingFilms, look
@@ -67,7 +67,9 @@ def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: 
         _write_page(out / PAGE_FILE, card, recalibration, checked.remarks)
         listed = model.training_films()
         with whole_folder(out / MODEL_FOLDER) as folder:  # last: it says that all is done
-            shutil.copyfile(model.folder / WEIGHTS_FILE, folder / WEIGHTS_FILE)
+            for file in (WEIGHTS_FILE, GRAPH_FILE):  # the graph holds no number of the card
+                if (model.folder / file).is_file():
+                    shutil.copyfile(model.folder / file, folder / file)
             fingerprints, _ = look([film.path for film in table.films])
             known = listed.fingerprints if listed else ()
             TrainingFilms([*known, *fingerprints], bool(listed and listed.complete)).write(folder)
