@@ -21,6 +21,7 @@ from osteolens.client import Client
 from osteolens.datasets.films import read_films
 from osteolens.datasets.fingerprints import list_films
 from osteolens.errors import DataError
+from osteolens.evaluation.maps.findings import read_map_checks
 from osteolens.evaluation.running_server import RunningServer
 from osteolens.evaluation.served import opened
 from osteolens.inference.reader import Reader, Request
@@ -171,7 +172,7 @@ def evaluate(*arguments: object):
 @pytest.fixture(scope="module")
 def page(model, site, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("evaluation")
-    done = evaluate(model, site, "--out", out, "--compare", model, "--half-width", "0.1")
+    done = evaluate(model, site, "--out", out, "--compare", model, "--half-width", "0.1", "--maps", "2")
     assert done.exit_code == 0, done.output
     assert "not recorded" in (out / "report.html").read_text()
     return out
@@ -182,7 +183,7 @@ def test_the_command_leaves_page_answers_and_figures(page, site):
     for part in (
         "efficientnet 1.0: validation on films.csv", "Calibration in the large and slope", "How many films",
         "Compared with efficientnet 1.0", "Subgroups", "Bland-Altman", "T-score slope", "baseline: age and sex",
-        "24 films of 12 groups", "not recorded",
+        "24 films of 12 groups", "not recorded", "2 films of 2 groups",
     ):  # fmt: skip
         assert part in text, part
     assert "Calibration methods" not in text  # nothing was fitted here
@@ -190,8 +191,9 @@ def test_the_command_leaves_page_answers_and_figures(page, site):
         rows = list(csv.DictReader(stream))
     assert [row["predictor"] for row in rows] == ["image"] * 24 + ["image + age and sex"] * 24
     assert all(abs(sum(float(row[f"probability_{label}"]) for label in LABELS) - 1) < 1e-4 for row in rows)
+    assert read_map_checks(page / "maps.json").films == 2
     stored = json.loads((page / "validation.json").read_text())
-    assert stored["films"] == str(site) or stored["films"] == 24
+    assert (stored["table"], stored["films"]) == (str(site), 24)
     assert stored["wanted_half_width"] == 0.1
     same = stored["comparison"]["differences"][0]["metrics"]
     assert all(metric["value"] == 0 for metric in same)

@@ -101,7 +101,7 @@ def validate_at_site(request: Request, out: Path, console: Console) -> Validatio
     if maps:
         maps.write(out / MAPS_FILE)
     write_answers(out / ANSWERS_FILE, validation.answers)
-    dumped = {"films": str(request.source), "remarks": list(remarks)} | validation.dump()
+    dumped = {"table": str(request.source), "remarks": list(remarks)} | validation.dump()
     write_text(out / JSON_FILE, json.dumps(dumped, indent=2, ensure_ascii=False) + "\n")
     write_validation_page(out / PAGE_FILE, validation, request.source.name, maps, remarks)
     return validation
@@ -199,6 +199,7 @@ def write_validation_page(
         maps=maps,
         facts=[("model", title), ("card sha256", answers.card_sha256), ("films", films)],
         remarks=remarks,
+        no_overlays="Example maps are left out, so that the page holds no films.",
         tables=list(further_tables(validation)),
     )
 
