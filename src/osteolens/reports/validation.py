@@ -276,8 +276,7 @@ def show(validation: Validation, console: Console) -> None:
         print_sentence(console, f"{verdict.question} {verdict.answer}. {verdict.reason}")
     evaluations = [*validation.evidence.evaluations[: len(validation.answers.predictors)], *validation.calibration]
     for each in evaluations:
-        shown = [metric for metric in each.metrics if not metric.name.startswith(("sensitivity", "specificity"))]
-        for metric in shown:
+        for metric in key_metrics(each.metrics).values():
             print_sentence(console, f"{each.subject}, {metric.name}: {with_interval(metric)}")
     if comparison := validation.comparison:
         for pair in comparison.differences:
