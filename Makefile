@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 # knee_oa grades osteoarthritis: it is served when it is asked for, with make serve MODELS="knee_oa knee".
 MODELS ?= $(filter-out knee_oa,$(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json)))
+# What `make serve` installs; a container that only serves leaves the web app and tables out.
+SERVE_EXTRAS ?= serve,web,batch
 # By uv, which takes seconds where pip takes minutes; by pip where uv cannot be had.
 INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --quiet --python $(BIN)/python; \
   else set -- $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on; fi; "$$@" -c constraints.txt
@@ -40,7 +42,7 @@ $(VENV)/.uv: $(VENV)/bin/python constraints.txt
 # A stamp per set of extras: a second run installs nothing, a change of what is needed installs again.
 $(VENV)/.serve: $(VENV)/.uv pyproject.toml constraints.txt
 	@echo "installing what serving needs"
-	$(INSTALL) -e '.[serve,web,batch]'
+	$(INSTALL) -e '.[$(SERVE_EXTRAS)]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
