@@ -127,9 +127,11 @@ def test_an_answer_from_something_else_is_not_believed(body: bytes) -> None:
 
 def test_a_key_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{}")
-    with pytest.raises(ClientError, match="is not a TorchServe key file"):
+    with pytest.raises(ClientError, match="is neither a TorchServe key file nor a key alone"):
         read_key(tmp_path / "broken.json")
     assert read_key(tmp_path / "absent.json") is None
+    (tmp_path / "token").write_text("0123456789abcdef-_XYZ\n")
+    assert read_key(tmp_path / "token") == "0123456789abcdef-_XYZ"
 
 
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")

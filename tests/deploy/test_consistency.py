@@ -103,15 +103,18 @@ def test_the_token_is_where_prometheus_and_the_gate_look_for_it() -> None:
 
 
 def test_the_composed_container_may_do_no_more_than_it_must() -> None:
-    service = load("compose.yaml")["services"]["osteolens"]
-    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert re.findall(r"(?m)^USER (\d+)$", DOCKERFILE) == ["10001"]
+    for name in ("osteolens", "app"):
+        service = load("compose.yaml")["services"][name]
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert f"FROM base AS {service['build']['target']}\n" in DOCKERFILE
+    stages = re.split(r"(?m)^FROM base AS ", DOCKERFILE)[1:]
+    assert [re.findall(r"(?m)^USER (\d+)$", stage) for stage in stages] == [["10001"]] * 3
 
 
 def test_the_image_needs_no_java_from_debian() -> None:
     installed = re.findall(r"(?m)^    && apt-get install --yes --no-install-recommends (.+) \\$", DOCKERFILE)
-    assert installed == ["make python3 python3-venv", "nginx python3"]
+    assert installed == ["make python3 python3-venv", "nginx-light python3"]
 
 
 @pytest.mark.parametrize("expression", expressions())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ from osteolens.places import home
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 KEY_FILE = Path("key_file.json")
+_KEY = re.compile(r"[\w-]*[A-Za-z_-][\w-]*", re.ASCII)  # a number alone would be JSON
 URL_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE = "OSTEOLENS_URL", "OSTEOLENS_KEY", "OSTEOLENS_KEY_FILE"
 
 
@@ -50,17 +52,18 @@ def is_loopback(url: str) -> bool:
 
 
 def read_key(path: Path) -> str | None:
-    """The inference key of a TorchServe key file, or none where there is no such file.
+    """The inference key of a TorchServe key file, or of a file that holds the key and nothing else; None without a file.
 
     Raises:
         ClientError: The file is there but is not a key file.
     """
     try:
-        return str(json.loads(path.read_text())["inference"]["key"])
+        text = path.read_text().strip()
+        return text if _KEY.fullmatch(text) else str(json.loads(text)["inference"]["key"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ClientError(f"{path} is not a TorchServe key file: {error}") from error
+        raise ClientError(f"{path} is neither a TorchServe key file nor a key alone: {error}") from error
 
 
 def key_source(key_file: Path | None = None) -> Path | None:
