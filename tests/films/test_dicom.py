@@ -47,21 +47,30 @@ def expected(pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=lambda syntax: syntax.name)
 def test_uncompressed_films(syntax: str) -> None:
-    picture = read(save(dataset(knee(), BITS, **WINDOW), syntax))
+    whole = save(dataset(knee(), BITS, **WINDOW), syntax)
+    picture = read(whole)
     assert picture.format == "DICOM"
     assert np.array_equal(picture.pixels, expected(knee()))
+    assert np.array_equal(read(without_identity(whole)).pixels, expected(knee()))
 
 
 def test_big_endian() -> None:
     swapped = dataset(knee().astype(">u2"), BITS, **WINDOW)
     swapped["PixelData"].VR = "OW"
-    assert np.array_equal(read(save(swapped, uid.ExplicitVRBigEndian)).pixels, expected(knee()))
+    swapped.VOILUTSequence = lut(0, [place * 16 for place in range(4096)], 16)
+    swapped.VOILUTSequence[0]["LUTData"].VR = "OW"
+    swapped.VOILUTSequence[0].LUTData = (np.arange(4096) * 16).astype(">u2").tobytes()
+    whole = save(swapped, uid.ExplicitVRBigEndian)
+    linear = np.rint(knee() * 16 / 65535 * 255).astype(np.uint8)
+    assert np.array_equal(read(whole).pixels, linear)
+    assert np.array_equal(read(without_identity(whole)).pixels, linear)
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
 def test_losslessly_compressed_films(syntax: str) -> None:
-    coded = LOSSLESS[syntax](knee())
-    assert np.array_equal(read(save(dataset(knee(), BITS, **WINDOW), syntax, coded)).pixels, expected(knee()))
+    whole = save(dataset(knee(), BITS, **WINDOW), syntax, LOSSLESS[syntax](knee()))
+    assert np.array_equal(read(whole).pixels, expected(knee()))
+    assert np.array_equal(read(without_identity(whole)).pixels, expected(knee()))
 
 
 def test_run_length_coding() -> None:
@@ -76,7 +85,13 @@ def test_lossy_jpeg_of_8_and_12_bits() -> None:
     stream = io.BytesIO()
     Image.fromarray(eight).save(stream, "JPEG", quality=95)
     decoded = np.asarray(Image.open(stream)).astype(int)
-    assert np.array_equal(read(save(dataset(eight), uid.JPEGBaseline8Bit, stream.getvalue())).pixels, decoded)
+    comment = b"\xff\xfe\x00\x0bQuendolin"
+    commented = stream.getvalue()[:2] + comment + stream.getvalue()[2:]
+    whole = save(dataset(eight), uid.JPEGBaseline8Bit, commented + b"\0" * (len(commented) % 2))
+    assert np.array_equal(read(whole).pixels, decoded)
+    bare = without_identity(whole)
+    assert b"Quendolin" not in bare
+    assert np.array_equal(read(bare).pixels, decoded)
     twelve = imagecodecs.jpeg8_encode(knee(), bitspersample=12, level=98)
     picture = read(save(dataset(knee(), BITS, **WINDOW), uid.JPEGExtended12Bit, twelve))
     assert np.abs(picture.pixels.astype(int) - expected(knee())).max() <= 2
@@ -111,8 +126,9 @@ def test_signed_values_and_rescale() -> None:
     signed = dataset(pixels, 16, RescaleSlope=2, RescaleIntercept=500, WindowCenter=0, WindowWidth=4000)
     assert read(save(signed)).pixels[0, 0] == 32
     twelve = np.where(pixels < 0, pixels + 4096, pixels).astype(np.uint16)
-    packed = dataset(twelve, BITS, PixelRepresentation=1, WindowCenter=0, WindowWidth=4096)
-    assert read(save(packed)).pixels[0, 0] == round((-1000 + 0.5) / 4095 * 255 + 127.5)
+    packed = save(dataset(twelve, BITS, PixelRepresentation=1, WindowCenter=0, WindowWidth=4096))
+    assert read(packed).pixels[0, 0] == round((-1000 + 0.5) / 4095 * 255 + 127.5)
+    assert np.array_equal(read(without_identity(packed)).pixels, read(packed).pixels)
 
 
 def lut(first: int, entries: list[int], bits: int) -> Sequence:
@@ -331,7 +347,9 @@ def test_other_peoples_files_look_as_another_decoder_shows_them(name: str, tmp_p
     window = ["+Wi", "1"] if "WindowCenter" in data else []
     subprocess.run(["dcmj2pnm", "+op", *window, "film.dcm", "film.pnm"], cwd=tmp_path, check=True, capture_output=True)
     theirs = np.asarray(Image.open(tmp_path / "film.pnm").convert("L")).astype(int)
-    assert np.abs(read(tmp_path / "film.dcm").pixels.astype(int) - theirs).max() <= 2
+    ours = read(tmp_path / "film.dcm").pixels
+    assert np.abs(ours.astype(int) - theirs).max() <= 2
+    assert np.array_equal(read(without_identity((tmp_path / "film.dcm").read_bytes())).pixels, ours)
 
 
 def test_a_film_without_identity_is_the_same_film() -> None:

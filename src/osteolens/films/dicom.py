@@ -6,6 +6,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,14 @@ unchecked = config.disable_value_validation
 _NS_PER_SAMPLE = {"uncompressed": 8.0, "RLE": 20.0, "JPEG-LS": 80.0, "JPEG 2000": 250.0, "JPEG": 120.0}
 
 
-def open_film(data: bytes) -> Dataset:
+def open_film(data: bytes, further: Iterable[str] = ()) -> Dataset:
     """Parse a DICOM file as far as a film needs: its pixels, how they are shown, and `HEADER_TAGS`.
 
     Nothing else is kept, so that a patient's name can go nowhere from here.
+
+    Args:
+        data: The file.
+        further: Keywords of elements that the caller needs as well.
 
     Raises:
         UnreadableImage, UnsupportedType, InputTooLarge: The message says what was found.
@@ -92,7 +97,7 @@ def open_film(data: bytes) -> Dataset:
         syntax = _transfer_syntax(meta)
         if syntax == DeflatedExplicitVRLittleEndian:
             stream = io.BytesIO(_inflate(data[stream.tell() :]))
-        tags: list[Any] = [Tag(name) for name in (*_PIXEL_TAGS, *HEADER_TAGS)]
+        tags: list[Any] = [Tag(name) for name in (*_PIXEL_TAGS, *HEADER_TAGS, *further)]
         film = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=tags)
     except FAULTS as error:
         raise UnreadableImage(f"the DICOM header cannot be read ({type(error).__name__})", DAMAGED) from error

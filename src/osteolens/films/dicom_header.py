@@ -3,13 +3,10 @@
 Only terms that the DICOM standard defines are repeated: free text in a header may hold a name.
 """
 
-import hashlib
-import io
 import re
 from collections.abc import Iterator
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.dataset import Dataset
 
 from osteolens.schema import Options, Side, Source
 
@@ -116,37 +113,3 @@ def _fact(option: str, value: float | None, name: str, warnings: list[str]) -> f
         return value
     warnings.append(_UNUSED.format(name))
     return None
-
-
-def without_identity(film: Dataset) -> bytes:
-    """A DICOM file of the same pixels and facts that says nothing else, a name least of all.
-
-    Reading it gives the same picture and the same `Source`. What is burnt into the pixels stays. The identifier is made
-    from the pixels, so that the same film gives the same bytes.
-
-    Args:
-        film: From `osteolens.films.dicom.open_film`; it is not changed.
-    """
-    source, _ = read_header(film)
-    kept = Dataset()
-    for element in film:
-        if element.keyword not in HEADER_TAGS:
-            kept.add(element)
-    facts = {
-        "BodyPartExamined": source.body_part, "ViewPosition": source.view, "PatientWeight": source.weight_kg,
-        "ImageLaterality": source.side and source.side[0].upper(), "PatientSize": source.height_m,
-        "PatientSex": source.sex and source.sex[0].upper(), "PixelSpacing": source.pixel_spacing_mm,
-        "PatientAge": None if source.age is None else f"{source.age:03.0f}Y",
-    }  # fmt: skip
-    for keyword, value in facts.items():
-        if value is not None:
-            setattr(kept, keyword, list(value) if isinstance(value, tuple) else value)
-    kept.SOPClassUID = film.get("SOPClassUID", SecondaryCaptureImageStorage)
-    kept.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(film.PixelData).hexdigest()])
-    kept.file_meta = FileMetaDataset()
-    kept.file_meta.TransferSyntaxUID = film.file_meta.TransferSyntaxUID
-    kept.file_meta.MediaStorageSOPClassUID = kept.SOPClassUID
-    kept.file_meta.MediaStorageSOPInstanceUID = kept.SOPInstanceUID
-    stream = io.BytesIO()
-    kept.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()

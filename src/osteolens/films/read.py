@@ -95,10 +95,10 @@ def without_identity(data: bytes) -> bytes:
     """
     if sniff(data) != "DICOM":
         return data
-    from osteolens.films import dicom, dicom_header
+    from osteolens.films import dicom, dicom_bare
 
     with dicom.unchecked():
-        return dicom_header.without_identity(dicom.open_film(data))
+        return dicom_bare.without_identity(dicom.open_film(data))
 
 
 def _reason(error: Exception) -> str:
