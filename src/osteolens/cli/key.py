@@ -38,7 +38,7 @@ def where(key_file: options.KeyFile = None, json_output: options.Json = False) -
     Exit status: 0 it is in order, 5 something must be fixed.
     """
     from osteolens.client import key_source
-    from osteolens.doctor import check_key
+    from osteolens.doctor.server import check_key
 
     check = check_key(key_file)
     if json_output:

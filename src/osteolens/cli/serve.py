@@ -16,7 +16,12 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(
-            envvar="OSTEOLENS_PORT", min=0, max=65535, help="0 for free ones; default: the ports of config.properties."
+            "--port",
+            "-p",
+            envvar="OSTEOLENS_PORT",
+            min=0,
+            max=65535,
+            help="0 for free ones; default: the ports of config.properties.",
         ),
     ] = None,
     engine: Annotated[
@@ -31,7 +36,11 @@ def serve(
     private_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM in PKCS 8.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Configuration of either engine; default: config.properties, as it comes with OsteoLens."),
+        typer.Option(
+            "--config",
+            "-c",
+            help="Configuration of either engine; default: config.properties, as it comes with OsteoLens.",
+        ),
     ] = None,
     model_store: Annotated[Path | None, typer.Option(help="Archives; default: as configured.")] = None,
     home: Annotated[
