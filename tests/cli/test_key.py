@@ -78,6 +78,9 @@ def test_a_file_that_holds_no_keys_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     status, output = run("where")
     assert status == 5
     assert "key_file.json is not a key file" in output
+    Path("key_file.json").chmod(0o600)
+    Path("key_file.json").write_text("x" * 40)
+    assert run("where") == (0, "key_file.json, which holds a key alone\n")
     monkeypatch.setenv("OSTEOLENS_KEY", "itself")
     assert run("where") == (0, "from $OSTEOLENS_KEY\n")
 

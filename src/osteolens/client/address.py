@@ -52,7 +52,7 @@ def is_loopback(url: str) -> bool:
 
 
 def read_key(path: Path) -> str | None:
-    """The inference key of a TorchServe key file, or of a file that holds the key and nothing else; None without a file.
+    """The inference key of a TorchServe key file, or of a file that holds it and nothing else; None without a file.
 
     Raises:
         ClientError: The file is there but is not a key file.

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from osteolens import places
 from osteolens.card import CARD_FILE, Card, load_card
-from osteolens.client import KEY_FILE_VARIABLE, KEY_VARIABLE, key_source
+from osteolens.client import KEY_FILE_VARIABLE, KEY_VARIABLE, key_source, read_key
 from osteolens.doctor.check import Check, State, version_of
-from osteolens.errors import CardError, OsteoLensError
+from osteolens.errors import CardError, ClientError, OsteoLensError
 
 VARIABLES = {
     "OSTEOLENS_URL", "OSTEOLENS_KEY", "OSTEOLENS_KEY_FILE", "OSTEOLENS_PORT", "OSTEOLENS_WEB", "OSTEOLENS_HOME",
@@ -35,16 +35,18 @@ def check_key(key_file: Path | None = None) -> Check:
     if path is None:
         return Check("key", "ok", f"from ${KEY_VARIABLE}")
     try:
-        key = json.loads(path.read_text())["inference"]
-        until = datetime.fromisoformat(key.get("expiration time", "9999-12-31")[:19]).replace(tzinfo=UTC)
-    except FileNotFoundError:
-        if key_file or os.environ.get(KEY_FILE_VARIABLE):
-            return Check("key", "fix", f"there is no key file {path}", f"name the server's: ${KEY_FILE_VARIABLE}")
+        key = read_key(path)
+        until = _valid_until(path) if key else None
+    except (ClientError, ValueError, KeyError, TypeError) as error:
+        return Check("key", "fix", f"{path} is not a key file: {error}", "start the server again, which writes it")
+    if key is None and (key_file or os.environ.get(KEY_FILE_VARIABLE)):
+        return Check("key", "fix", f"there is no key file {path}", f"name the server's: ${KEY_FILE_VARIABLE}")
+    if key is None:
         return Check("key", "note", f"no {path} here", "a server writes it where it starts: osteolens serve")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Check("key", "fix", f"{path} is not a key file: {error!r}", "start the server again, which writes it")
     if path.stat().st_mode & OTHERS:
         return Check("key", "fix", f"{path} can be read by others", f"chmod 600 {path}")
+    if until is None:
+        return Check("key", "ok", f"{path}, which holds a key alone")
     if until < datetime.now(UTC):
         return Check("key", "fix", f"{path} expired on {until:%Y-%m-%d %H:%M} UTC", "start the server again")
     return Check("key", "ok", f"{path}, valid until {until:%Y-%m-%d %H:%M} UTC")
@@ -144,3 +146,11 @@ def _check_archive(archive: Path, folder: Path) -> Check:
     except (CardError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         return Check(f"archive {archive.stem}", "fix", f"{size}: {error}", "build it again: make archives")
     return Check(f"archive {archive.stem}", "ok", size)
+
+
+def _valid_until(key_file: Path) -> datetime | None:
+    """When the inference key of a server's key file ends; None for a file that holds a key alone."""
+    text = key_file.read_text()
+    if not text.lstrip().startswith("{"):
+        return None
+    return datetime.fromisoformat(json.loads(text)["inference"]["expiration time"][:19]).replace(tzinfo=UTC)
