@@ -1,5 +1,6 @@
 """Files written whole or not at all, and texts that may not be valid Unicode."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import IO, Any
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?")
@@ -73,6 +74,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes, whole or not at all."""
     with whole(path) as draft:
         draft.write_bytes(content)
+
+
+def lock(path: Path) -> IO[bytes]:
+    """Keep other processes out until the file that is returned is closed, or this process ends in any way.
+
+    Raises:
+        BlockingIOError: Another process is in.
+    """
+    held = path.open("ab")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise
+    return held
 
 
 def as_text(text: str) -> str:

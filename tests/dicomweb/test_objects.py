@@ -158,3 +158,11 @@ def test_a_film_without_patient_and_orientation_gets_empty_ones() -> None:
     made = list(objects.objects_of(open_source(save(bare)), answer()))
     assert {one.PatientID for one in made} == {""}
     assert len(made) == 6
+
+
+def test_no_warning_repeats_a_name(recwarn: pytest.WarningsRecorder) -> None:
+    content = film(ReferringPhysicianName="Hausarzt", PatientName="Mustermann")
+    recwarn.clear()
+    made = list(objects.objects_of(open_source(content), answer()))
+    assert {(str(one.PatientName), str(one.ReferringPhysicianName)) for one in made} == {("Mustermann", "Hausarzt")}
+    assert not [str(warning.message) for warning in recwarn]

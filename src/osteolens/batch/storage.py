@@ -1,6 +1,5 @@
 """The database file of a batch: its tables, its lock, and what may go wrong with a disk."""
 
-import fcntl
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from osteolens import files
 from osteolens.batch.rows import COLUMNS
 from osteolens.errors import BatchError, FolderInUse, OtherBatch
 
@@ -50,13 +50,10 @@ def lock(folder: Path) -> IO[bytes]:
     Raises:
         FolderInUse: Another batch is at work there.
     """
-    held = (folder / LOCK).open("ab")
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return files.lock(folder / LOCK)
     except BlockingIOError:
-        held.close()
         raise FolderInUse(f"another batch writes to {folder}: wait for it, or give another --out") from None
-    return held
 
 
 def forget(folder: Path) -> None:

@@ -14,6 +14,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "predict": "Answer some films: a table, JSON files and overlays.",
         "batch": "Answer any number of films: tables, a page and overlays.",
         "dicom": "Answer DICOM films with DICOM objects: picture, map, report and page.",
+        "dicomweb": "Answer films of an archive, and store the answers there.",
         "deidentify": "Copy DICOM films without the patient's identity.",
         "serve": "Start the server, and the web app beside it.",
         "key": "Show, find, renew and make the keys that a server asks for.",

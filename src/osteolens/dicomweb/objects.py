@@ -45,10 +45,10 @@ def objects_of(film: SourceFilm, answer: Answer) -> Iterator[Dataset]:
     """
     pictures = [picture(film, answer, explanation) for explanation in answer.explanations]
     maps = [heat_map(film, answer, explanation) for explanation in answer.explanations]
-    yield from pictures
-    yield from maps
-    yield report(film, answer, maps)
-    yield document(film, answer)
+    for made in (*pictures, *maps, report(film, answer, maps), document(film, answer)):
+        for name, value in film.names.items():
+            setattr(made, name, value)
+        yield made
 
 
 def kind_of(made: Dataset) -> str:

@@ -3,6 +3,7 @@
 import io
 from html import escape
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from reportlab.lib.pagesizes import A4
@@ -17,6 +18,7 @@ from osteolens.schema import Answer, TScore
 
 RESEARCH = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
 _MARGIN, _PICTURE_HEIGHT = 18 * mm, 150 * mm
+_MAX_PIXELS = 1300  # 220 per inch of the picture's height
 _BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=10, leading=14)
 
 
@@ -54,12 +56,19 @@ def page_of(pixels: NDArray[np.uint8], answer: Answer) -> bytes:
 
 
 def _picture(pixels: NDArray[np.uint8], answer: Answer) -> ImageReader:
-    if not answer.explanations:
-        return ImageReader(overlay.blend(pixels, np.zeros((8, 8), np.uint8), "", opacity=0).convert("RGB"))
-    first = answer.explanations[0]
-    title = overlay.describe(first, answer.label)
-    drawn = overlay.blend(pixels, overlay.decode_map(first.map_png), title, strength=first.strength)
-    return ImageReader(drawn.convert("RGB"))
+    """The film under its first map, in as many pixels as the page shows; JPEG, as others take reportlab seconds."""
+    smaller = min(1, _MAX_PIXELS / max(pixels.shape))
+    shown = np.asarray(cv2.resize(pixels, None, fx=smaller, fy=smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    if answer.explanations:
+        first = answer.explanations[0]
+        title = overlay.describe(first, answer.label)
+        drawn = overlay.blend(shown, overlay.decode_map(first.map_png), title, strength=first.strength)
+    else:
+        drawn = overlay.blend(shown, np.zeros((8, 8), np.uint8), "", opacity=0)
+    stream = io.BytesIO()
+    drawn.convert("RGB").save(stream, "JPEG", quality=92)
+    stream.seek(0)
+    return ImageReader(stream)
 
 
 def _lines(answer: Answer) -> list[str]:

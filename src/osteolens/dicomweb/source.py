@@ -1,6 +1,7 @@
 """The DICOM film that objects are made for: whom they belong to, and which identifiers they get."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ _MAY_BE_EMPTY = (
 )  # fmt: skip
 """Type 2 elements of the patient and study modules (PS3.3 C.7.1.1, C.7.2.1): they have to be there, empty perhaps."""
 
+_NAMES = ("PatientName", "ReferringPhysicianName")
+
 
 @dataclass(frozen=True)
 class SourceFilm:
@@ -30,10 +33,13 @@ class SourceFilm:
     Attributes:
         header: Everything but the pixels.
         pixels: uint8 [H, W], as `osteolens.films.read` shows it.
+        names: Elements that hold persons' names, as the file has them. In `header` each ends in a caret where it has
+            none: highdicom would print a name of one component in a warning.
     """
 
     header: Dataset
     pixels: NDArray[np.uint8]
+    names: Mapping[str, str]
 
     def uid(self, answer: Answer, kind: str) -> str:
         """The identifier of an object: the same film and model always give the same one.
@@ -70,4 +76,8 @@ def open_source(data: bytes) -> SourceFilm:
         for name in _MAY_BE_EMPTY:
             if name not in header:
                 setattr(header, name, "")
-    return SourceFilm(header, picture.pixels)
+        names = {name: str(header[name].value) for name in _NAMES}
+        for name, value in names.items():
+            if value and "^" not in value:
+                setattr(header, name, f"{value}^")
+    return SourceFilm(header, picture.pixels, names)

@@ -44,7 +44,7 @@ EXPECTED = "send a knee film as CR, DX or secondary capture, or exported as a PN
 DAMAGED = "export it from the archive again: this copy was cut or changed on its way"
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
-_FILMS = frozenset(
+FILMS = frozenset(
     {
         ComputedRadiographyImageStorage,
         DigitalXRayImageStorageForPresentation,
@@ -61,6 +61,7 @@ _PIXEL_TAGS = (
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData", "DirectoryRecordSequence",
 )  # fmt: skip
+SECONDARY_CAPTURE = SecondaryCaptureImageStorage
 FAULTS = (
     ValueError, TypeError, LookupError, EOFError, OSError, RuntimeError, AttributeError, OverflowError, struct.error,
 )  # fmt: skip
@@ -116,7 +117,7 @@ def size(film: Dataset) -> tuple[int, int]:
     if "DirectoryRecordSequence" in film:
         raise UnsupportedType("found a DICOMDIR, the list of contents of a disc", "send the films that it lists")
     kind = UID(str(film.get("SOPClassUID", "")))
-    if kind and kind not in _FILMS:
+    if kind and kind not in FILMS:
         name = kind.name if kind.is_valid and kind.name != kind else "object of a class that the standard does not name"
         raise UnsupportedType(f"found a DICOM {name}, which is not a film", EXPECTED)
     if "FloatPixelData" in film or "DoubleFloatPixelData" in film:

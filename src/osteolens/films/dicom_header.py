@@ -43,14 +43,8 @@ def read_header(film: Dataset) -> tuple[Source, tuple[str, ...]]:
     Args:
         film: From `osteolens.films.dicom.open_film`.
     """
-    warnings: list[str] = []
-    part = re.sub(r"[^A-Z]", "", _text(film, "BodyPartExamined").upper())
-    view = _text(film, "ViewPosition").upper()
-    if part and part not in _KNEE:
-        named = f"body part {part}" if part in _OTHER_PARTS else "a body part that is not the knee"
-        warnings.append(f"the header names {named}, expected KNEE")
-    if view in _VIEWS and view not in _FRONTAL:
-        warnings.append(f"the header names the view {view}, expected AP or PA")
+    warnings = other_than_frontal_knee(film)
+    part, view = _part(film), _text(film, "ViewPosition").upper()
     sides = set(_sides(film))
     if len(sides) > 1:
         warnings.append("the header names both the left and the right side: the side was taken as unknown")
@@ -65,6 +59,22 @@ def read_header(film: Dataset) -> tuple[Source, tuple[str, ...]]:
         height_m=_fact("height_m", _number(film.get("PatientSize")), "size", warnings),
     )
     return source, tuple(warnings)
+
+
+def other_than_frontal_knee(film: Dataset) -> list[str]:
+    """Reasons in the header to think that a film is not a knee from the front; none where it says nothing."""
+    reasons = []
+    part, view = _part(film), _text(film, "ViewPosition").upper()
+    if part and part not in _KNEE:
+        named = f"body part {part}" if part in _OTHER_PARTS else "a body part that is not the knee"
+        reasons.append(f"the header names {named}, expected KNEE")
+    if view in _VIEWS and view not in _FRONTAL:
+        reasons.append(f"the header names the view {view}, expected AP or PA")
+    return reasons
+
+
+def _part(film: Dataset) -> str:
+    return re.sub(r"[^A-Z]", "", _text(film, "BodyPartExamined").upper())
 
 
 def _text(film: Dataset, name: str) -> str:
