@@ -1,6 +1,7 @@
 """The live server of either engine: the repository's configuration, other ports."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import psutil
 import pytest
 from conftest import encoded, knee_like
@@ -227,6 +229,34 @@ def test_a_query_is_not_logged(server: Server, client: httpx.Client) -> None:
     log = (server.folder / "logs" / "access_log.log").read_text()
     assert '"POST /predictions/efficientnet HTTP/1.1" 200' in log
     assert not any(word in log for word in ("anna", "?"))
+
+
+def test_real_answers_follow_the_published_description(server: Server, client: httpx.Client) -> None:
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    responses = document["paths"]["/predictions/{model}"]["post"]["responses"]
+    two = {"data": ("a.jpg", FILM), "data2": ("b.txt", b"no film")}
+    url, key = f"{server.url}/predictions/efficientnet", {"Authorization": client.headers["Authorization"]}
+    answers = [
+        ask(client, FILM, **{"X-OsteoLens-Target": "all"}), ask(client, b""), ask(client, b"text"),
+        ask(client, FILM, "nonsense"), ask(client, FILM, Authorization="Bearer wrong"),
+        ask(client, encoded(knee_like(20, 20))),
+        httpx.post(url, files=two, headers=key),
+    ]  # fmt: skip
+    assert [answer.status_code for answer in answers] == [200, 400, 415, 404, 400, 422, 200]
+    for answer in answers:
+        schema = responses[str(answer.status_code)]["content"]["application/json"]["schema"]
+        jsonschema.validate(answer.json(), schema | {"components": document["components"]})
+
+
+def test_the_maintained_engine_describes_itself_and_is_pinged_without_a_key(server: Server) -> None:
+    if server.engine == "TorchServe":
+        pytest.skip("TorchServe does neither")
+    with httpx.Client(base_url=server.url) as http:
+        assert http.get("/ping").json() == {"status": "Healthy"}
+        document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+        assert http.get("/openapi.json").json()["components"] == document["components"]
+        assert "X-OsteoLens-Explain" in http.get("/docs").text
+        assert [http.get(path).status_code for path in ("/nonsense", "/predictions/efficientnet")] == [404, 405]
 
 
 def test_mixed_requests_get_no_wrong_and_no_doubled_answer(server: Server) -> None:

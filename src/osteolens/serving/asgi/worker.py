@@ -150,7 +150,9 @@ class Listener(uvicorn.Server):
                 closed()
                 super().connection_lost(exc)
 
-        task = loop.create_task(loop.connect_accepted_socket(protocol, connection, ssl=self.config.ssl))
+        # A client that keeps its connection open answers no farewell, for which TLS would wait half a minute.
+        tls: dict[str, Any] = {"ssl": self.config.ssl, "ssl_shutdown_timeout": 1.0} if self.config.ssl else {}
+        task = loop.create_task(loop.connect_accepted_socket(protocol, connection, **tls))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
