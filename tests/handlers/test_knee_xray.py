@@ -1,4 +1,4 @@
-"""The handler on TorchServe's own context, without a server."""
+"""What either engine makes of a request, without a server: TorchServe's handler, and uvicorn's worker."""
 
 import base64
 import hashlib
@@ -9,11 +9,13 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import cv2
+import httpx
 import pytest
 from conftest import encoded, knee_like
 from ts.context import Context, RequestProcessor
@@ -24,6 +26,8 @@ import osteolens
 from osteolens.errors import ServerError
 from osteolens.inference.reader import Reader, Request
 from osteolens.schema import Answer
+from osteolens.serving.asgi.app import Job
+from osteolens.serving.asgi.worker import answer as answer_of_worker
 
 HANDLER = Path(__file__).parents[2] / "handlers" / "knee_xray.py"
 METRICS = HANDLER.with_name("metrics.yaml")
@@ -66,10 +70,16 @@ def spy(reader: Reader) -> Spy:
 
 
 @pytest.fixture
-def handler(module: ModuleType, spy: Spy) -> Any:
+def torchserve(module: ModuleType, spy: Spy) -> Any:
     made = module.KneeXray()
     made.reader = spy
     return made
+
+
+@pytest.fixture(params=["torchserve", "uvicorn"])
+def handler(request: pytest.FixtureRequest, spy: Spy) -> Any:
+    """The handler, or the spy itself, which `ask` gives to uvicorn's worker."""
+    return request.getfixturevalue("torchserve") if request.param == "torchserve" else spy
 
 
 def context_of(rows: int, headers: dict[str, str] | None = None, folder: Path = Path()) -> Context:
@@ -82,7 +92,27 @@ def context_of(rows: int, headers: dict[str, str] | None = None, folder: Path = 
     return context
 
 
+def sent_to_uvicorn(row: dict[str, Any], headers: dict[str, str]) -> tuple[bytes, list[tuple[str, str]]]:
+    """Body and headers that TorchServe's front end makes into a row."""
+    pairs = [(name.lower(), value) for name, value in headers.items()]
+    if any(value.startswith(URL_ENCODED) for _, value in pairs):
+        return FILM, pairs
+    if not row or not all(isinstance(value, bytes | bytearray | str) for value in row.values()):
+        pytest.skip("no client can send that")
+    if "body" in row:
+        return bytes(row["body"]), pairs
+    parts = [(name, value if isinstance(value, str) else bytes(value)) for name, value in row.items()]
+    form = httpx.Request("POST", "http://x", files=[(name, (None, value)) for name, value in parts])
+    return form.read(), [*pairs, ("content-type", form.headers["Content-Type"])]
+
+
 def ask(handler: Any, *rows: dict[str, Any], headers: dict[str, str] | None = None) -> tuple[list[Any], list[int]]:
+    if isinstance(handler, Spy):
+        sent = [sent_to_uvicorn(row, headers or {}) for row in rows]
+        jobs = [Job("efficientnet", f"id-{number}", pairs, body) for number, (body, pairs) in enumerate(sent)]
+        readers: Any = {"efficientnet": (handler, nullcontext)}
+        replies = [answer_of_worker(readers, job) for job in jobs]
+        return [json.loads(reply.body) for reply in replies], [reply.status for reply in replies]
     context = context_of(len(rows), headers)
     bodies = handler.handle(list(rows), context)
     assert all(isinstance(body, bytes) for body in bodies)
@@ -151,7 +181,7 @@ def test_a_wrong_request_gets_its_own_error(
     [answer], statuses = ask(handler, row, headers=headers)
     assert statuses == [status]
     assert answer["error"]["code"] == code
-    assert named in answer["error"]["message"]
+    assert named.lower() in answer["error"]["message"].lower()  # uvicorn gives headers in lower case
     assert answer["error"]["hint"]
 
 
@@ -183,8 +213,8 @@ def test_a_failure_stays_with_its_row_and_is_logged(handler: Any, caplog: pytest
     assert "Traceback" in caplog.text
 
 
-def test_a_request_that_cannot_be_unpacked_costs_nobody_else(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
-    answers, statuses = ask(handler, {3: b"not a name"}, {"body": FILM})  # type: ignore[dict-item]
+def test_a_request_that_cannot_be_unpacked_costs_nobody_else(torchserve: Any, caplog: pytest.LogCaptureFixture) -> None:
+    answers, statuses = ask(torchserve, {3: b"not a name"}, {"body": FILM})  # type: ignore[dict-item]
     assert statuses == [500, 200]
     assert answers[0]["error"]["code"] == "internal_error"
     assert "Traceback" in caplog.text
@@ -197,9 +227,9 @@ def emitted(caplog: pytest.LogCaptureFixture, name: str) -> list[tuple[float, di
     return [(float(match[1]), dict(label.split(":") for label in match[2].split(","))) for match in matches if match]
 
 
-def test_each_film_is_counted_by_what_became_of_it(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_film_is_counted_by_what_became_of_it(torchserve: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    answers, _ = ask(handler, {"data": FILM, "data2": b"no film"}, {"film": FILM}, {"body": b"poison"})
+    answers, _ = ask(torchserve, {"data": FILM, "data2": b"no film"}, {"film": FILM}, {"body": b"poison"})
     refused = {"model": "efficientnet", "outcome": "refused", "label": "none"}
     assert emitted(caplog, "osteolens_films_total") == [
         (1, refused | {"outcome": "answered", "label": answers[0][0]["label"], "code": "none"}),
