@@ -54,7 +54,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".venv").symlink_to(sys.prefix)
     for name in ("pyproject.toml", "constraints.txt"):
         os.utime(folder / name, (0, 0))  # older than the stamps: nothing is installed again
-    for stamp in (".serve", ".dev"):
+    for stamp in (".uv", ".serve", ".dev"):
         (Path(sys.prefix) / stamp).touch()
     return folder
 

@@ -2,7 +2,9 @@
 
 import fcntl
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -18,8 +20,16 @@ from osteolens.inference.availability import MARKER
 from osteolens.places import shipped
 
 EXTRA = "explain"
-TYPICAL_SECONDS = 180
+TYPICAL_SECONDS = 120
 """From the start to the last package on two busy cores; a client is told to wait for what is left of it."""
+# The import writes Python's bytecode of some thousand files, and brings them from the disk, before a request waits.
+_INSTALL = """\
+import subprocess, sys
+status = subprocess.run(sys.argv[1:]).returncode
+if status:
+    sys.exit(status)
+import osteolens.inference.runtimes.heads
+"""
 
 
 @contextmanager
@@ -40,7 +50,8 @@ def installed_meanwhile() -> Iterator[None]:
         draft.rename(MARKER)
         print("Explanations other than Grad-CAM are being installed (PyTorch is large).", flush=True)
         installer = subprocess.Popen(
-            install_command(packages), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", _INSTALL, *install_command(packages)],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             start_new_session=True,  # Ctrl-C reaches this process alone
         )  # fmt: skip
         report = threading.Thread(target=_report, args=(installer, marker.fileno()))
@@ -48,7 +59,8 @@ def installed_meanwhile() -> Iterator[None]:
         try:
             yield
         finally:
-            installer.terminate()
+            if installer.poll() is None:
+                os.killpg(installer.pid, signal.SIGTERM)
             report.join()
             MARKER.unlink()
 
