@@ -80,11 +80,14 @@ def packages_of(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "osteolens":
+            raise  # a fault of ours, which no installation puts right
         raise OsteoLensError(f"{purpose} needs {error.name}: pip install 'osteolens[{extra}]'") from error
 
 
 def model_folder(model: str | Path) -> Path:
     """Folder of a model that was named on the command line: a name in `weights/`, else a path."""
+    # A name has no slash: ./efficientnet is always the folder here, whatever weights/ holds.
     folder = WEIGHTS / model
     return folder if "/" not in str(model) and folder.is_dir() else Path(model)
 

@@ -18,6 +18,7 @@ from osteolens.errors import OsteoLensError, ServerUnreachable
 if TYPE_CHECKING:
     from osteolens.batch.job import Summary
 
+# Options of one engine. With the other they are refused: who gives --wait to Ray expects something that cannot happen.
 _OF_ENGINE = {
     "http": ("server", "key_file", "max_in_flight", "connect_timeout", "read_timeout", "total_timeout", "wait"),
     "ray": ("store",),
@@ -113,6 +114,7 @@ def batch(
         **{name: context.params[name] for name in _OF_ENGINE[engine]},
     }  # fmt: skip
     with packages_of("scale" if engine == "ray" else "batch", "a batch"):
+        # The other engine's packages need not be installed.
         run = import_module(f"osteolens.batch.answerers.{engine}").run
         status = run_command(partial(run, inputs, out, **settings), out)
     raise typer.Exit(status)
@@ -150,6 +152,7 @@ def run_command(run: Callable[[], "Summary"], out: Path) -> int:
 def _refuse_options_of_the_other_engine(context: typer.Context, engine: str) -> None:
     (other,) = _OF_ENGINE.keys() - {engine}
     for parameter in context.command.params:
+        # A value that equals the default may have been typed: where it comes from tells.
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in _OF_ENGINE[other] and source and source.name == "COMMANDLINE":
             raise OsteoLensError(f"{parameter.opts[0]} is for --engine {other}, but the engine is {engine}")

@@ -87,6 +87,7 @@ def bench(
         from osteolens.bench.server import Loads
     names = list(dict.fromkeys(model or ["efficientnet"]))
     heat_maps = None if heat_map is None else (heat_map,)
+    # None is what nobody asked for: --quick and --server change that, and nothing that was typed.
     if quick:
         rounds = QUICK_ROUNDS if rounds is None else rounds
         calls = QUICK_CALLS if calls is None and not server else calls

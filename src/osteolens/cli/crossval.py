@@ -65,6 +65,7 @@ def crossval(
         )  # fmt: skip
 
 
+# Ray is imported only where it trains: it starts processes and takes a second.
 def _ray_executor() -> Executor:
     with packages_of("scale", "--engine ray"):
         from osteolens.training.cross_ray import RayExecutor

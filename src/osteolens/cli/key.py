@@ -64,6 +64,7 @@ def renew(
         key = json.loads(path.read_text())["API"]["key"]
     except (ValueError, KeyError, TypeError) as error:
         raise ClientError(f"{path} is not a server's key file: {error!r}") from error
+    # TorchServe renews by the API key; the management key is refused here.
     headers = {"Authorization": f"Bearer {key}"}
     try:
         with httpx.Client(trust_env=False) as http:
@@ -82,6 +83,7 @@ def renew(
 def create(out: Annotated[Path, options.out("The file, readable by you alone.")]) -> None:
     """Write a new random token, such as the one that deploy/gate.py asks clients for (OSTEOLENS_TOKEN_FILE)."""
     try:
+        # The mode from the first moment, and never an earlier file: a token that others could read is none.
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise ClientError(f"{out} is there already: name another file, or delete it") from None

@@ -63,6 +63,7 @@ Server = Annotated[
         "--server", "-s", envvar="OSTEOLENS_URL", help="Address of a running server; default: http://127.0.0.1:8080."
     ),
 ]
+# Without `envvar`: the client itself reads OSTEOLENS_KEY_FILE, after OSTEOLENS_KEY, and a value from here would win.
 KeyFile = Annotated[
     Path | None,
     typer.Option(
@@ -132,6 +133,7 @@ def json_instead(wanted: bool, path: Path) -> Iterator[None]:
     if not wanted:
         yield
         return
+    # rich looks for the standard output whenever it prints: this catches its tables as well as plain prints.
     with redirect_stdout(sys.stderr):
         yield
     typer.echo(path.read_text(encoding="utf-8").rstrip())

@@ -63,6 +63,7 @@ def local_asker(folder: Path) -> "Ask":
         from osteolens.inference.reader import Reader, Request
 
         runtime, graph = _graph(folder, card), EXPORTS / card.name / ONNX_FILE
+        # Slow explanations are allowed: no other request waits for this process.
         reader = Reader(folder, runtime, graph=graph if runtime else None, slow_methods=True)
 
     def ask(path: Path, texts: Mapping[str, str]) -> Answer:
@@ -85,5 +86,6 @@ def _graph(folder: Path, card: Card) -> "Runtime | None":
     if not has_graph(folder):
         typer.echo(f"note: answering with PyTorch, which takes seconds to start: {reason}", err=True)
         return None
+    # Kept where `export` and `make serve` put it: made once, a second, and then loaded in a twentieth of that.
     write_graphs(folder, exports)
     return load_runtime(exports, card, backend, threads)

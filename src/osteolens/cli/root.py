@@ -56,6 +56,7 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature is typer's
         if cmd_name not in COMMANDS:
             return None
+        # Only now, and only this one: all of them together would import half of the library for one line of help.
         module = import_module(f"osteolens.cli.{cmd_name}")
         if hasattr(module, "app"):
             return typer.main.get_group(module.app)
@@ -78,7 +79,8 @@ app = typer.Typer(
     "Research software, not a diagnostic device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # rich takes a tenth of a second to import
+    # Plain help: rich takes a tenth of a second to import, and its boxes cannot be searched or pasted well.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -50,7 +50,7 @@ def check_extras() -> Iterator[Check]:
         packages = _packages_of(extra)
         missing = sorted(package for package in packages if not version_of(package))
         command = f"{sys.executable} -m pip install 'osteolens[{extra}]'"
-        if not packages:
+        if not packages:  # the installed version has no such extra
             continue
         if not missing:
             yield Check(f"extra {extra}", "ok", "installed")
@@ -86,6 +86,7 @@ def _packages_of(extra: str) -> set[str]:
     except PackageNotFoundError:
         return set()
     packages: set[str] = set()
+    # Such as `ray[data]==2.60.0; extra == "scale"`, and `osteolens[explain]; extra == "train"` for what it includes.
     for line in lines:
         requirement, _, marker = line.partition(";")
         if f'extra == "{extra}"' not in marker.replace("'", '"'):

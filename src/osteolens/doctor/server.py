@@ -66,6 +66,7 @@ def check_ports(config: Path) -> Iterator[Check]:
         return
     for name in ("inference_address", "management_address", "metrics_address"):
         address = settings.get(name, "")
+        # A server answers /ping at its inference address alone; the other two are its own then.
         if not listens(address):
             yield Check(f"{name}", "ok", f"{address} is free")
         elif answers(f"{settings.get('inference_address', '')}/ping", "status"):
@@ -93,6 +94,7 @@ def check_app(address: str = APP_ADDRESS) -> Check:
     if not version_of("django"):
         return Check("web app", "note", "not installed", f"{sys.executable} -m pip install 'osteolens[web]'")
     data = Path(os.environ.get("OSTEOLENS_DATA") or places.home() / "web_data")
+    # The app closes its folder when it starts; a copy or a backup that was put back may be open.
     if data.is_dir() and data.stat().st_mode & OTHERS:
         return Check("web app", "fix", f"its films in {data} can be opened by others", f"chmod 700 {data}")
     if not listens(address):
@@ -130,6 +132,7 @@ def answers(address: str, key: str) -> bool:
     import httpx
 
     try:
+        # Unverified: a certificate of one's own does not make the server another program.
         return key in httpx.get(address, timeout=_WAIT_SECONDS, trust_env=False, verify=False).json()  # noqa: S501
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
         return False
