@@ -109,7 +109,7 @@ def test_the_composed_container_may_do_no_more_than_it_must() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert f"FROM base AS {service['build']['target']}\n" in DOCKERFILE
     stages = re.split(r"(?m)^FROM base AS ", DOCKERFILE)[1:]
-    assert [re.findall(r"(?m)^USER (\d+)$", stage) for stage in stages] == [["10001"]] * 3
+    assert [re.findall(r"(?m)^USER (\d+)$", stage) for stage in stages] == [["10001"]] * 4
 
 
 def test_the_image_needs_no_java_from_debian() -> None:
@@ -175,3 +175,20 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     unit.write_text(text.replace("/opt/osteolens/.venv/bin/osteolens", sys.executable))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_watch_asks_the_archive_and_the_server_beside_it() -> None:
+    services, orthanc = load("archive.yaml")["services"], load("orthanc.json")
+    watch = dict(option.lstrip("-").partition("=")[::2] for option in services["watch"]["command"])
+    assert watch["url"] == f"http://orthanc:{orthanc['HttpPort']}{orthanc['DicomWeb']['Root'].rstrip('/')}"
+    assert [watch["user"]] == list(orthanc["RegisteredUsers"])
+    assert watch["server"] == f"http://osteolens:{PORT}"
+    assert services["watch"]["build"]["target"] in re.findall(r"(?m)^FROM \S+ AS (\S+)$", DOCKERFILE)
+    assert services["orthanc"]["ports"] == [
+        f"127.0.0.1:{port}:{port}" for port in (orthanc["HttpPort"], orthanc["DicomPort"])
+    ]
+    shown = subprocess.run(
+        [str(Path(sys.executable).parent / "osteolens"), "dicomweb", "score", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert [name for name in watch if f"--{name} " not in shown.stdout] == []

@@ -1,4 +1,4 @@
-"""A real Orthanc with its DICOMweb plug-in, in a folder and on ports of its own."""
+"""A real Orthanc as deploy/ sets it up, in a folder and on ports of its own."""
 
 import io
 import json
@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 
 from osteolens.serving.torchserve import free_ports
 
-USER, PASSWORD = "tester", "long and secret"
+USER, PASSWORD = "osteolens", "long and secret"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
@@ -42,12 +43,9 @@ class Orthanc:
     def __enter__(self) -> Self:
         self._program = program()
         self.port, self.dicom_port = free_ports(2)
-        configuration = {
+        configuration = json.loads((DEPLOY / "orthanc.json").read_text()) | {
             "StorageDirectory": str(self.folder / "objects"), "IndexDirectory": str(self.folder / "objects"),
-            "HttpPort": self.port, "DicomPort": self.dicom_port, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
-            "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False, "SynchronousCMove": True,
-            "AuthenticationEnabled": True, "RegisteredUsers": {USER: PASSWORD}, "Plugins": [str(PLUGIN)],
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}, "StorageCompression": False, **self.settings,
+            "HttpPort": self.port, "DicomPort": self.dicom_port, "RemoteAccessAllowed": False, **self.settings,
         }  # fmt: skip
         self._configuration = self.folder / "orthanc.json"
         self._configuration.write_text(json.dumps(configuration))
@@ -73,7 +71,9 @@ class Orthanc:
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._program, str(self._configuration)], stdout=log, stderr=log)
+            command = [self._program, str(self._configuration)]
+            environment = os.environ | {"ORTHANC_PASSWORD": PASSWORD}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         for _ in range(200):
             try:
                 if self.http.get("/dicom-web/studies?limit=1").is_success:

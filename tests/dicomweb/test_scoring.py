@@ -66,7 +66,8 @@ def ask(data: bytes) -> Answer:
 
 def look(shelf: Shelf, folder: Path, ask=ask, every: float | None = None, say=lambda line: None) -> scoring.Totals:
     with Ledger(folder, "here knee") as ledger:
-        return scoring.score(shelf, ask, ledger, lambda: shelf.studies({}), in_flight=2, every=every, say=say)
+        jobs = scoring.jobs_of_archive(shelf, ask, ledger, lambda: shelf.studies({}))
+        return scoring.score(jobs, ledger, in_flight=2, every=every, say=say)
 
 
 def letters(folder: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from osteolens.dicomweb.scoring import Totals
 
 PASSWORD_VARIABLE, TOKEN_VARIABLE = "OSTEOLENS_DICOMWEB_PASSWORD", "OSTEOLENS_DICOMWEB_TOKEN"
+QUEUE_SECONDS = 0.5
 app = typer.Typer(
     help="Answer films of an archive that speaks DICOMweb, and store the answers there.",
     no_args_is_help=True,
@@ -83,7 +84,7 @@ def score(
     filters = _filters(query or [])
     with packages_of("dicom", "DICOMweb"):
         from osteolens.dicomweb.ledger import Ledger
-        from osteolens.dicomweb.scoring import pending
+        from osteolens.dicomweb.scoring import jobs_of_archive, pending
         from osteolens.dicomweb.scoring import score as score_films
     archive = open_archive(url, user, password_file, token_file, ca_file)
 
@@ -99,10 +100,63 @@ def score(
         if dry_run:
             _list([place.instance for place in pending(archive, ledger, studies)], json_output)
             return
-        totals = score_films(
-            archive, ask, ledger, studies, in_flight=in_flight, every=every if watch else None, say=say
-        )
+        jobs = jobs_of_archive(archive, ask, ledger, studies)
+        totals = score_films(jobs, ledger, in_flight=in_flight, every=every if watch else None, say=say)
     conclude(totals, json_output)
+
+
+@app.command()
+@one_line_errors
+def listen(
+    allow: Annotated[list[str], typer.Option(help="AE title that may send films; may be repeated.")],
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="OSTEOLENS_DICOMWEB_URL", help="Archive that the answers are stored in (STOW-RS)."),
+    ] = None,
+    send_to: Annotated[
+        str | None, typer.Option(help="Or where they are sent (C-STORE), such as PACS@192.0.2.7:104.")
+    ] = None,
+    ae_title: Annotated[str, typer.Option(help="Own AE title, which senders must call.")] = "OSTEOLENS",
+    host: Annotated[str, typer.Option(help="Own address; 127.0.0.1 is reached from this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Own port.")] = 11112,
+    out: Folder = Path("dicomweb"),
+    model: Model = "efficientnet",
+    server: options.Server = None,
+    key_file: options.KeyFile = None,
+    explain: options.Explain = "gradcam",
+    target: options.Target = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    in_flight: InFlight = 2,
+) -> None:
+    """Receive films by C-STORE until stopped, answer each once, and store or send picture, map, report and page.
+
+    A film that was received waits in the folder queue of --out until it is answered; the same command goes on.
+    Not for diagnosis.
+
+    Exit status: 2 wrong usage or refused, 130 stopped.
+    """
+    if not url and not send_to:
+        raise OsteoLensError("where do answers go? give --url or --send-to, such as --send-to PACS@192.0.2.7:104")
+    with packages_of("dicom", "receiving films"):
+        from osteolens.dicomweb.dimse import Peer, Queue, jobs_of_queue, receiving
+        from osteolens.dicomweb.ledger import Ledger
+        from osteolens.dicomweb.scoring import score as score_films
+    destination = (
+        Peer.parse(send_to, ae_title) if send_to else open_archive(url or "", user, password_file, token_file, ca_file)
+    )
+    ask = asker(server, key_file, model, options.facts_and_explanation(explain, target))
+    queue = Queue(out / "queue")
+    with (
+        Ledger(out, f"{send_to or url} {model}") as ledger,
+        ended_by_status(),
+        receiving(queue, host, port, ae_title, allow),
+    ):
+        say(f"{ae_title} receives films from {', '.join(allow)} on {host}:{port}")
+        jobs = jobs_of_queue(queue, ask, destination, ledger)
+        score_films(jobs, ledger, in_flight=in_flight, every=QUEUE_SECONDS, say=say)
 
 
 def open_archive(

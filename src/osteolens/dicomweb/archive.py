@@ -81,11 +81,15 @@ class Archive:
             yield _value(row, _STUDY), int(count) if count.isdigit() else None
 
     def films(self, study: str) -> list[Place]:
-        """The radiographs of a study. A secondary capture is one where its series says so: most are other things."""
+        """The radiographs of a study."""
         rows = self._rows(
             "search_for_instances", _INSTANCE, study_instance_uid=study, fields=["Modality", "SeriesInstanceUID"]
         )
-        return [Place(study, _value(row, _SERIES), _value(row, _INSTANCE)) for row in rows if _is_radiograph(row)]
+        return [
+            Place(study, _value(row, _SERIES), _value(row, _INSTANCE))
+            for row in rows
+            if is_radiograph(_value(row, _CLASS), _value(row, _MODALITY))
+        ]
 
     def present(self, study: str) -> set[str]:
         """Identifiers of all objects of a study."""
@@ -190,8 +194,8 @@ def _may_succeed_later(error: BaseException) -> bool:
     return isinstance(error, requests.RequestException) and not isinstance(error, final)
 
 
-def _is_radiograph(row: Mapping[str, Any]) -> bool:
-    kind, modality = _value(row, _CLASS), _value(row, _MODALITY)
+def is_radiograph(kind: str, modality: str) -> bool:
+    """Whether an object may be a film: CR, DX, or a secondary capture of such a series, as most are other things."""
     return kind in dicom.FILMS and (modality in _RADIOGRAPHS or (not modality and kind != dicom.SECONDARY_CAPTURE))
 
 

@@ -6,16 +6,17 @@ and the model, the archive's own list decides what is stored.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from pydicom.dataset import Dataset
 
 from osteolens.client import KeyRefused, ServerBusy
 from osteolens.dicomweb.answering import Ask, make
-from osteolens.dicomweb.archive import Archive, ArchiveRefused, Place
+from osteolens.dicomweb.archive import Archive, ArchiveRefused, Place, is_radiograph
 from osteolens.dicomweb.ledger import Ledger
 from osteolens.dicomweb.objects import MAKER
 from osteolens.dicomweb.source import open_source
@@ -23,10 +24,13 @@ from osteolens.errors import ClientError, InputError, RequestRefused, ServerUnre
 from osteolens.films import dicom
 from osteolens.films.dicom_header import other_than_frontal_knee
 
+Jobs = Callable[[], Iterable[tuple[str, Callable[[], None]]]]
+"""Looks for films: the identifier of each, and its turn."""
+
+Say = Callable[[str], None]
 Studies = Callable[[], Iterable[tuple[str, int | None]]]
 """Lists studies: identifier, and the number of their objects where it is known."""
 
-Say = Callable[[str], None]
 _OF_THE_FILM = frozenset({400, 413, 415, 422})
 
 
@@ -36,7 +40,7 @@ class Destination(Protocol):
     def present(self, study: str) -> set[str]:
         """Identifiers of the objects that a study has there already."""
 
-    def store(self, study: str, objects: list[Dataset]) -> None:
+    def store(self, study: str, objects: Sequence[Dataset]) -> None:
         """Store objects of a study."""
 
 
@@ -63,6 +67,8 @@ def turn(data: bytes, ask: Ask, destination: Destination) -> None:
     if film.header.get("Manufacturer") == MAKER:
         return
     reasons = other_than_frontal_knee(film.header)
+    if not is_radiograph(str(film.header.SOPClassUID), str(film.header.get("Modality", ""))):
+        reasons.append("the header says that this capture is no radiograph")
     if reasons:
         raise UnusableImage("; ".join(reasons), "send a knee film from the front")
     made = make(film, ask(data))
@@ -101,18 +107,14 @@ class Book:
             raise error
 
 
-def score(
-    archive: Archive, ask: Ask, ledger: Ledger, studies: Studies, *, in_flight: int, every: float | None, say: Say
-) -> Totals:
-    """Answer all films of some studies that the ledger does not have yet.
+def score(jobs: Jobs, ledger: Ledger, *, in_flight: int, every: float | None, say: Say) -> Totals:
+    """Answer every film that a look brings.
 
     Args:
-        archive: Where the films are and the objects go.
-        ask: Answers a film, in several threads.
-        ledger: What was done before.
-        studies: Lists the studies, each time it is called.
+        jobs: Called for each look. A film's turn runs in any thread.
+        ledger: What was done before, and is done now.
         in_flight: Films under way at a time.
-        every: Seconds between looks for new films, without end; None: one look.
+        every: Seconds between looks, without end; None: one look.
         say: Prints a line for people.
 
     Raises:
@@ -123,7 +125,7 @@ def score(
         while True:
             before = str(book.totals)
             try:
-                _look(archive, ask, book, studies, in_flight)
+                _look(jobs, book, in_flight)
                 waiting = False
             except ClientError as error:
                 if every is None or not _passes_by_itself(error):
@@ -138,8 +140,17 @@ def score(
             time.sleep(every)
 
 
-def pending(archive: Archive, ledger: Ledger, studies: Studies) -> Iterable[Place]:
-    """Every film that `score` would answer. A study without any is closed until it has another number of objects."""
+def jobs_of_archive(archive: Archive, ask: Ask, ledger: Ledger, studies: Studies) -> Jobs:
+    """The films of an archive's studies."""
+
+    def take(place: Place) -> None:
+        turn(archive.fetch(place), ask, archive)
+
+    return lambda: ((place.instance, partial(take, place)) for place in pending(archive, ledger, studies))
+
+
+def pending(archive: Archive, ledger: Ledger, studies: Studies) -> Iterator[Place]:
+    """Every film that is not settled. A study without any is closed until it has another number of objects."""
     for study, objects in studies():
         if ledger.is_unchanged(study, objects):
             continue
@@ -149,7 +160,7 @@ def pending(archive: Archive, ledger: Ledger, studies: Studies) -> Iterable[Plac
             ledger.close_study(study, objects)
 
 
-def _look(archive: Archive, ask: Ask, book: Book, studies: Studies, in_flight: int) -> None:
+def _look(jobs: Jobs, book: Book, in_flight: int) -> None:
     under_way: dict[Future[None], str] = {}
 
     def note_some() -> None:
@@ -157,16 +168,12 @@ def _look(archive: Archive, ask: Ask, book: Book, studies: Studies, in_flight: i
             book.note(under_way.pop(done), done.exception())
 
     with ThreadPoolExecutor(in_flight) as pool:
-        for place in pending(archive, book.ledger, studies):
+        for uid, job in jobs():
             while len(under_way) >= in_flight:
                 note_some()
-            under_way[pool.submit(_turn_of, archive, ask, place)] = place.instance
+            under_way[pool.submit(job)] = uid
         while under_way:
             note_some()
-
-
-def _turn_of(archive: Archive, ask: Ask, place: Place) -> None:
-    turn(archive.fetch(place), ask, archive)
 
 
 def _is_about_the_film(error: BaseException) -> bool:
