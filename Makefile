@@ -69,7 +69,7 @@ serve: $(VENV)/.serve
 	@OSTEOLENS_WEB="$${OSTEOLENS_WEB:-127.0.0.1:8000}" OSTEOLENS_ADD_EXPLANATIONS=$(EXPLAIN) $(BIN)/osteolens serve
 
 # Files side by side in two processes of one computing thread each: part of the time is waiting for servers. In the
-# order of their names, as some of the longest files hold few tests and would come last.
+# order of tests/support/order.py, as some of the longest files hold few tests and would come last.
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

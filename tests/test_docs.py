@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import typer
-from conftest import encoded, knee_like
+from conftest import SMALL, encoded, knee_like
 
 from osteolens.cli.root import app
 from osteolens.films.overlay import decode_map
@@ -131,6 +131,10 @@ def test_train_export_and_archive(checkout: Path) -> None:
     settings = checkout / "train" / "configs" / "efficientnet.toml"
     short = re.sub(r"(?m)^(epochs) = \d+", r"\1 = 1", settings.read_text())
     short = re.sub(r"(?m)^(height|width) = \d+", r"\1 = 64", short)
+    short = re.sub(r'(?m)^architecture = ".*"', f'architecture = "{SMALL}"', short)
+    short = re.sub(r"(?m)^pretrained = true", "pretrained = false", short)
+    words = ("epochs = 1\n", "height = 64", "width = 64", SMALL, "pretrained = false")
+    assert [short.count(word) for word in words] == [1] * len(words)
     settings.write_text(short)
     for command in commands(
         "make install",

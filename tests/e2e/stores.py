@@ -3,10 +3,10 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
+
+from support.scripts import run_script
 
 from osteolens.card import file_sha256
 
@@ -16,8 +16,8 @@ CONFIG = ROOT / "config.properties"
 
 def build_archive(model: Path, exports: Path, store: Path, *options: str) -> Path:
     """The archive of a model folder, as `osteolens archive` makes it."""
-    script = ROOT / "export" / "build_mar.py"
-    subprocess.run([sys.executable, script, model, "--exports", exports, "--out", store, *options], check=True)
+    done = run_script(ROOT / "export" / "build_mar.py", model, "--exports", exports, "--out", store, *options)
+    assert done.returncode == 0, done.stderr
     return store / f"{model.name}.mar"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import pytest
 from conftest import encoded, knee_like
+from support.scripts import run_script
 
 from osteolens.card import load_card
 from osteolens.exporting.archive import shipped_sources
@@ -41,8 +42,7 @@ for body in handler.handle([{"body": film}, {"data": film, "explain": b"gradcam+
 
 
 def build(model: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, SCRIPT, model, "--exports", model / "exports", "--out", out, *options]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_script(SCRIPT, model, "--exports", model / "exports", "--out", out, *options)
 
 
 @pytest.fixture(scope="module")
@@ -231,10 +231,12 @@ def test_an_ensemble_with_a_yolov5_is_archived_and_answers_in_the_same_way(
 
 
 @pytest.mark.slow
-def test_exports_lie_where_the_archive_is_built_from(model_folder: Path, tmp_path: Path) -> None:
+def test_exports_lie_where_the_archive_is_built_from(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for script, *options in (("to_torchscript",), ("build_mar", "--backend", "torchscript")):
-        command = [sys.executable, ROOT / "export" / f"{script}.py", model_folder, *options]
-        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        run = run_script(ROOT / "export" / f"{script}.py", model_folder, *options)
         assert run.returncode == 0, run.stderr
     assert (tmp_path / "build" / "efficientnet" / "model.torchscript.pt").is_file()
     assert (tmp_path / "model_store" / "efficientnet.mar").is_file()

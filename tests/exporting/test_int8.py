@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ CONVOLUTIONS = 49
 
 
 @pytest.fixture(scope="module")
-def card(model_folder: Path) -> Card:
-    return load_card(model_folder)
+def card(member_folders: list[Path]) -> Card:
+    return load_card(member_folders[0])
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,8 @@ def films(card: Card) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def graph(exports: Path) -> Path:
-    return exports / "model.onnx"
+def graph(graph_of: Callable[[str], Path]) -> Path:
+    return graph_of("efficientnet")
 
 
 @pytest.fixture(scope="module")

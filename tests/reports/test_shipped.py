@@ -1,9 +1,8 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.scripts import run_script
 
 from osteolens.card import Card, load_card
 from osteolens.evaluation.calibration import facts_of
@@ -16,15 +15,13 @@ CARDS = [load_card(path.parent) for path in sorted((ROOT / "weights").glob("*/ca
 
 
 def test_the_model_card_agrees_with_the_weights_and_the_stored_predictions() -> None:
-    command = [sys.executable, str(ROOT / "train" / "model_card.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_script(ROOT / "train" / "model_card.py", "--check")
     assert done.stderr == ""
     assert done.returncode == 0
 
 
 def test_the_check_ends_with_one_line_and_status_2_where_they_disagree(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "train" / "model_card.py"), "--check", "--root", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_script(ROOT / "train" / "model_card.py", "--check", "--root", tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: MODEL_CARD.md disagrees")
     assert len(done.stderr.splitlines()) == 1

@@ -35,6 +35,9 @@ name = "Squares"
 [data]
 validation = 0.2
 test = 0.2
+[model]
+architecture = "test_efficientnet"
+pretrained = false
 [preprocess]
 height = 64
 width = 64

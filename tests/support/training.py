@@ -1,5 +1,7 @@
 """A small model, its settings and batches."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import torch
@@ -10,6 +12,18 @@ from osteolens.training.config import Configuration
 from osteolens.training.engine import Learner
 from osteolens.training.objective import Objective
 from osteolens.training.optimise import Schedule, build_optimiser, choose_precision
+
+
+class InThisProcess(Executor):
+    """Trains the folds of a cross-validation one after the other here: others import PyTorch for seconds first."""
+
+    def submit(self, train: Callable[..., None], /, *what: Any, **_: Any) -> Future[None]:  # type: ignore[override]
+        future: Future[None] = Future()
+        try:
+            future.set_result(train(*what))
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            future.set_exception(error)
+        return future
 
 
 def configuration(**sections: dict[str, Any]) -> Configuration:

@@ -1,12 +1,11 @@
 """Corrected facts reach the stored predictions, the figures and the card."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import make_model_folder
+from support.scripts import run_script
 from support.simulated import simulate
 
 from osteolens.card import load_card
@@ -33,7 +32,7 @@ def test_a_corrected_table_changes_predictions_figures_and_card(place, tmp_path)
     table = tmp_path / "films.csv"
     table.write_text("\n".join(lines) + "\n")
     options = ["--data", table] + (["--model", folder] if place == "elsewhere" else [])
-    process = subprocess.run([sys.executable, SCRIPT, run, *options], capture_output=True, text=True, check=False)
+    process = run_script(SCRIPT, run, *options)
     assert process.returncode == 0, process.stderr
     assert "the facts of 1 of 60 films changed" in process.stdout
     stored = read_predictions(run / "predictions.csv")

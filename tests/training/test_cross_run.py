@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from support.films import TINY, write_rows
+from support.training import InThisProcess
 
 from osteolens import models
 from osteolens.card import load_card
@@ -20,6 +21,7 @@ from osteolens.training.cross_run import run
 def start(settings_file, table, out, quiet, name="squares", **flags):
     settings_file.write_text(TINY.format(epochs=1).replace("validation = 0.2", "validation = 0.0"))
     chosen = {"folds": 3, "repeats": 1, "table": None, "by_source": False, "jobs": 2, "ensemble": False} | flags
+    chosen["executor"] = InThisProcess()
     return run(load_configuration(settings_file), table, out, name=name, console=quiet, **chosen)
 
 
@@ -100,7 +102,8 @@ def test_a_model_that_cannot_be_built_is_refused_before_a_film_is_read(
     settings_file, table, tmp_path, quiet, monkeypatch
 ):
     monkeypatch.setattr("osteolens.training.cross_validation.load_pictures", lambda *_: pytest.fail("films were read"))
-    settings_file.write_text(TINY.format(epochs=1) + '[model]\narchitecture = "yolov5s"\n')
+    text = TINY.format(epochs=1).replace("pretrained = false", "pretrained = true")
+    settings_file.write_text(text.replace("test_efficientnet", "yolov5s"))
     config = load_configuration(settings_file)
     flags = {"folds": 3, "repeats": 1, "table": None, "by_source": False, "jobs": 1, "ensemble": False}
     with pytest.raises(DataError, match="there are no weights to start yolov5s from"):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from support.films import TINY, save_film, write_rows
+from support.training import InThisProcess
 
 from osteolens.errors import DataError
 from osteolens.evaluation.predictions import read_predictions
@@ -98,7 +99,8 @@ def test_every_film_is_predicted_by_a_model_that_never_saw_it_and_nothing_is_don
     marked["logits"][0] = [9.0, 8.0, 7.0]
     answers.write_text(json.dumps(marked))
     (out / "r0f2" / ANSWERS_FILE).unlink()
-    again = cross_validate(config, fold_plan, out, jobs=2, console=quiet)  # as many threads a fold: the same rounding
+    # In this process, with as many threads a fold: the same rounding.
+    again = cross_validate(config, fold_plan, out, jobs=2, console=quiet, executor=InThisProcess())
     first = int(np.flatnonzero(fold_plan.fold[0] == 1)[0])
     assert again.logits[0, first].tolist() == [9.0, 8.0, 7.0]
     rest = np.arange(30) != first
@@ -113,7 +115,7 @@ def test_every_film_is_predicted_by_a_model_that_never_saw_it_and_nothing_is_don
 def test_a_fold_that_fails_is_named_and_finished_ones_stay(settings_file, table, tmp_path, quiet):
     config, out = settings(settings_file), tmp_path / "out"
     fold_plan = planned(config, table)
-    cross_validate(config, fold_plan, out, jobs=2, console=quiet)
+    cross_validate(config, fold_plan, out, jobs=2, console=quiet, executor=InThisProcess())
     (out / "r0f1" / ANSWERS_FILE).unlink()
     (out / "r0f1" / "checkpoint.safetensors").write_bytes(b"torn")
     with pytest.raises(DataError, match=r"r0f1.*cannot be read"):

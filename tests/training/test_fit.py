@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from support.films import TINY, save_film
+from support.scripts import run_script
 
 from osteolens import models
 from osteolens.card import load_card
@@ -24,6 +26,17 @@ from osteolens.training.fit import fit
 
 SCRIPT = Path(__file__).parents[2] / "train" / "fit.py"
 WEIGHTS = Path("model", "weights.safetensors")
+EPOCHS = 15
+"""So many that a process is killed before the last, however late the test sees the first."""
+
+
+@pytest.fixture
+def one_thread() -> Iterator[dict[str, str]]:
+    """The variables that make a process compute with one thread, as this one does meanwhile: sums round alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield {"OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(before)
 
 
 def run(settings_file, table, out, quiet, name="squares", **flags):
@@ -36,11 +49,8 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def start(settings_file, table, out, *flags):
-    command = [sys.executable, SCRIPT, "--config", settings_file, "--data", table, "--out", out, *flags]
-    # One thread: the machine may be busy, and a run is compared with another.
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def arguments(settings_file, table, out):
+    return ["--config", settings_file, "--data", table, "--out", out]
 
 
 @pytest.mark.slow
@@ -143,26 +153,25 @@ def test_more_epochs_go_on_where_the_run_stopped(settings_file, table, tmp_path,
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_exactly(settings_file, table, tmp_path):
-    settings_file.write_text(TINY.format(epochs=6))
-    whole = start(settings_file, table, tmp_path / "whole")
-    killed = start(settings_file, table, tmp_path / "killed")
+def test_a_killed_run_goes_on_exactly(settings_file, table, tmp_path, one_thread):
+    settings_file.write_text(TINY.format(epochs=EPOCHS) + f"patience = {EPOCHS}\n")
+    command = [sys.executable, SCRIPT, *arguments(settings_file, table, tmp_path / "killed")]
+    killed = subprocess.Popen(command, env=os.environ | one_thread, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
     while not checkpoint.exists():
         assert killed.poll() is None, killed.communicate()
         time.sleep(0.01)
-    time.sleep(0.15)  # into the next epoch
+    time.sleep(0.05)  # into another epoch
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     with safe_open(checkpoint, framework="pt") as stored:
-        assert 0 < len(json.loads(stored.metadata()["facts"])["history"]) < 6
+        assert 0 < len(json.loads(stored.metadata()["facts"])["history"]) < EPOCHS
 
-    resumed = start(settings_file, table, tmp_path / "killed")
-    for process in (whole, resumed):
-        output, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    assert "going on after epoch" in output
+    for name in ("whole", "killed"):
+        done = run_script(SCRIPT, *arguments(settings_file, table, tmp_path / name))
+        assert done.returncode == 0, done.stderr
+    assert "going on after epoch" in done.stdout
     assert (tmp_path / "killed" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     ours, theirs = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("killed", "whole"))
     assert ours.keys() == theirs.keys()
@@ -183,16 +192,14 @@ def test_a_trial_needs_validation_films(settings_file, table, tmp_path, quiet):
 
 @pytest.mark.slow
 def test_an_error_is_one_line_and_exit_status_2(settings_file, tmp_path):
-    process = start(settings_file, tmp_path / "none.csv", tmp_path / "out")
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert output == ""
-    assert errors.startswith("error: the table ")
-    assert errors.count("\n") == 1
+    done = run_script(SCRIPT, *arguments(settings_file, tmp_path / "none.csv", tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: the table ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.slow
 def test_help_names_every_option():
-    help_text = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+    help_text = run_script(SCRIPT, "--help").stdout
     for option in ("--config", "--data", "--out", "--name", "--restart", "--trial"):
         assert option in help_text

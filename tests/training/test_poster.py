@@ -1,13 +1,13 @@
 """The poster's protocol: what it chooses, what it leaves, and that a run can be stopped."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SMALL
 from support.poster_films import SPEC, write_published
+from support.scripts import run_script
 from support.training import configuration
 
 from osteolens.errors import DataError
@@ -33,7 +33,8 @@ def protocols(published, quiet):
 
 def settings(**optimisation):
     sections = {"height": 64, "width": 32, "crop_borders": False}
-    return configuration(preprocess=sections, optimisation={"epochs": 3, "batch_size": 8} | optimisation)
+    small = {"architecture": SMALL, "pretrained": False}
+    return configuration(model=small, preprocess=sections, optimisation={"epochs": 3, "batch_size": 8} | optimisation)
 
 
 def test_a_version_of_each_tested_picture_trains(protocols):
@@ -159,9 +160,7 @@ def test_a_fold_trains_and_repeats_itself(protocols):
 def test_missing_columns_end_the_command_with_status_2(tmp_path):
     table = tmp_path / "films.csv"
     table.write_text("file,label\na.png,normal\n")
-    done = subprocess.run(
-        [sys.executable, SCRIPT, "--data", table, "--out", tmp_path / "out"], capture_output=True, text=True
-    )
+    done = run_script(SCRIPT, "--data", table, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "4 problems" in done.stderr
     for name in ("group", "kaggle_label", "source_label", "copies"):

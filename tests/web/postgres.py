@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 START_SECONDS = 30.0
+HASTY = ("synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off")
 _PLACES = "/usr/lib/postgresql/*/bin"
 
 
@@ -61,8 +62,10 @@ def main(command: list[str]) -> int:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         with (folder / "log").open("wb") as log:
+            # Nothing here must survive a crash.
+            hasty = [word for option in HASTY for word in ("-c", option)]
             server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"],
+                [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F", *hasty],
                 stdout=log, stderr=log, cwd=folder, start_new_session=True,
                 extra_groups=[] if account else None, **identity,
             )  # fmt: skip

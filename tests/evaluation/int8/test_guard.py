@@ -1,7 +1,5 @@
 import io
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.torch import load_file
 from support.films import film
+from support.scripts import run_script
 
 from osteolens.card import RANGES_FILE, Card, load_card
 from osteolens.errors import DataError
@@ -250,8 +249,7 @@ def test_a_refused_model_loses_its_ranges(
 
 
 def test_the_script_names_a_film_that_is_not_there(run: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "export" / "quantise.py"), run, "--model", run / "model", "--data", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_script(ROOT / "export" / "quantise.py", run, "--model", run / "model", "--data", tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: the pictures: 8 problems:")
     assert "films/0.png" in done.stderr

@@ -1,13 +1,13 @@
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from conftest import ROOT, encoded, knee_like, make_model_folder
 from support.films import film
+from support.scripts import run_script
 
 from osteolens import models
 from osteolens.errors import DataError
@@ -104,9 +104,8 @@ def test_a_film_that_is_not_there_is_named(folds: Path, tmp_path: Path) -> None:
         unseen_films([folds], tmp_path)
 
 
-def check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "train" / "check_maps.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def check(*arguments: str | Path) -> CompletedProcess[str]:
+    return run_script(ROOT / "train" / "check_maps.py", *arguments)
 
 
 @pytest.mark.slow
