@@ -138,7 +138,7 @@ def member_folders(shared: Shared) -> list[Path]:
     """An EfficientNet-Lite0, as it is shipped, and a YOLOv5."""
 
     def make(draft: Path) -> None:
-        make_model_folder(draft / "efficientnet", seed=1, architecture="tf_efficientnet_lite0")
+        make_model_folder(draft / "efficientnet", seed=0, architecture="tf_efficientnet_lite0")
         make_model_folder(draft / "yolov5", seed=2, architecture="yolov5n")
 
     folder = shared("members", make)

@@ -1,19 +1,20 @@
 """The benchmarks of damage and of random changes, in short, on pictures made here."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from conftest import encoded, knee_like
-from support.scripts import run_script
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 def run(script: str, *arguments: str | Path) -> dict[str, Any]:
-    done = run_script(BENCHMARKS / f"{script}.py", *arguments)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, BENCHMARKS / f"{script}.py", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 

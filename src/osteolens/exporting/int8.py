@@ -178,7 +178,9 @@ def _rounded_weights(
     for node in model.graph.node:
         if node.name not in chosen or node.op_type != "Conv":
             continue
-        name, bias = node.input[1], numpy_helper.to_array(constants[node.input[2]])
+        name, bias = node.input[1], np.zeros(1, np.float32)
+        if len(node.input) > 2:
+            bias = numpy_helper.to_array(constants[node.input[2]])
         weights = numpy_helper.to_array(constants[name])
         low, high = ranges.tensors[node.input[0]]
         steps = _steps(weights, bias, (max(high, 0.0) - min(low, 0.0)) / 255)
