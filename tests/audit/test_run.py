@@ -53,7 +53,7 @@ def write(folder: Path, table: list[dict[str, str]]) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, few_trees: None) -> Path:
     for number in range(FILMS):
         save(tmp_path / f"{number}.png", film(number))
     return tmp_path

@@ -15,8 +15,9 @@ from support.scripts import run_script
 from osteolens import models
 from osteolens.card import load_card
 from osteolens.errors import ExportError
-from osteolens.exporting.check import exported_name, max_difference, max_map_difference
+from osteolens.exporting.check import max_difference, max_map_difference
 from osteolens.exporting.onnx import to_onnx
+from osteolens.exporting.owner import exported_name
 from osteolens.exporting.torchscript import to_torchscript
 from osteolens.inference.runtimes import Prediction, load_runtime
 from osteolens.inference.runtimes.eager import EagerRuntime

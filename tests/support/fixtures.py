@@ -29,6 +29,12 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forests of five trees, where a test is not about how well they predict: they take nine tenths of an audit."""
+    monkeypatch.setattr("osteolens.audit.forest._TREES", 5)
+
+
+@pytest.fixture
 def settings_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY.format(epochs=4))

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from osteolens.cli.root import app
 from osteolens.console import Status
 
+pytestmark = pytest.mark.usefixtures("few_trees")
 SIDE = 320
 
 
