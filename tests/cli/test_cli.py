@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from conftest import encoded, knee_like
+from conftest import SMALL, encoded, knee_like
 from onnx import helper
 from PIL import Image
 
@@ -135,7 +135,7 @@ def test_errors_are_one_line_and_a_status(arguments: list[str], status: int, mes
 def test_card_show(model_folder: Path, tmp_path: Path) -> None:
     table = run("card", "show", model_folder, cwd=tmp_path)
     assert table.returncode == 0
-    assert "tf_efficientnet_lite0" in table.stdout
+    assert SMALL in table.stdout
     assert max(map(len, table.stdout.splitlines())) <= 80
     assert "…" not in table.stdout
     card = json.loads(run("card", "show", model_folder, "--json", cwd=tmp_path).stdout)

@@ -5,16 +5,15 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("tests/web/browser",)
-"""Folders whose files share what takes long to start."""
+TOGETHER = (("tests/web/browser/",), ("tests/e2e/test_server.py", "tests/e2e/test_metrics.py"))
+"""Files, and folders of them, that share what takes long to start."""
 
 
 class Scheduling(LoadFileScheduling):
-    """A file's tests run in one process, and so do those of some folders."""
+    """A file's tests run in one process, and so do those of some files."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.partition("::")[0].rpartition("/")[0]
-        return folder if folder in TOGETHER else str(super()._split_scope(nodeid))
+        return next((group[0] for group in TOGETHER if nodeid.startswith(group)), str(super()._split_scope(nodeid)))
 
 
 @pytest.hookimpl(optionalhook=True)

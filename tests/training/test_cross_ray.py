@@ -15,7 +15,9 @@ from osteolens.training.plan import plan
 pytestmark = pytest.mark.slow
 
 
-def test_folds_on_ray_equal_those_of_this_process_and_a_fault_is_reported_unchanged(settings_file, table, tmp_path, quiet):
+def test_folds_on_ray_equal_those_of_this_process_and_a_fault_is_reported_unchanged(
+    settings_file, table, tmp_path, quiet
+):
     settings_file.write_text(TINY.format(epochs=1).replace("validation = 0.2", "validation = 0.0"))
     config = load_configuration(settings_file)
     fold_plan = plan(config, table, folds=2, repeats=1, table=None, by_source=False)
