@@ -92,7 +92,7 @@ def port(checkout: Path) -> Iterator[int]:
     assert httpx.get(f"{app}accounts/login").is_success
     yield port
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(timeout=60)
+    process.wait(timeout=180)
     assert not (checkout / "key_file.json").exists()
     for address in (f"http://127.0.0.1:{port}/ping", app):
         with pytest.raises(httpx.ConnectError):

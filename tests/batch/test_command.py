@@ -18,7 +18,7 @@ from .helpers import OUT, check_rows, make_films, results
 
 def call(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
     osteolens_command = str(Path(sys.executable).parent / "osteolens")
-    done = subprocess.run([osteolens_command, "batch", *arguments], capture_output=True, input=stdin, timeout=60)
+    done = subprocess.run([osteolens_command, "batch", *arguments], capture_output=True, input=stdin, timeout=300)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -101,11 +101,11 @@ def guarded(
         wait_for(client)
         yield client
     nginx.terminate()
-    assert nginx.wait(timeout=10) == 0
+    assert nginx.wait(timeout=60) == 0
 
 
 def wait_for(client: httpx.Client) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             client.get("/ping")

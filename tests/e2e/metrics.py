@@ -37,7 +37,7 @@ def families(server: Server) -> set[str]:
 
 def grown(server: Server, before: Counter[Sample], enough: Callable[[Counter[Sample]], bool]) -> Counter[Sample]:
     """What was counted since; TorchServe reads a worker's counts a moment after its answer."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
         now = values(server)
         since = Counter({sample: now[sample] - before[sample] for sample in now})

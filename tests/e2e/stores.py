@@ -22,8 +22,8 @@ def build_archive(model: Path, exports: Path, store: Path, *options: str) -> Pat
 
 
 def add_patient_twin(archive: Path) -> None:
-    """The same model as `patient`: one worker that waits two seconds for eight requests before it answers."""
-    add_twin(archive, "patient", {"batchSize": "8", "maxBatchDelay": "2000", "minWorkers": "1", "maxWorkers": "1"})
+    """The same model as `patient`: one worker that waits 20 seconds for eight requests before it answers."""
+    add_twin(archive, "patient", {"batchSize": "8", "maxBatchDelay": "20000", "minWorkers": "1", "maxWorkers": "1"})
 
 
 def add_backend_twins(model: Path, exports: Path, store: Path) -> None:

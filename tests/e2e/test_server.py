@@ -123,8 +123,8 @@ def test_a_bad_row_of_a_batch_touches_nobody_else(server: Server, client: httpx.
     assert bad.result().status_code == 415
     good = [response.result()[0].raise_for_status().json() for response in responses]
     finished = [response.result()[1] for response in responses]
-    # It waits two seconds for eight requests: answers that come together were one batch.
-    assert max(finished) - min(finished) < 1
+    # It waits 20 seconds for eight requests: answers that come together were one batch.
+    assert max(finished) - min(finished) < 10
     for answer, film in zip(good, films, strict=True):
         expected = reader.answer(Request(film, {}, ""))
         assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
@@ -292,7 +292,7 @@ def test_the_logs_stay_small_and_hold_no_film(server: Server, client: httpx.Clie
 def test_a_killed_worker_comes_back(server: Server, client: httpx.Client) -> None:
     victim, survivor = workers(server)
     os.kill(victim, signal.SIGKILL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while victim in (now := workers(server)) or set(now.values()) != {"READY"}:
         assert time.monotonic() < deadline, now
         time.sleep(0.2)

@@ -48,7 +48,7 @@ def served(store: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     with process.stdout:
         yield process
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def started_by(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -56,7 +56,7 @@ def started_by(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def wait_until_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=15)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -74,7 +74,7 @@ def test_three_lines_say_how_to_use_it_and_ctrl_c_ends_it_all(served: subprocess
     started = started_by(served)
     assert len(started) >= 5  # the supervisor, torchserve, Java and two workers
     served.send_signal(signal.SIGINT)
-    assert served.wait(timeout=30) == 0
+    assert served.wait(timeout=120) == 0
     assert served.stdout.read() == "stopped\n"
     wait_until_gone(started)
     assert not (tmp_path / "key_file.json").exists()
@@ -125,7 +125,7 @@ def test_it_serves_amid_odd_letters_proxies_and_others_settings(store: Path, tmp
             assert {path.name for path in (checkout / "logs").iterdir()} >= {"model_log.log", "ts_log.log"}
     finally:
         served.terminate()
-        served.wait(timeout=30)
+        served.wait(timeout=120)
 
 
 def copy_checkout(folder: Path, store: Path, config: str) -> None:
@@ -138,13 +138,13 @@ def copy_checkout(folder: Path, store: Path, config: str) -> None:
 
 
 def test_sigterm_while_it_starts_leaves_nothing(served: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not any("java" in process.name() for process in started_by(served)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     started = started_by(served)
     served.send_signal(signal.SIGTERM)
-    assert served.wait(timeout=30) == 0
+    assert served.wait(timeout=120) == 0
     wait_until_gone(started)
 
 

@@ -208,7 +208,7 @@ def test_an_answer_that_comes_late_is_stored_when_it_comes(
     response = send(film_bytes())
     assert response.json()["state"] == "waiting"
     go_on.set()
-    assert all(stored.acquire(timeout=10) for _ in range(3))
+    assert all(stored.acquire(timeout=60) for _ in range(3))
     assert Film.objects.get().state == "answered"
     assert len(reader.asked) == 3
 

@@ -106,7 +106,7 @@ def test_first_start_stop_and_a_port_that_is_taken(start: Callable[..., App]) ->
     assert httpx.get(f"{url}/static/django_htmx/htmx-2.min.js").status_code == 200
 
     second = start(nobody, url.removeprefix("http://"))
-    output, _ = second.process.communicate(timeout=20)
+    output, _ = second.process.communicate(timeout=120)
     assert second.process.returncode == 1
     assert "cannot listen on" in output
     assert "Traceback" not in output
@@ -216,16 +216,16 @@ def test_what_was_searched_for_is_not_logged(start: Callable[..., App]) -> None:
     for path in ("/films/", "/nowhere", "/films/x", "/api/films", "/static/x"):
         browser.get(path, params={"q": "Smith, left knee"})
     app.process.terminate()
-    output, _ = app.process.communicate(timeout=20)
+    output, _ = app.process.communicate(timeout=120)
     assert "Smith" not in output
 
 
 def test_a_malformed_setting_is_one_line(start: Callable[..., App]) -> None:
     app = start(1, OSTEOLENS_RETENTION_DAYS="for ever")
-    output, _ = app.process.communicate(timeout=20)
+    output, _ = app.process.communicate(timeout=120)
     assert app.process.returncode == 1
     assert output.startswith("error: OSTEOLENS_RETENTION_DAYS is 'for ever'")
     assert len(output.splitlines()) == 1
     malformed = start(1, "nonsense")
-    output, _ = malformed.process.communicate(timeout=20)
+    output, _ = malformed.process.communicate(timeout=120)
     assert "for example --bind 127.0.0.1:8000" in output

@@ -52,7 +52,7 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=120)
 
 
 def log_in(page: Page, name: str = OWNER, password: str = PASSWORD) -> None:
