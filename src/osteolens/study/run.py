@@ -84,7 +84,7 @@ def study(
         TrainingError, ExportError: Training or export cannot go on.
     """
     if experiment:
-        tracking.require()
+        tracking.require(experiment)
     plan = folds.plan(config, source, folds=folds_wanted, repeats=repeats, table=None, by_source=False, console=console)
     out.mkdir(parents=True, exist_ok=True)
     identity = _identity(plan.films)
