@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import encoded, knee_like
+from huggingface_hub import ModelCard
 from support.films import write_rows
 from typer.testing import CliRunner
 
@@ -53,6 +54,7 @@ def test_the_new_folder_answers_with_the_numbers_on_its_card(out, model_folder, 
         for folder in (model_folder, out / "model")
     )
     assert after.model.version == "1.1"
+    assert ModelCard.load(out / "model" / "README.md").data.model_name == "knee_here 1.1"
     assert after.probabilities != before.probabilities
     assert after.t_score.estimate == before.t_score.estimate
     assert after.t_score.interval_90 is not None

@@ -21,6 +21,7 @@ from osteolens.client import Client
 from osteolens.datasets.films import read_films
 from osteolens.datasets.fingerprints import list_films
 from osteolens.errors import DataError
+from osteolens.evaluation.external import validate
 from osteolens.evaluation.maps.findings import read_map_checks
 from osteolens.evaluation.running_server import RunningServer
 from osteolens.evaluation.served import opened
@@ -142,6 +143,9 @@ def test_a_server_answers_as_its_folder(model, site, tmp_path):
     server, answers = ask_server(handler, model, [*films, bad])
     here = answered(model, site)
     assert [each.name for each in answers.predictors] == [each.name for each in here.predictors]
+    compared = [validate(each, resamples=20).evidence.differences for each in (here, answers)]
+    assert [each.predictor for each in compared[0]] == [each.predictor for each in compared[1]]
+    assert compared[1][1].predictor == "image + age and sex"
     for name in ("probabilities", "t_score", "low", "high"):
         for ours, theirs in zip(here.predictors, answers.predictors, strict=True):
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)

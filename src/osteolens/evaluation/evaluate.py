@@ -21,7 +21,7 @@ from osteolens.evaluation.card_parameters import MIN_GROUPS, Fit, fit_out_of_fol
 from osteolens.evaluation.evidence import Evidence, Parameters
 from osteolens.evaluation.metrics import RESAMPLES, draw
 from osteolens.evaluation.predictions import Predictions
-from osteolens.evaluation.predictors import answer_from_baselines
+from osteolens.evaluation.predictors import FACTS, answer_from_baselines, fused_name
 
 
 def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0, *, ensemble: int = 0) -> Evidence:
@@ -87,7 +87,7 @@ def evidence_of(predictions: Predictions, fit: Fit, draws: NDArray[np.float64], 
         evaluations=tuple(
             evaluation(predictions, predictor, sampled[predictor.name], resamples) for predictor in predictors
         ),
-        differences=differences(sampled, [fusion.inputs for fusion in fit.parameters.fusion]),
+        differences=differences(sampled, [names for names in FACTS if fused_name(names) in sampled]),
         per_source=subgroups(predictions, predictors, "source", [film.source for film in predictions.films], draws),
         subgroups=image_subgroups(predictions, predictors, draws),
         triage=tuple(triage_zones(predictions, predictor, str(label), draws) for predictor in with_zones),

@@ -22,6 +22,7 @@ from osteolens.evaluation.served import opened
 from osteolens.files import whole_folder, write_text
 from osteolens.reports.figures import percent, signed
 from osteolens.reports.figures_page import Row, Table, TextTable, write_figures_page
+from osteolens.reports.hub_card import write_hub_card
 from osteolens.reports.validation import Request, answer_unseen, comparison_table, key_metrics
 
 PAGE_FILE, JSON_FILE = "report.html", "recalibration.json"
@@ -74,6 +75,7 @@ def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: 
             known = listed.fingerprints if listed else ()
             TrainingFilms([*known, *fingerprints], bool(listed and listed.complete)).write(folder)
             card.save(folder)
+            write_hub_card(folder)
     return card
 
 

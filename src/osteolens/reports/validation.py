@@ -256,18 +256,16 @@ def needed_table(validation: Validation) -> TextTable:
             (
                 f"{each.predictor}: {each.metric.name}",
                 with_interval(each.metric),
-                _count(each.films),
-                _count(each.groups),
+                f"{each.films:,}",
+                f"{each.groups:,}",
             )
             for each in validation.needed
+            if each.films and each.groups
         ],
-        f"An interval's width goes with one over the root of the number of groups. There are {rare} films; at least "
+        f"An interval's width goes with one over the root of the number of groups; figures that were the same in all "
+        f"resamples tell nothing of that. There are {rare} films; at least "
         f"{EVENTS} of each are commonly asked of a validation" + (", which these are." if enough else "."),
     )
-
-
-def _count(number: int | None) -> str:
-    return "not known" if number is None else f"{number:,}"
 
 
 def show(validation: Validation, console: Console) -> None:
