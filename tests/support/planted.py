@@ -1,12 +1,16 @@
 """A DICOM film in which 20 names and numbers stand in 10 places each, for tests that look for them afterwards."""
 
+import base64
+import re
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pyarrow import parquet
 from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from support.dicom import dataset, knee, save
 
@@ -39,7 +43,7 @@ _TERMS = (
 """Elements of terms, which a film's reader uses, or that no profile deletes."""
 
 
-def planted(pixels: Any = None, syntax: str = ExplicitVRLittleEndian, frame: bytes | None = None) -> bytes:
+def planted(pixels: Any = None, **elements: Any) -> bytes:
     """The file: each of `VALUES` in 10 places, of which four are private and five nested; dates and UIDs as well."""
     with config.disable_value_validation():
         table = Dataset()
@@ -76,7 +80,9 @@ def planted(pixels: Any = None, syntax: str = ExplicitVRLittleEndian, frame: byt
         film.private_block(0x0015, "ACME SQ", create=True).add_new(0x03, "SQ", nested)
         film.add(DataElement(0x60000022, "LO", "overlay of " + VALUES[0]))
         film.add(DataElement(0xFFFCFFFC, "OB", " ".join(VALUES).encode()))
-        whole_file = bytearray(save(film, syntax, frame))
+        for keyword, value in elements.items():
+            setattr(film, keyword, value)
+        whole_file = bytearray(save(film))
     preamble = " ".join(VALUES)[:128].encode()
     whole_file[: len(preamble)] = preamble
     return bytes(whole_file)
@@ -94,3 +100,48 @@ def _item(**elements: Any) -> Dataset:
     for keyword, value in elements.items():
         setattr(item, keyword, value)
     return item
+
+
+def broken() -> dict[str, bytes]:
+    """The same film, damaged in ways that a reader has to speak of."""
+    whole = planted()
+    pixels = whole.rindex(b"\xe0\x7f\x10\x00")
+    return {
+        "cut in the header": whole[:3000],
+        "cut in the pixels": whole[: pixels + 5000],
+        "no pixels": whole[:pixels],
+        "unknown syntax": whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"),
+        "another class": whole.replace(b"1.2.840.10008.5.1.4.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.2\0"),
+        "no number of rows": whole.replace(b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00LO", 1),
+        "a name as interpretation": whole.replace(b"MONOCHROME2 ", b"Quendolin   ", 1),
+        "a name as window": planted(WindowCenter="9081726354", WindowWidth="1"),
+        "JPEG that is none": whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.4.50", 1),
+    }
+
+
+def leaks_below(folder: Path) -> dict[str, list[str]]:
+    """Planted values in names and contents of all files in a folder, those that are compressed inside among them."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and (values := leaks(name.encode() + b"\n" + unpacked(path.read_bytes()), dates=True)):
+            found[name] = values
+        if path.suffix == ".parquet" and path.is_file():
+            rows = parquet.read_table(path).to_pylist()
+            assert rows
+            assert leaks(repr(rows).encode(), dates=True) == []
+    return found
+
+
+def unpacked(content: bytes) -> bytes:
+    """A file's bytes, and after them what zlib and ASCII85 streams inside (PNG, PDF) unpack to."""
+    parts = [content]
+    for stream in re.findall(rb"stream\r?\n(.*?)~>endstream", content, re.DOTALL):
+        parts.append(base64.a85decode(stream, adobe=False))
+    for part in list(parts):
+        for start in re.finditer(rb"x[\x01\x5e\x9c\xda]", part):
+            try:
+                parts.append(zlib.decompressobj().decompress(part[start.start() :]))
+            except zlib.error:
+                continue  # two bytes that look like the beginning of a stream
+    return b"\n".join(parts)

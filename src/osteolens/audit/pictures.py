@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
@@ -32,7 +32,7 @@ class Facts:
 
     Attributes:
         format: One of `osteolens.films.read.SUPPORTED`.
-        colour: The file's own mode: `L`, `RGB`, `I;16`.
+        colour: The file's own mode: `L`, `RGB`, `I;16`; empty where it is not known.
         quality: Sum of the first JPEG quantisation table (higher is coarser); 0 where it is no JPEG.
         device: Maker and model from EXIF; mostly empty.
         width: Pixels, as displayed.
@@ -131,17 +131,13 @@ def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _facts(data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Facts:
-    with Image.open(io.BytesIO(data)) as header:
-        exif = header.getexif()
-        maker = " ".join(str(exif.get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
-        tables = getattr(header, "quantization", {})
-        colour = header.mode
+    colour, quality, device = _making(data)
     height, width = picture.pixels.shape
     return Facts(
         format=picture.format,
         colour=colour,
-        quality=sum(tables[0]) if tables else 0,
-        device=maker.replace("\0", "").strip(),
+        quality=quality,
+        device=device,
         width=width,
         height=height,
         size=len(data),
@@ -155,6 +151,18 @@ def _facts(data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Facts:
         pixel_sha256=hashlib.sha256(repr(picture.pixels.shape).encode() + picture.pixels.tobytes()).hexdigest(),
         warnings=picture.warnings,
     )
+
+
+def _making(data: bytes) -> tuple[str, int, str]:
+    """`Facts.colour`, `quality` and `device`; unknown for films that Pillow does not read: DICOM, HEIC, rare TIFFs."""
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            exif = header.getexif()
+            maker = " ".join(str(exif.get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
+            tables = getattr(header, "quantization", {})
+            return header.mode, sum(tables[0]) if tables else 0, maker.replace("\0", "").strip()
+    except UnidentifiedImageError:
+        return "", 0, ""
 
 
 def _borders(small: NDArray[np.uint8]) -> tuple[float, float, float, float]:

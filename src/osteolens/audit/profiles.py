@@ -103,7 +103,7 @@ def families(collection: Collection) -> dict[int, str]:
 
 
 def _kind(facts: Facts) -> tuple[str, int, int]:
-    names = [facts.format, "grey" if facts.colour.startswith(("L", "I", "1", "F")) else "colour", facts.device]
+    names = [facts.format, "grey" if facts.colour[:1] in "LI1F" else "colour", facts.device]
     return " ".join(name for name in names if name), facts.width, facts.height
 
 

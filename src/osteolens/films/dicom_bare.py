@@ -31,6 +31,8 @@ _NUMBERS = (
     "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
     "BluePaletteColorLookupTableDescriptor",
 )  # fmt: skip
+_GREATEST = 1_000_000
+"""No length, time or grey level is above it; a patient's number in the wrong place may be."""
 _TERMS = {
     "PhotometricInterpretation": (*GREY, "PALETTE COLOR"),
     "VOILUTFunction": ("LINEAR", "LINEAR_EXACT", "SIGMOID"),
@@ -99,7 +101,7 @@ def copy_numbers(film: Dataset, bare: Dataset, keywords: Iterable[str]) -> None:
         except FAULTS:
             continue  # it is not there, or no number
         kinds = dictionary_VR(element.tag).split(" or ")
-        if element.VR in kinds and all(isinstance(value, int | float) for value in values):
+        if element.VR in kinds and all(isinstance(value, int | float) and abs(value) < _GREATEST for value in values):
             bare.add(DataElement(element.tag, element.VR, element.value))
 
 
