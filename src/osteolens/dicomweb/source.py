@@ -24,6 +24,12 @@ _MAY_BE_EMPTY = (
 """Type 2 elements of the patient and study modules (PS3.3 C.7.1.1, C.7.2.1): they have to be there, empty perhaps."""
 
 _NAMES = ("PatientName", "ReferringPhysicianName")
+_TAKEN_OVER = (
+    *IDENTIFIERS, *_MAY_BE_EMPTY, "SpecificCharacterSet", "IssuerOfPatientID", "PatientAge", "FrameOfReferenceUID",
+    "Modality", "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing", "PatientOrientation", "Laterality",
+    "ImageLaterality", "BodyPartExamined", "ImageOrientationPatient", "ImagePositionPatient",
+)  # fmt: skip
+"""What new objects may take over. The rest is not read: highdicom would copy institution, device and comments."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def open_source(data: bytes) -> SourceFilm:
         )
     with dicom.unchecked():
         try:
-            header = dcmread(io.BytesIO(data), stop_before_pixels=True)
+            header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=[*_TAKEN_OVER])
         except (InvalidDicomError, *dicom.FAULTS) as error:
             raise UnreadableImage("the DICOM header cannot be read as a whole", dicom.DAMAGED) from error
         missing = [name for name in IDENTIFIERS if not header.get(name)]
