@@ -23,6 +23,8 @@ PATIENT_MODULE = frozenset(
     {"PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
      "StudyTime", "ReferringPhysicianName", "PatientAge", "IssuerOfPatientID"}
 )  # fmt: skip
+MAKER = "Manufacturer"
+"""Who made the X-ray machine, which PS3.15 does not count as identity."""
 BROKEN = broken()
 
 
@@ -113,11 +115,11 @@ def test_the_audit(films: Path, tmp_path: Path) -> None:
 
 def test_objects_name_the_patient_in_the_patient_module_alone(server: FakeServer, films: Path, tmp_path: Path) -> None:
     (films / NAME).write_bytes(planted(PatientOrientation=["L", "F"]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
         status, output = run("dicom", f"films/{NAME}", "--server", server.url, "--out", "out")
     assert status == 0, output
-    assert leaks(output.encode(), dates=True) == []
+    assert leaks(output.encode() + repr([str(one.message) for one in shown]).encode(), dates=True) == []
     made = sorted((tmp_path / "out").iterdir())
     assert len(made) == 4
     for path in made:
@@ -127,7 +129,11 @@ def test_objects_name_the_patient_in_the_patient_module_alone(server: FakeServer
             for element in list(content):
                 if element.keyword in PATIENT_MODULE:
                     del content[element.tag]
-            texts = [str(element.value) for element in content.iterall() if element.VR not in ("UI", "SQ", "OW", "OF")]
+            texts = [
+                str(element.value)
+                for element in content.iterall()
+                if element.VR not in ("UI", "SQ", "OW", "OF") and element.keyword != MAKER
+            ]
         assert leaks("\n".join(texts).encode(), dates=True) == []
 
 

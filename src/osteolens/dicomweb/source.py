@@ -13,6 +13,7 @@ from pydicom.uid import generate_uid
 
 from osteolens.errors import UnreadableImage, UnsupportedType
 from osteolens.films import dicom
+from osteolens.films.dicom_header import HEADER_TAGS
 from osteolens.films.read import read
 from osteolens.schema import Answer
 
@@ -25,11 +26,14 @@ _MAY_BE_EMPTY = (
 
 _NAMES = ("PatientName", "ReferringPhysicianName")
 _TAKEN_OVER = (
-    *IDENTIFIERS, *_MAY_BE_EMPTY, "SpecificCharacterSet", "IssuerOfPatientID", "PatientAge", "FrameOfReferenceUID",
-    "Modality", "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing", "PatientOrientation", "Laterality",
-    "ImageLaterality", "BodyPartExamined", "ImageOrientationPatient", "ImagePositionPatient",
+    *IDENTIFIERS, *_MAY_BE_EMPTY, *HEADER_TAGS, "SpecificCharacterSet", "IssuerOfPatientID", "FrameOfReferenceUID",
+    "Modality", "Manufacturer", "Rows", "Columns", "PatientOrientation", "ImageOrientationPatient",
+    "ImagePositionPatient",
 )  # fmt: skip
-"""What new objects may take over. The rest is not read: highdicom would copy institution, device and comments."""
+"""What objects may take over, and what tells a knee from other films.
+
+The rest is not read: highdicom would copy institution, device and comments.
+"""
 
 
 @dataclass(frozen=True)
