@@ -13,7 +13,7 @@ slim=(--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/sha
   --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-include=/usr/share/doc/*/copyright')
 
 if ! buildah "${store[@]}" inspect --type image debian:bookworm-slim >/dev/null 2>&1; then
-  mmdebstrap --variant=minbase --include=ca-certificates "${slim[@]}" bookworm "$folder/base.tar" http://deb.debian.org/debian
+  mmdebstrap --variant=minbase --include=ca-certificates "${slim[@]}" bookworm "$folder/base.tar"
   base=$(buildah "${store[@]}" from scratch)
   buildah "${store[@]}" add --quiet "$base" "$folder/base.tar" /
   buildah "${store[@]}" commit --quiet --rm "$base" docker.io/library/debian:bookworm-slim
