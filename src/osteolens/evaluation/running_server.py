@@ -58,7 +58,7 @@ class RunningServer:
         """
         answered, problems, answers = [], [], []
         with ThreadPoolExecutor(CALLERS) as pool:
-            outcomes = pool.map(self._ask, films)
+            outcomes = pool.map(self._request, films)
             shown = track(outcomes, "answering films", len(films), console=console, disable=not console.is_terminal)
             for film, outcome in zip(films, shown, strict=True):
                 if isinstance(outcome, str):
@@ -90,7 +90,7 @@ class RunningServer:
         table = table_of(labels, answered, np.log(np.maximum(shares, 1e-12)), t_scores, problems)
         return Answers(model.name, model.version, model.card_sha256, table, predictors, Parameters(), tuple(problems))
 
-    def _ask(self, film: Film) -> dict[FactSet, Answer] | str:
+    def _request(self, film: Film) -> dict[FactSet, Answer] | str:
         """The answer for each set of facts that is known of the patient, or without any; or why there is none."""
         facts = {
             name: f"{value:g}" for name in ("age", "weight_kg", "height_m") if np.isfinite(value := getattr(film, name))

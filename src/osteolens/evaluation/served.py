@@ -45,7 +45,7 @@ class FinishedModel(Protocol):
     folder: Path | None
 
     def answer(self, films: Sequence[Film], console: Console) -> Answers:
-        """Answer films; those that cannot be read are told.
+        """Answer films; those that cannot be read are listed with the reason.
 
         Raises:
             DataError: No film was answered, or a film has a label that the model does not know.

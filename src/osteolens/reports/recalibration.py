@@ -23,7 +23,8 @@ from osteolens.files import whole_folder, write_text
 from osteolens.reports.figures import percent, signed
 from osteolens.reports.figures_page import Row, Table, TextTable, write_figures_page
 from osteolens.reports.hub_card import write_hub_card
-from osteolens.reports.validation import Request, answer_unseen, comparison_table, key_metrics
+from osteolens.reports.validation import Request, answer_unseen
+from osteolens.reports.validation_page import comparison_table, key_metrics
 
 PAGE_FILE, JSON_FILE = "report.html", "recalibration.json"
 
