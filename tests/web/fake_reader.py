@@ -22,7 +22,8 @@ def answer(
     model: str, film: bytes, facts: dict[str, str], version: str = "1.0", strength: float | None = None
 ) -> dict[str, Any]:
     """An answer of the HTTP contract; the map of the n-th label is bright in the n-th third of the film's width."""
-    height, width = read(film).pixels.shape
+    picture = read(film)
+    height, width = picture.pixels.shape
     explanations = []
     for index, label in enumerate(LABELS):
         levels = np.zeros((round(256 * height / max(height, width)), round(256 * width / max(height, width))), np.uint8)
@@ -41,7 +42,8 @@ def answer(
         "t_score": {"estimate": -1.8, "interval_90": [-3.0, -0.6]}, "triage": "uncertain",
         "fused": fused if {"age", "sex"} <= facts.keys() else None,
         "fold_spread": spread if model == "knee" else None,
-        "quality": {"accepted": True, "warnings": ["unlike the training films"], "unfamiliarity": 0.9},
+        "quality": {"accepted": True, "warnings": ["unlike the training films"], "unfamiliarity": 0.9,
+                    "source": picture.source and picture.source.model_dump()},
         "film": {"width": width, "height": height}, "explanations": explanations,
         "model": {"name": model, "version": version, "card_sha256": "ab" * 32},
         "timing_ms": {"decode": 1.0, "model": 1.0, "explain": 0.1},

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from accounts.models import AuditEntry
 from django.test import Client
@@ -11,6 +12,7 @@ from fake_reader import SHARES, FakeReader, refusal
 from films import cards, wording
 from films.models import Film, Reading
 from refusals import check_refusals
+from support.dicom import dataset, save
 from web_films import film_bytes
 
 from osteolens.card import Card, load_card
@@ -128,3 +130,12 @@ def test_the_page_asks_the_database_as_often_with_one_answer_as_with_many(
     assert film.readings.count() == 12
     with django_assert_num_queries(6):
         client.get(f"/films/{film.id}/")
+
+
+def test_what_the_header_of_a_dicom_film_says_is_shown(send: Callable[..., Any], client: Client, film: Film) -> None:
+    pixels = np.tile(np.arange(100, dtype=np.uint8), (80, 1))
+    header = {"BodyPartExamined": "KNEE", "ImageLaterality": "L", "ViewPosition": "AP", "PixelSpacing": [0.15, 0.148]}
+    url = send(save(dataset(pixels, **header)), "film.dcm").json()["url"]
+    shown = client.get(url).content.decode()
+    assert "From the DICOM header: knee · left · view AP · pixels of 0.15 x 0.148 mm" in shown
+    assert "DICOM header" not in client.get(film.get_absolute_url()).content.decode()

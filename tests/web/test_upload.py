@@ -239,6 +239,7 @@ def test_the_page_shows_the_last_films(client: Client, film: Film) -> None:
     assert response.status_code == 200
     assert list(response.context["films"]) == [film]
     assert "image/tiff" in response.context["accept"]
+    assert ".dcm" in response.context["accept"]
     assert response["Cache-Control"] == "private, no-store"
 
 

@@ -2,7 +2,7 @@
 
 from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
 from osteolens.parameters import OperatingPoints
-from osteolens.schema import Spread, TScore, Zone
+from osteolens.schema import Source, Spread, TScore, Zone
 
 TRIAGE: dict[Zone, str] = {
     "refer": "Refer: the probability of osteoporosis is in the range where few films without it are.",
@@ -26,6 +26,14 @@ WAITING_SHORT = "The film is being read."
 def triage(zone: str) -> str:
     """A triage zone as a sentence; empty without one."""
     return TRIAGE.get(zone, "")  # type: ignore[call-overload, no-any-return]
+
+
+def source(header: Source) -> str:
+    """What a DICOM header says of how the film was made; empty if nothing."""
+    parts = [header.body_part and header.body_part.lower(), header.side, header.view and f"view {header.view}"]
+    if header.pixel_spacing_mm:
+        parts.append(f"pixels of {header.pixel_spacing_mm[0]:.4g} x {header.pixel_spacing_mm[1]:.4g} mm")
+    return " · ".join(filter(None, parts))
 
 
 def percent(share: float) -> str:

@@ -21,7 +21,10 @@ from uploads.forms import UploadForm, first_error
 from uploads.known import KnownFilm
 
 LAST_FILMS = 12
-ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.bmp,.webp,image/jpeg,image/png,image/tiff,image/bmp,image/webp"
+ACCEPT = (
+    ".jpg,.jpeg,.png,.tif,.tiff,.bmp,.webp,.dcm,.dicom,.zip,"
+    "image/jpeg,image/png,image/tiff,image/bmp,image/webp,application/dicom"
+)
 
 
 @require_safe

@@ -1,6 +1,8 @@
 """Upload by the page: several films, a bad one, a known one, none without a network."""
 
+import io
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -35,6 +37,20 @@ def test_of_three_films_the_bad_one_says_why_and_the_others_are_answered(page: P
     known.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("three at once")
     expect(page.get_by_text("one.png")).to_be_visible()
+
+
+def test_a_zip_archive_becomes_its_films(page: Page) -> None:
+    page.goto("/")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, row in {"left.png": 0.36, "right.png": 0.37}.items():
+            archive.writestr(f"disc/{name}", film(name, row)["buffer"])
+    packed: FilePayload = {"name": "disc.zip", "mimeType": "application/zip", "buffer": stream.getvalue()}
+    damaged: FilePayload = {"name": "cut.zip", "mimeType": "application/zip", "buffer": stream.getvalue()[:-40]}
+    page.set_input_files("input[name=file]", [packed, damaged])
+    for name in ("left.png", "right.png"):
+        expect(page.locator(".upload-row[data-state=done]", has_text=name)).to_be_visible()
+    expect(page.locator(".upload-row[data-state=bad]", has_text="cut.zip")).to_contain_text("no zip archive")
 
 
 def test_films_come_by_drop_and_by_paste(page: Page) -> None:

@@ -15,7 +15,7 @@ from films import answering, retention, sightings, storage, wording
 from films.access import film_of
 from films.forms import EditForm
 from films.models import Film
-from films.presenting import problem, reading_view, viewer_data
+from films.presenting import answer_of, problem, reading_view, viewer_data
 from films.readings import FilmReadings, readings_of
 
 
@@ -37,12 +37,14 @@ def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResp
 def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
     """Context of the film's template, without the request."""
     views = [reading_view(film, reading) for reading in readings.current]
+    header = answer_of(readings.main).quality.source if readings.main else None
     return {
         "film": film,
         "readings": views,
         "main": views[0] if views else None,
         "waiting": [{"model": reading.model, "message": problem(reading)} for reading in readings.waiting],
         "refused": [{"model": reading.model, "message": problem(reading)} for reading in readings.refused],
+        "source": wording.source(header) if header else "",
         "older": readings.older,
         "facts_form": form,
         "viewer_data": viewer_data(film, readings),

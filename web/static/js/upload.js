@@ -1,4 +1,5 @@
 /** The upload page: files come by drop, dialogue, paste or camera; each is sent by itself and says how it goes. */
+import { isArchive, unpack } from "./archive.js";
 import { drop, flush, keep, remembered, waiting } from "./outbox.js";
 import { Busy, Offline, Refused, send } from "./sending.js";
 
@@ -17,10 +18,27 @@ let running = 0;
 function take(files) {
   const fields = textFields();
   for (const file of files) {
+    if (isArchive(file)) {
+      void takeArchive(file);
+      continue;
+    }
     const row = new Row(file.name || "pasted picture");
     queue.push(() => upload(file, fields, row));
   }
   work();
+}
+
+/** @param {File} archive */
+async function takeArchive(archive) {
+  const row = new Row(archive.name);
+  row.go("waiting", "is being unpacked");
+  try {
+    const films = await unpack(archive, Number(zone.dataset.largest));
+    row.root.remove();
+    take(films);
+  } catch (error) {
+    row.go("bad", error instanceof TypeError || !(error instanceof Error) ? "the zip archive is damaged" : error.message);
+  }
 }
 
 function work() {

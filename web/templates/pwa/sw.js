@@ -14,6 +14,7 @@ const SHELL = [
   "{% static 'js/theme.js' %}",
   "{% static 'js/site.js' %}",
   "{% static 'js/upload.js' %}",
+  "{% static 'js/archive.js' %}",
   "{% static 'js/sending.js' %}",
   "{% static 'js/outbox.js' %}",
 ];
