@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from support import dicom
 from support.audit import film, save
 
 from osteolens.audit.pictures import SIDE, Seen, extract, look, look_at_all
@@ -86,3 +87,12 @@ def test_what_cannot_be_read_is_said_in_its_place(tmp_path: Path) -> None:
         "No such file or directory",
         "Is a directory",
     ]
+
+
+def test_a_dicom_film_has_facts_too(tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(dicom.save(dicom.dataset(dicom.knee(), 12)))
+    seen = look(path, 100)
+    assert isinstance(seen, Seen)
+    assert (seen.facts.format, seen.facts.colour, seen.facts.quality, seen.facts.device) == ("DICOM", "", 0, "")
+    assert (seen.facts.height, seen.facts.width) == (96, 80)

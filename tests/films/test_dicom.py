@@ -375,6 +375,15 @@ def test_a_film_without_identity_is_the_same_film() -> None:
     assert without_identity(whole) == bare
 
 
+def test_a_large_film_without_identity_is_deflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = save(dataset(knee(), BITS, **WINDOW))
+    plain = without_identity(whole)
+    monkeypatch.setattr("osteolens.films.dicom_bare.MOST_PLAIN_BYTES", 10_000)
+    deflated = without_identity(whole)
+    assert len(deflated) < len(plain) < len(whole) + 200
+    assert np.array_equal(read(deflated).pixels, expected(knee()))
+
+
 def test_other_formats_stay_as_they_are() -> None:
     assert without_identity(b"\xff\xd8\xff...") == b"\xff\xd8\xff..."
 

@@ -39,9 +39,9 @@ _DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 _TIMES = ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime")
 _EMPTY = (
     "AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "StudyID", "SeriesNumber", "InstanceNumber",
-    "Manufacturer",
+    "Manufacturer", "BodyPartExamined", "ViewPosition", "Laterality", "PatientOrientation", "PatientSex",
 )  # fmt: skip
-"""Elements that have to be there, empty perhaps (type 2 of PS3.3)."""
+"""Elements that have to be there, empty perhaps (types 2 and 2C of PS3.3)."""
 _NUMBERS = (
     "KVP", "ExposureTime", "XRayTubeCurrent", "Exposure", "ExposureInuAs", "DistanceSourceToDetector",
     "DistanceSourceToPatient", "EstimatedRadiographicMagnificationFactor", "PixelSpacing", "ImagerPixelSpacing",
@@ -59,7 +59,15 @@ _TERMS: dict[str, tuple[str, ...]] = {
     "BurnedInAnnotation": ("YES", "NO"),
 }
 _CODED = ("ViewCodeSequence", "AnatomicRegionSequence")
-_IDENTITY = ("PatientID", "PatientName", "PatientBirthDate", "SOPInstanceUID", "AcquisitionDateTime", "ImageType")
+_IDENTITY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "SOPInstanceUID",
+    "AcquisitionDateTime",
+    "ImageType",
+    "PatientOrientation",
+)
 _READ = (*_UIDS, *_DATES, *_TIMES, *_NUMBERS, *_TERMS, *_CODED, *_IDENTITY)
 _IMAGE_TYPE = (("ORIGINAL", "DERIVED"), ("PRIMARY", "SECONDARY"))
 _PROFILE, _CLEAN, _MODIFIED_DATES, _FACTS = (
@@ -140,7 +148,7 @@ def deidentify(data: bytes, key: bytes, *, clean_pixels: bool = True, keep_facts
         clean = clean_pixels and not missed
         if clean:
             copy.BurnedInAnnotation = "NO"
-        _add_facts(copy, keep_facts)
+        _settle_facts(copy, keep_facts)
         options = [_PROFILE, *([_CLEAN] if clean else []), _MODIFIED_DATES, *([_FACTS] if keep_facts else [])]
         copy.PatientIdentityRemoved, copy.DeidentificationMethod = "YES", "OsteoLens: PS3.15 E.2 and the coded options"
         copy.DeidentificationMethodCodeSequence = [_item(value, "DCM", meaning) for value, meaning in options]
@@ -158,14 +166,13 @@ def _patient(film: Dataset, data: bytes) -> str:
 
 def _add_identity(film: Dataset, copy: Dataset, key: bytes, patient: str, content: str) -> None:
     """Pseudonym, identifiers and dates in place of the film's own."""
-    copy.PatientID = copy.PatientName = base64.b32encode(_keyed(key, "patient", patient)).decode()[:16]
+    copy.PatientID = base64.b32encode(_keyed(key, "patient", patient)).decode()[:16]
+    copy.PatientName = f"{copy.PatientID}^"  # PS3.5 6.2 wants a family name and a given one, which may be empty
     copy.SOPInstanceUID = _uid(key, _text(film, "SOPInstanceUID") or content)
     for keyword in _UIDS:
         identifier = _text(film, keyword)
         if identifier or keyword != "FrameOfReferenceUID":
             setattr(copy, keyword, _uid(key, identifier or f"{keyword} of {content}"))
-    for keyword in _EMPTY:
-        setattr(copy, keyword, None)
     shift = timedelta(days=1 + int.from_bytes(_keyed(key, "dates", patient)[:4]) % 3650)
     for keyword in _DATES:
         setattr(copy, keyword, _shifted(_text(film, keyword), shift))
@@ -189,20 +196,25 @@ def _add_technique(film: Dataset, copy: Dataset) -> None:
     parts = [str(part).strip().upper() for part in _listed(film.get("ImageType"))[:2]]
     if len(parts) == 2 and all(part in known for part, known in zip(parts, _IMAGE_TYPE, strict=True)):
         copy.ImageType = parts
+    directions = [str(direction).strip().upper() for direction in _listed(film.get("PatientOrientation"))]
+    if len(directions) == 2 and all(re.fullmatch("[APRLHF]{1,3}", direction) for direction in directions):
+        copy.PatientOrientation = directions
     for keyword in _CODED:
         known = [code for item in film.get(keyword) or [] if (code := _known_code(item))]
         if known:
             setattr(copy, keyword, [_item(code.value, code.scheme_designator, code.meaning) for code in known[:1]])
 
 
-def _add_facts(copy: Dataset, keep: bool) -> None:
+def _settle_facts(copy: Dataset, keep: bool) -> None:
+    """Facts of the patient as wanted, and every element that has to be there."""
     for keyword in PATIENT_FACTS:
         if not keep and keyword in copy:
             delattr(copy, keyword)
     if copy.get("PatientAge", "") > OLDEST:
         copy.PatientAge = OLDEST
-    if "PatientSex" not in copy:
-        copy.PatientSex = None
+    for keyword in _EMPTY:
+        if keyword not in copy:
+            setattr(copy, keyword, None)
 
 
 def _known_code(item: Dataset) -> Code | None:

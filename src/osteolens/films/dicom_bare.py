@@ -31,6 +31,8 @@ _NUMBERS = (
     "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
     "BluePaletteColorLookupTableDescriptor",
 )  # fmt: skip
+MOST_PLAIN_BYTES = 32 * 1024**2
+"""Pixels of more bytes are deflated, which takes a second for each 8 MB: a server takes files of 64 MiB at most."""
 _GREATEST = 1_000_000
 """No length, time or grey level is above it; a patient's number in the wrong place may be."""
 _TERMS = {
@@ -56,8 +58,7 @@ def without_identity(film: Dataset) -> bytes:
     """
     bare = bare_film(film, stored_values(film))
     bare.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(bare.PixelData).hexdigest()])
-    # A compressed picture would grow to several times its size, perhaps past what a server takes.
-    return encode(bare, deflated=film.file_meta.TransferSyntaxUID.is_compressed)
+    return encode(bare, deflated=len(bare.PixelData) > MOST_PLAIN_BYTES)
 
 
 def bare_film(film: Dataset, values: NDArray[np.integer]) -> Dataset:
