@@ -10,6 +10,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 MODELS ?= $(filter-out knee_oa,$(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json)))
 # What `make serve` installs; a container that only serves leaves the web app and tables out.
 SERVE_EXTRAS ?= serve,web,batch
+export UV_HTTP_TIMEOUT ?= 180
 # By uv, which takes seconds where pip takes minutes; by pip where uv cannot be had.
 INSTALL = if [ -x $(BIN)/uv ]; then set -- $(BIN)/uv pip install --quiet --python $(BIN)/python; \
   else set -- $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on; fi; "$$@" -c constraints.txt

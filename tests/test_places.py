@@ -1,3 +1,5 @@
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,36 @@ def test_the_option_wins_over_the_variable(tmp_path: Path, monkeypatch: pytest.M
     assert places.home(tmp_path) == tmp_path
     monkeypatch.chdir(tmp_path)
     assert places.home(Path("here")) == tmp_path / "here"
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.py"), *ROOT.glob("web/**/*.py")]
+
+
+def packages(extra: str) -> set[str]:
+    """The packages of an extra and of those that it names."""
+    names: set[str] = set()
+    for wish in EXTRAS[extra]:
+        if inner := re.match(r"osteolens\[(.*)\]", wish):
+            names |= {name for other in inner[1].split(",") for name in packages(other)}
+        else:
+            names.add(re.split(r"[^\w.-]", wish)[0])
+    return names
+
+
+def test_every_hint_names_extras_that_exist() -> None:
+    hints = {
+        extra
+        for page in PAGES
+        for names in re.findall(r"osteolens\[([a-z0-9,]+)\]", page.read_text())
+        for extra in names.split(",")
+    }
+    assert {"serve", "explain", "web", "batch"} <= hints
+    assert hints <= EXTRAS.keys()
+
+
+@pytest.mark.parametrize("extra", ["serve", "web", "batch", "scale", "dicom", "heif"])
+def test_what_answers_from_graphs_installs_no_pytorch(extra: str) -> None:
+    for package in packages(extra):
+        assert not re.match(r"torch$|torchvision|timm|grad-cam|ultralytics", package)
+    assert "torch" in packages("explain")

@@ -1,5 +1,7 @@
 """Explanations from the graph's feature map and the heads alone, beside those of the whole PyTorch model."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +45,14 @@ def test_that_of_a_shipped_ensemble_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_that_of_members_of_two_architectures_too(ensemble_folder: Path, tmp_path: Path) -> None:
     check(ensemble_folder, to_onnx(ensemble_folder, tmp_path), METHODS)
+
+
+def test_no_backbone_is_built_for_it(exports: Path, model_folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "sys.modules |= dict.fromkeys(['timm', 'ultralytics'])\n"  # importing one of them is an error
+        "from osteolens.inference.runtimes.heads import HeadsRuntime\n"
+        "HeadsRuntime(*map(Path, sys.argv[1:]))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, model_folder, exports / ONNX_FILE], check=True)

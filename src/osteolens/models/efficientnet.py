@@ -1,4 +1,7 @@
-"""EfficientNet (Tan and Le 2019) and EfficientNet-Lite by timm."""
+"""EfficientNet (Tan and Le 2019) and EfficientNet-Lite by timm.
+
+timm is imported when the first such model is looked for: a server that explains by the heads alone does without it.
+"""
 
 import importlib
 from collections.abc import Sequence
@@ -6,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import httpx
-import timm
 import torch
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.constants import ENDPOINT, SAFETENSORS_SINGLE_FILE
@@ -24,7 +26,11 @@ HUB_SECONDS = 5.0
 
 def is_efficientnet(architecture: str) -> bool:
     """Whether timm has an EfficientNet of this name."""
-    return "efficientnet" in architecture and timm.is_model(architecture)
+    if "efficientnet" not in architecture:
+        return False
+    import timm
+
+    return timm.is_model(architecture)
 
 
 def build(architecture: str, labels: int, *, has_t_score: bool, pretrained: bool, dropout: float) -> KneeModel:
@@ -40,6 +46,8 @@ def build(architecture: str, labels: int, *, has_t_score: bool, pretrained: bool
     Raises:
         DataError: There are no weights to start from, or they cannot be fetched.
     """
+    import timm
+
     packaged = architecture in PACKAGED
     if pretrained and not packaged:
         _fetch(architecture)
@@ -65,6 +73,8 @@ def _fetch(architecture: str) -> None:
 
     Asking the hub once comes first: its client tries for a minute to reach a host that is not there.
     """
+    import timm
+
     config = timm.get_pretrained_cfg(architecture)
     advice = (
         "set pretrained = false in [model], or take an architecture whose weights come with a package: "

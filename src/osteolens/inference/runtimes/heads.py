@@ -1,6 +1,6 @@
 """Explanations by gradients where an ONNX graph computes the feature map: PyTorch holds the heads alone.
 
-No backbone is built here, for which YOLOv5 needs ultralytics.
+No backbone is built here, so neither timm nor ultralytics is imported.
 """
 
 from collections.abc import Iterable
