@@ -147,6 +147,16 @@ def test_a_dry_run_lists_the_films_and_stores_nothing(orthanc: Orthanc, server: 
     assert (orthanc.http.get("/statistics").json(), server.requests) == (before, asked)
 
 
+def test_values_of_one_keyword_are_alternatives_and_keywords_narrow(
+    orthanc: Orthanc, server: FakeServer, tmp_path: Path
+) -> None:
+    orthanc.add([film(105, Modality="DX", PatientID="A"), film(106, PatientID="B"), film(107, PatientID="C")])
+    terms = ["ModalitiesInStudy=CR", "ModalitiesInStudy=DX", "PatientID=A", "PatientID=B"]
+    query = [word for term in terms for word in ("--query", term)]
+    done = CliRunner().invoke(app, arguments(orthanc, server, tmp_path / "l", *query, "--dry-run", "--json"))
+    assert sorted(json.loads(done.stdout)) == [uid(105), uid(106)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

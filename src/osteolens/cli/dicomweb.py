@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -51,7 +52,11 @@ def score(
     url: Url,
     study: Annotated[list[str] | None, typer.Option(help="Study Instance UID; may be repeated.")] = None,
     query: Annotated[
-        list[str] | None, typer.Option(help="Search for studies, such as ModalitiesInStudy=DX; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Search for studies, such as ModalitiesInStudy=DX. May be repeated: one keyword's values are "
+            "alternatives, other keywords narrow."
+        ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on and answer new films until stopped.")] = False,
     every: Every = 30,
@@ -90,8 +95,12 @@ def score(
 
     def studies() -> Iterable[tuple[str, int | None]]:
         yield from ((uid, None) for uid in study or [])
-        if query:
-            yield from archive.studies(filters)
+        seen: set[str] = set()
+        for search in filters:
+            for uid, objects in archive.studies(search):
+                if uid not in seen:
+                    seen.add(uid)
+                    yield uid, objects
 
     ask = asker(server, key_file, model, options.facts_and_explanation(explain, target))
     with Ledger(out, f"{archive.url} {model}") as ledger, ended_by_status():
@@ -229,21 +238,21 @@ def _list(uids: list[str], json_output: bool) -> None:
     say(f"{len(uids):,} films would be answered")
 
 
-def _filters(query: list[str]) -> dict[str, str]:
-    """Search terms by keyword.
+def _filters(query: list[str]) -> list[dict[str, str]]:
+    """Searches, by keyword; a keyword with several values makes several, as not every archive takes lists.
 
     Raises:
         OsteoLensError: A term is none, or its keyword is not in the standard.
     """
     from pydicom.datadict import tag_for_keyword
 
-    terms = {}
+    values: dict[str, list[str]] = {}
     for term in query:
         name, equals, value = term.partition("=")
         if not (equals and value) or tag_for_keyword(name) is None:
             raise OsteoLensError(f"--query {name!r} is no search term: KEYWORD=VALUE, such as ModalitiesInStudy=DX")
-        terms[name] = value
-    return terms
+        values.setdefault(name, []).append(value)
+    return [dict(zip(values, choice, strict=True)) for choice in product(*values.values())] if values else []
 
 
 def _secret(path: Path | None, variable: str) -> str | None:
