@@ -89,6 +89,8 @@ def test_the_map_has_the_films_rows_and_columns_and_the_models_values(made: list
     assert values[200, 150] == pytest.approx(0.5 * 95 / 255, abs=0.002)
     mapping = heat_map.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
     assert mapping.LUTExplanation == "gradcam of osteopenia"
+    plane = heat_map.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    assert plane.ImageOrientationPatient == [1, 0, 0, 0, 1, 0]  # that in which viewers put a film without a plane
     measures = heat_map.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     assert list(measures.PixelSpacing) == [0.2, 0.2]
 

@@ -29,6 +29,9 @@ _SCHEME = "99OSTEOLENS"
 _SERIES = {"picture": 9101, "map": 9102, "report": 9103, "page": 9104}
 _UNITLESS = Code("1", "UCUM", "no units")
 _STANDARD_DEVIATIONS = Code("{T-score}", "UCUM", "T-score")
+_PLANE = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+"""A radiograph states no plane and a map has to. Viewers put a film without one into this one; OHIF lays a map over
+its film only where both have the same."""
 _FINDINGS = {
     "normal": Code("17621005", "SCT", "Normal"),
     "osteopenia": Code("312894000", "SCT", "Osteopenia"),
@@ -120,7 +123,7 @@ def heat_map(film: SourceFilm, answer: Answer, explanation: Explanation) -> Data
             hd.VOILUTTransformation(window_center=highest / 2, window_width=highest, voi_lut_function="LINEAR_EXACT")
         ],
         pixel_measures=hd.PixelMeasuresSequence(pixel_spacing=[float(value) for value in spacing], slice_thickness=1.0),
-        plane_orientation=hd.PlaneOrientationSequence("PATIENT", [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", _PLANE),
         plane_positions=[hd.PlanePositionSequence("PATIENT", [0.0, 0.0, 0.0])],
         content_label="HEATMAP",
         content_description=f"{explanation.method} of {explanation.target}, {RESEARCH.lower()}"[:64],
@@ -260,7 +263,7 @@ def _in_space(film: SourceFilm) -> Dataset:
     placed.file_meta = film.header.file_meta
     placed.FrameOfReferenceUID = film.header.get("FrameOfReferenceUID") or f"{film.header.SeriesInstanceUID}.1"[:64]
     placed.PositionReferenceIndicator = ""
-    placed.ImagePositionPatient, placed.ImageOrientationPatient = [0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    placed.ImagePositionPatient, placed.ImageOrientationPatient = [0.0, 0.0, 0.0], _PLANE
     placed.PixelSpacing = film.header.get("PixelSpacing") or film.header.get("ImagerPixelSpacing") or [1.0, 1.0]
     placed.SliceThickness = 1.0
     return placed

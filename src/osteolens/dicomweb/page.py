@@ -18,7 +18,7 @@ from osteolens.schema import Answer, TScore
 
 RESEARCH = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
 _MARGIN, _PICTURE_HEIGHT = 18 * mm, 150 * mm
-_MAX_PIXELS = 1300  # 220 per inch of the picture's height
+_MAX_PIXELS = 1000  # 170 per inch of the picture's height
 _BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=10, leading=14)
 
 
@@ -66,7 +66,7 @@ def _picture(pixels: NDArray[np.uint8], answer: Answer) -> ImageReader:
     else:
         drawn = overlay.blend(shown, np.zeros((8, 8), np.uint8), "", opacity=0)
     stream = io.BytesIO()
-    drawn.convert("RGB").save(stream, "JPEG", quality=92)
+    drawn.convert("RGB").save(stream, "JPEG", quality=88)
     stream.seek(0)
     return ImageReader(stream)
 
