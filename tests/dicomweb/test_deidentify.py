@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from osteolens.cli.root import app
 from osteolens.dicomweb.deidentify import deidentify, load_key
 from osteolens.errors import OsteoLensError, UnsupportedType
-from osteolens.films.read import read
+from osteolens.films.read import read, without_identity
 
 KEY = bytes(range(32))
 
@@ -44,6 +44,17 @@ def test_of_20_names_and_numbers_in_10_places_each_none_is_left() -> None:
         assert ROOT.encode() not in copy.data
     before, after = read(data), read(copy.data)
     assert np.array_equal(before.pixels, after.pixels)
+
+
+def test_a_damaged_element_that_the_picture_does_not_need_is_left_out() -> None:
+    data = planted()
+    function = b"\x28\x00\x56\x10"
+    assert function + b"CS" in data
+    damaged = data.replace(function + b"CS", function + b"C\x98")
+    assert np.array_equal(read(damaged).pixels, read(data).pixels)
+    for copy in (deidentify(damaged, KEY).data, without_identity(damaged)):
+        assert leaks(copy, dates=True) == []
+        assert np.array_equal(read(copy).pixels, read(data).pixels)
 
 
 def test_nothing_that_the_basic_profile_deletes_is_left() -> None:

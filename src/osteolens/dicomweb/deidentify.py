@@ -193,14 +193,16 @@ def _add_technique(film: Dataset, copy: Dataset) -> None:
         copy.LossyImageCompression = "01"
     if "Modality" not in copy:
         copy.Modality = "OT"
-    parts = [str(part).strip().upper() for part in _listed(film.get("ImageType"))[:2]]
+    parts = [str(part).strip().upper() for part in _listed(dicom_bare.value_of(film, "ImageType"))[:2]]
     if len(parts) == 2 and all(part in known for part, known in zip(parts, _IMAGE_TYPE, strict=True)):
         copy.ImageType = parts
-    directions = [str(direction).strip().upper() for direction in _listed(film.get("PatientOrientation"))]
+    directions = [
+        str(direction).strip().upper() for direction in _listed(dicom_bare.value_of(film, "PatientOrientation"))
+    ]
     if len(directions) == 2 and all(re.fullmatch("[APRLHF]{1,3}", direction) for direction in directions):
         copy.PatientOrientation = directions
     for keyword in _CODED:
-        known = [code for item in film.get(keyword) or [] if (code := _known_code(item))]
+        known = [code for item in dicom_bare.items_of(film, keyword) if (code := _known_code(item))]
         if known:
             setattr(copy, keyword, [_item(code.value, code.scheme_designator, code.meaning) for code in known[:1]])
 
@@ -250,10 +252,7 @@ def _keyed(key: bytes, use: str, text: str) -> bytes:
 
 def _text(film: Dataset, keyword: str) -> str:
     """An element's text; empty where it is missing, or holds something else."""
-    try:
-        value = film.get(keyword)
-    except dicom.FAULTS:
-        return ""
+    value = dicom_bare.value_of(film, keyword)
     return str(value).strip(" \0") if value is not None else ""
 
 

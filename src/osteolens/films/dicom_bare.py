@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -72,11 +73,11 @@ def bare_film(film: Dataset, values: NDArray[np.integer]) -> Dataset:
     copy_numbers(film, bare, _NUMBERS)
     copy_terms(film, bare, _TERMS)
     for keyword in _TABLES:
-        tables = [_table(film, item) for item in (film.get(keyword) or [])[:1]]  # no other one is read
+        tables = [_table(film, item) for item in items_of(film, keyword)[:1]]  # no other one is read
         if tables and None not in tables:
             setattr(bare, keyword, tables)
     for keyword in _PALETTES:
-        if isinstance(data := film.get(keyword), bytes):
+        if isinstance(data := value_of(film, keyword), bytes):
             setattr(bare, keyword, _little_endian(film, data))
     _set_pixels(bare, values)
     source, _ = read_header(film)
@@ -109,9 +110,23 @@ def copy_numbers(film: Dataset, bare: Dataset, keywords: Iterable[str]) -> None:
 def copy_terms(film: Dataset, bare: Dataset, terms: dict[str, tuple[str, ...]]) -> None:
     """Copy elements that hold one of the terms that the standard defines for them."""
     for keyword, known in terms.items():
-        value = str(film.get(keyword) or "").strip().upper()
+        value = str(value_of(film, keyword) or "").strip().upper()
         if value in known:
             setattr(bare, keyword, value)
+
+
+def value_of(film: Dataset, keyword: str) -> Any:
+    """An element's value; None where it is missing or damaged."""
+    try:
+        return film.get(keyword)
+    except FAULTS:
+        return None
+
+
+def items_of(film: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; none where it is missing or something else."""
+    value = value_of(film, keyword)
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def encode(film: Dataset, *, deflated: bool = False) -> bytes:
@@ -143,7 +158,7 @@ def _table(film: Dataset, item: Dataset) -> Dataset | None:
     """A lookup table without its explanation; None if it is none."""
     table = Dataset()
     copy_numbers(item, table, ["LUTDescriptor"])
-    data: Any = item.get("LUTData")
+    data = value_of(item, "LUTData")
     if "LUTDescriptor" not in table or data is None:
         return None
     if isinstance(data, bytes):
