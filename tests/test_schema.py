@@ -22,7 +22,7 @@ ANSWER = {
         "t_score": {"estimate": -2.6, "interval_90": [-3.0, -2.25]},
         "triage": "refer",
     },
-    "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.2},
+    "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.2, "source": None},
     "film": {"width": 10, "height": 20},
     "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1, "strength": 0.5}],
     "model": {"name": "knee", "version": "1.0", "card_sha256": "00"},

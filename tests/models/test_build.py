@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
-from conftest import make_model_folder
+from conftest import SMALL, make_model_folder
 from torch import Tensor
 
 from osteolens import models
@@ -69,7 +69,7 @@ def test_unknown_architectures(name: str) -> None:
 
 def test_saved_weights_come_back_within_half_precision(tmp_path: Path, films: Tensor) -> None:
     torch.manual_seed(3)
-    folder = make_model_folder(tmp_path / "m", seed=3)
+    folder = make_model_folder(tmp_path / "m", seed=3, architecture="tf_efficientnet_lite0")
     torch.manual_seed(3)
     original = models.build("tf_efficientnet_lite0", 3, has_t_score=True, pretrained=True)
     torch.nn.init.normal_(original.classifier.weight, std=0.1)
@@ -84,7 +84,8 @@ def test_saved_weights_come_back_within_half_precision(tmp_path: Path, films: Te
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     folder = make_model_folder(tmp_path / "m")
     card = (folder / "card.json").read_text()
-    (folder / "card.json").write_text(card.replace("tf_efficientnet_lite0", "efficientnet_b0"))
+    assert SMALL in card
+    (folder / "card.json").write_text(card.replace(SMALL, "efficientnet_b0"))
     with pytest.raises(CardError, match="are not weights of efficientnet_b0"):
         models.load(folder)
 

@@ -24,7 +24,7 @@ from osteolens.evaluation.calibration import facts_of
 from osteolens.evaluation.evidence import Parameters
 from osteolens.evaluation.predictors import answer_as_served
 from osteolens.evaluation.running_server import RunningServer
-from osteolens.files import as_text
+from osteolens.files import as_text, whole
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
 from osteolens.inference.runtimes import BACKENDS, Backend, Runtime, load_runtime
@@ -149,7 +149,8 @@ def _unpack(archive: Path, folder: Path) -> Backend:
             match = _BACKEND.search(config)
             backend: Backend = next((each for each in BACKENDS if match and match[1] == each), "eager")
             for name in {CARD_FILE, WEIGHTS_FILE, FILMS_FILE, FILES.get(backend, CARD_FILE)} & names:
-                (folder / name).write_bytes(stored.read(name))
+                with whole(folder / name) as draft:
+                    draft.write_bytes(stored.read(name))
     except FileNotFoundError:
         raise DataError(f"there is no archive {archive}") from None
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:

@@ -50,6 +50,9 @@ def test_a_machine_that_is_lost_costs_no_film(cluster, tmp_path, models, monkeyp
     def losing(todo, job):
         for number, rows in enumerate(answered(todo, job)):
             if number == 1:
+                deadline = time.monotonic() + 60
+                while lost.node_id not in places_of_actors() and time.monotonic() < deadline:
+                    time.sleep(0.1)  # on a busy machine its actor is still being started
                 at_work.append(places_of_actors())
                 cluster.remove_node(lost, allow_graceful=False)
             yield rows

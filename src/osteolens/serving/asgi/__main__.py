@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from osteolens.errors import ServerError
+from osteolens.files import write_text
 from osteolens.serving.asgi.access import make_room
 from osteolens.serving.asgi.archives import unpack
 from osteolens.serving.asgi.keys import Keys
@@ -52,7 +53,7 @@ async def serve(settings: dict[str, str], private: Path, key_file: Path, logs: P
     archives = sorted(Path(settings["model_store"]).glob("*.mar"))
     models = [unpack(archive, private / "models", settings) for archive in archives]
     count = int(settings["default_workers_per_model"])
-    told = {
+    for_workers = {
         "models": {model.name: model._asdict() for model in models},
         "room": -(-int(settings["job_queue_size"]) // count),
         "largest": int(settings["max_request_size"]),
@@ -60,7 +61,7 @@ async def serve(settings: dict[str, str], private: Path, key_file: Path, logs: P
         "access_log": str(logs / "access_log.log"),
         "tls": tls_of(settings),
     }
-    (private / SETTINGS).write_text(json.dumps(told))
+    write_text(private / SETTINGS, json.dumps(for_workers))
     off = settings.get("disable_token_authorization") == "true"
     keys = Keys(None if off else key_file, float(settings["token_expiration_min"]))
     workers = Workers(private, count, max(model.startup_timeout for model in models), lambda: keys.inference)
