@@ -43,12 +43,12 @@ $(VENV)/.uv: $(VENV)/bin/python constraints.txt
 # A stamp per set of extras: a second run installs nothing, a change of what is needed installs again.
 $(VENV)/.serve: $(VENV)/.uv pyproject.toml constraints.txt
 	@echo "installing what serving needs"
-	$(INSTALL) -e '.[$(SERVE_EXTRAS)]'
+	@$(INSTALL) -e '.[$(SERVE_EXTRAS)]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
 	@echo "installing what development needs (PyTorch is large: this takes a few minutes, once)"
-	$(INSTALL) -e '.[dev]'
+	@$(INSTALL) -e '.[dev]'
 	@touch $(VENV)/.serve $@
 
 install: $(VENV)/.dev

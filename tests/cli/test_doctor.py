@@ -4,7 +4,9 @@ import hashlib
 import json
 import shutil
 import socket
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,31 @@ def test_a_port_that_another_program_has_must_be_freed(tmp_path: Path) -> None:
         config.write_text("".join(f"{name}=http://127.0.0.1:{number}\n" for name, number in names.items()))
         states = {check.name: check.state for check in server.check_ports(config)}
     assert states == {"inference_address": "fix", "management_address": "ok", "metrics_address": "ok"}
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """TorchServe without its key."""
+
+    def do_GET(self) -> None:
+        body = b'{"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}'
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_running_server_that_wants_its_key_is_no_other_program(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        config = tmp_path / "config.properties"
+        names = ("inference_address", "management_address", "metrics_address")
+        config.write_text("".join(f"{name}=http://127.0.0.1:{running.server_port}\n" for name in names))
+        states = {check.state for check in server.check_ports(config)}
+        running.shutdown()
+    assert states == {"ok"}
 
 
 def test_the_app_s_films_must_be_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,10 +67,11 @@ def check_ports(config: Path) -> Iterator[Check]:
         return
     for name in ("inference_address", "management_address", "metrics_address"):
         address = settings.get(name, "")
-        # A server answers /ping at its inference address alone; the other two are its own then.
+        # A server answers /ping at its inference address alone; the other two are its own then. TorchServe wants its
+        # key for it too, and names the `type` of what it misses.
         if not listens(address):
             yield Check(f"{name}", "ok", f"{address} is free")
-        elif answers(f"{settings.get('inference_address', '')}/ping", "status"):
+        elif answers(f"{settings.get('inference_address', '')}/ping", "status", "type"):
             yield Check(f"{name}", "ok", f"{address} is a running server's")
         else:
             yield Check(f"{name}", "fix", f"{address} is another program's", "osteolens serve --port 0 takes free ones")
@@ -128,13 +129,14 @@ def listens(address: str) -> bool:
         return False
 
 
-def answers(address: str, key: str) -> bool:
-    """Whether an address gives a JSON object with a key."""
+def answers(address: str, *keys: str) -> bool:
+    """Whether an address gives a JSON object with one of some keys."""
     import httpx
 
     try:
         # Unverified: a certificate of one's own does not make the server another program.
-        return key in httpx.get(address, timeout=_WAIT_SECONDS, trust_env=False, verify=False).json()  # noqa: S501
+        body = httpx.get(address, timeout=_WAIT_SECONDS, trust_env=False, verify=False).json()  # noqa: S501
+        return any(key in body for key in keys)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
         return False
 
