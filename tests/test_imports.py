@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"labels", "errors", "agreement", "files", "places", "console", "cluster", "parameters", "processor"}),
-    frozenset({"schema", "card"}),
+    frozenset({"schema", "card", "evidence"}),
     frozenset({"films", "client"}),
     frozenset({"models", "datasets"}),
     frozenset({"inference"}),
@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "processor", "agreement", "files", "places", "console", "cluster", "schema", "card",
+    "labels", "errors", "processor", "agreement", "files", "places", "console", "cluster", "schema", "card", "evidence",
     "parameters", "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client",
     "cli", "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
 )  # fmt: skip

@@ -22,12 +22,25 @@ ANSWER = {
         "t_score": {"estimate": -2.6, "interval_90": [-3.0, -2.25]},
         "triage": "refer",
     },
+    "evidence": {
+        "image": {
+            "inputs": [], "question": "osteoporosis vs rest", "auroc": {"value": 0.8, "low": 0.7, "high": 0.9},
+            "films": 170, "groups": 169, "collection": "films", "age_and_sex": 0.89, "beats_chance": True, "beats_age_and_sex": False,
+            "also_shown": [], "sentence": "It knows something.",
+        },
+        "fused": [],
+    },
+    "lead": {
+        "part": "image", "headline": "osteopenia", "text": "osteopenia from the film alone",
+        "sentence": "It knows something.", "label": "osteopenia", "probability": 0.6,
+        "t_score": {"estimate": -1.8, "interval_90": [-2.9, -0.7]}, "triage": "uncertain", "helpful_facts": [],
+    },
     "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.2, "source": None},
     "film": {"width": 10, "height": 20},
     "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1, "strength": 0.5}],
     "model": {"name": "knee", "version": "1.0", "card_sha256": "00"},
     "timing_ms": {"decode": 2.0, "model": 3.0, "explain": 0.1},
-}
+}  # fmt: skip
 
 
 def test_the_contract_round_trips() -> None:
@@ -43,7 +56,8 @@ def test_the_contract_round_trips() -> None:
 
 
 def test_an_answer_of_before_these_fields_is_still_read() -> None:
-    old = {name: value for name, value in ANSWER.items() if name not in ("fold_spread", "triage", "fused")}
+    later = ("fold_spread", "triage", "fused", "evidence", "lead")
+    old = {name: value for name, value in ANSWER.items() if name not in later}
     old["explanations"] = [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1}]
     answer = parse(json.dumps(old).encode())
     assert isinstance(answer, Answer)

@@ -7,6 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PatientFact = Literal["age", "sex", "weight_kg", "height_m"]
 PATIENT_FACTS: tuple[PatientFact, ...] = get_args(PatientFact)
+FACT_WORDS: dict[PatientFact, str] = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
+
+
+def fact_words(facts: Sequence[PatientFact]) -> str:
+    """Facts in words, such as `age, sex, weight and height`; at least one."""
+    *first, last = (FACT_WORDS[fact] for fact in facts)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 class Frozen(BaseModel):

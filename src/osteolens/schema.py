@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, computed_field
 
 from osteolens.errors import ExplanationNotReady, InputError, InvalidOption
+from osteolens.evidence import AnswerEvidence, Evidence
 from osteolens.parameters import PatientFact
 
 Method = Literal[
@@ -25,6 +26,7 @@ PERTURBING: frozenset[Method] = frozenset({"scorecam"})
 ALL_TARGETS = "all"
 DIGEST_HEADER = "Content-Digest"
 HEADER_PREFIX = "X-OsteoLens-"
+NO_FINDING = "no finding"
 
 
 def _lower(value: Any) -> Any:
@@ -209,17 +211,40 @@ class Timing(_Message):
     explain: float
 
 
+class Lead(_Message):
+    """What of an answer counts, in short: every surface leads with this, and shows the rest as the model's output."""
+
+    part: Literal["image", "fused", "none"] = Field(description="the part that leads; none: nothing is shown to count")
+    headline: str = Field(description="the leading label, or `no finding`")
+    text: str = Field(description="the headline with what it comes from, or with why there is none")
+    sentence: str = Field(description="the evidence behind it")
+    label: str | None = None
+    probability: float | None = Field(None, description="of that label")
+    t_score: TScore | None = None
+    triage: Zone | None = None
+    helpful_facts: tuple[PatientFact, ...] = Field(
+        (), description="where nothing leads: facts about the patient with which this model's answer would"
+    )
+
+
 class Answer(_Message):
     """The answer for one film."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
     id: str = Field(description="the request's id")
-    label: str = Field(description="the most likely one, from the film alone")
+    label: str = Field(
+        description="the most likely one, from the film alone: the model's output, which is a finding only if it leads"
+    )
     probabilities: dict[str, float] = Field(description="calibrated where the model's card has a calibration")
     t_score: TScore | None
     fold_spread: Spread | None = Field(None, description="null for a single model")
-    triage: Zone | None = Field(None, description="null for a model without operating points")
+    triage: Zone | None = Field(
+        None, description="null for a model without operating points, and for one that is not shown to beat chance"
+    )
     fused: Fused | None = Field(None, description="null unless the model has a fusion and its facts were given")
+    evidence: AnswerEvidence | None = Field(
+        None, description="what the model was shown to know; null in answers of version 0.1, which lead with nothing"
+    )
     quality: Quality
     film: Film
     explanations: tuple[Explanation, ...]
@@ -227,6 +252,37 @@ class Answer(_Message):
     timing_ms: Timing
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def lead(self) -> Lead:
+        """The film alone where it is shown to beat chance, else the film with the patient's facts, else no finding."""
+        evidence, fused = self.evidence, self.fused
+        if evidence is None:
+            why = "this answer came without evidence of what its model knows"
+            return Lead(part="none", headline=NO_FINDING, text=f"{NO_FINDING}: {why}", sentence=f"T{why[1:]}.")
+        behind = evidence.of(fused.inputs) if fused else None
+        if evidence.image.beats_chance:
+            return _lead("image", self, evidence.image)
+        if fused and behind and behind.beats_chance:
+            return _lead("fused", fused, behind)
+        why, sentence = (behind or evidence.image).doubt, (behind or evidence.image).sentence
+        text = f"{NO_FINDING}: {why}"
+        helpful = next((each.inputs for each in evidence.fused if each.beats_chance), ())
+        return Lead(part="none", headline=NO_FINDING, text=text, sentence=sentence, helpful_facts=helpful)
+
+
+def _lead(part: Literal["image", "fused"], answer: Answer | Fused, evidence: Evidence) -> Lead:
+    return Lead(
+        part=part,
+        headline=answer.label,
+        text=f"{answer.label} from {evidence.source}",
+        sentence=evidence.sentence,
+        label=answer.label,
+        probability=answer.probabilities[answer.label],
+        t_score=answer.t_score,
+        triage=answer.triage,
+    )
 
 
 class ErrorDetail(_Message):

@@ -11,15 +11,14 @@ from osteolens.evaluation import baselines
 from osteolens.evaluation.baselines import Baseline
 from osteolens.evaluation.calibration import Rows, facts_of
 from osteolens.evaluation.evidence import Parameters, Predictor
-from osteolens.evaluation.fusion import FactSet, fit_parameters
+from osteolens.evaluation.fusion import FACT_SETS, FactSet, fit_parameters
 from osteolens.evaluation.predictions import Predictions
+from osteolens.evidence import IMAGE as IMAGE
+from osteolens.evidence import subject_of
 from osteolens.inference.calibration import Reading, read_fused, read_image
+from osteolens.parameters import fact_words
 
-IMAGE = "image"
-FACTS: dict[FactSet, str] = {
-    ("age", "sex"): "age and sex",
-    ("age", "sex", "weight_kg", "height_m"): "age, sex, weight and height",
-}
+FACTS: dict[FactSet, str] = {names: fact_words(names) for names in FACT_SETS}
 MAJORITY = "baseline: majority"
 BASELINES: dict[str, tuple[str, Baseline]] = {
     MAJORITY: ("the shares of the labels and the mean T-score", baselines.majority),
@@ -35,7 +34,7 @@ _FITTED = "of the other folds of the same repeat"
 
 def fused_name(names: FactSet) -> str:
     """Name of the predictor from the image and these facts."""
-    return f"{IMAGE} + {FACTS[names]}"
+    return subject_of(names)
 
 
 def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet], who: str) -> tuple[Predictor, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from osteolens.card import ONNX_FILE, Card, load_card
 from osteolens.errors import InvalidOption
+from osteolens.evidence import Evidence, evidence_of
 from osteolens.films import overlay
 from osteolens.films.prepare import Geometry, Prepared, prepare
 from osteolens.films.read import MIN_SIDE, read
@@ -83,6 +84,7 @@ class Reader:
         self.graph = graph or folder / ONNX_FILE
         self.slow_methods = slow_methods
         self._gradients = runtime is None
+        self._evidence = evidence_of(self.card)
         self._model_info = ModelInfo(name=self.card.name, version=self.card.version, card_sha256=self.card.sha256)
 
     @cached_property
@@ -134,9 +136,10 @@ class Reader:
         height, width = picture.pixels.shape
         return Answer(
             id=request.id,
-            **_answer_fields(self.card.labels, reading),
+            **_answer_fields(self.card.labels, reading, self._evidence.image),
             fold_spread=_spread(prediction, reading, self.card),
             fused=self._fuse(_patient_facts(options, picture.source), reading),
+            evidence=self._evidence,
             quality=Quality(warnings=picture.warnings, source=picture.source),
             film=Film(width=width, height=height),
             explanations=explanations,
@@ -188,18 +191,20 @@ class Reader:
             return None
         facts = {name: np.array([_as_number(known[name])]) for name in fusion.inputs}
         fused = calibration.read_fused(self.card.labels, reading.probabilities, reading.t_score, facts, fusion)
-        return Fused(inputs=fusion.inputs, **_answer_fields(self.card.labels, fused))
+        fields = _answer_fields(self.card.labels, fused, self._evidence.of(fusion.inputs))
+        return Fused(inputs=fusion.inputs, **fields)
 
 
-def _answer_fields(labels: tuple[str, ...], reading: Reading) -> dict[str, Any]:
+def _answer_fields(labels: tuple[str, ...], reading: Reading, evidence: Evidence | None) -> dict[str, Any]:
     """The fields that `Answer` and `Fused` share, from a reading of a single film."""
+    shown = evidence is not None and evidence.beats_chance
     probabilities, estimate, low = reading.probabilities[0], float(reading.t_score[0]), float(reading.low[0])
     interval = None if math.isnan(low) else (low, float(reading.high[0]))
     return {
         "label": labels[int(probabilities.argmax())],
         "probabilities": dict(zip(labels, probabilities.tolist(), strict=True)),
         "t_score": None if math.isnan(estimate) else TScore(estimate=estimate, interval_90=interval),
-        "triage": str(reading.zone[0]) or None,
+        "triage": (str(reading.zone[0]) or None) if shown else None,
     }
 
 

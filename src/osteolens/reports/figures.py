@@ -5,8 +5,8 @@ from typing import Literal
 
 from osteolens.card import Evaluation, Metric
 from osteolens.evaluation.evidence import Evidence
+from osteolens.evidence import AGE_AND_SEX as AGE_AND_SEX
 
-AGE_AND_SEX = "baseline: age and sex"
 FUSED = "image + age and sex"
 KEY_FIGURES = ("balanced accuracy", "quadratic-weighted kappa", "ECE", "T-score MAE", "T-score Pearson r")
 """Shown beside the AUROCs; the other figures are in the long table."""

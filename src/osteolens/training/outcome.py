@@ -18,12 +18,11 @@ from osteolens.evaluation.fusion import FACT_SETS, MIN_FILMS, FactSet, usable_fa
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.files import write_text
-from osteolens.parameters import PatientFact
+from osteolens.parameters import FACT_WORDS, fact_words
 
 METRICS_FILE = "metrics.json"
 _NAME_WIDTH, _FIGURE_WIDTH = 28, 25
 """Widths of the printed columns in characters, with borders: `-0.123 [-0.123, -0.123]` and its frame."""
-_WORDS: dict[PatientFact, str] = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
 
 
 def write_outcome(out: Path, console: Console, *, ensemble: int = 0, folder: Path | None = None) -> Card:
@@ -121,11 +120,10 @@ def _t_score(films: Sequence[Film], weight: float) -> str:
 def _fusion(films: Sequence[Film], names: FactSet, usable: bool) -> str:
     known = {name: np.isfinite(values) for name, values in facts_of(films).items() if name in names}
     together = int(np.all(list(known.values()), axis=0).sum())
-    *first, last = (_WORDS[name] for name in names)
-    listed = f"{', '.join(first)} and {last}"
+    listed = fact_words(names)
     if usable:
         return f"fusion by {listed} ({together} films)"
     if together >= MIN_FILMS:
         return f"no fusion by {listed} (in some fold the films with these are of one sex or one label)"
-    counts = ", ".join(f"{_WORDS[name]} of {int(known[name].sum())}" for name in names)
+    counts = ", ".join(f"{FACT_WORDS[name]} of {int(known[name].sum())}" for name in names)
     return f"no fusion by {listed} (known are {counts} films, all together of {together}; {MIN_FILMS} are needed)"

@@ -1,0 +1,149 @@
+"""The rule by which an answer leads with a label, or does not: what a model was shown to know, from its card.
+
+A label leads only where the 95 % interval of the model's AUROC excludes 0.5. No other module decides this; whatever
+is shown, printed or written to an archive takes `Answer.lead` and `Answer.evidence`.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from osteolens.card import Card, Evaluation, Metric
+from osteolens.labels import usual
+from osteolens.parameters import PatientFact, fact_words
+
+IMAGE, AGE_AND_SEX = "image", "baseline: age and sex"
+_CHANCE, _AUROC, _WITHIN_FOLDS = 0.5, "AUROC ", "AUROC within folds "
+_ILL = "osteoporosis"
+
+
+class Figure(BaseModel):
+    """A measured figure with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
+
+
+class Evidence(BaseModel):
+    """What a model was shown to know from the film alone, or from the film and facts about the patient."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: tuple[PatientFact, ...] = Field((), description="facts beside the film; none: the film alone")
+    question: str = Field(description="what the AUROC is of, such as `osteoporosis vs rest`")
+    auroc: Figure | None = Field(None, description="with its 95 % interval over groups; null where none was measured")
+    films: int = Field(0, description="films that it was measured on")
+    groups: int = Field(0, description="groups (patients) that these films are of")
+    collection: str = Field("", description="the films in words")
+    age_and_sex: float | None = Field(
+        None, description="AUROC of age and sex without a film, on the same films; null where that was not measured"
+    )
+    beats_chance: bool = Field(False, description="whether the interval excludes 0.5")
+    beats_age_and_sex: bool | None = Field(
+        None, description="whether the interval excludes what age and sex reach; null where that was not measured"
+    )
+    also_shown: tuple[str, ...] = Field((), description="other questions whose interval excludes 0.5")
+    sentence: str = Field(description="all of this in a sentence")
+
+    @property
+    def source(self) -> str:
+        """What the answer comes from: `the film alone`, or `the film with age and sex`."""
+        return f"the film with {fact_words(self.inputs)}" if self.inputs else "the film alone"
+
+    @property
+    def doubt(self) -> str:
+        """Why the answer is no finding; for an answer that does not beat chance."""
+        what, area = f"AUROC for {self.question}" if self.also_shown else "AUROC", self.auroc
+        figure = f"{what} {area.value:.2f}, {area.low:.2f} to {area.high:.2f}" if area else "its card has no figure"
+        return f"this model has not been shown to tell more than chance from {self.source} ({figure})"
+
+
+class AnswerEvidence(BaseModel):
+    """The evidence behind each part of a model's answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: Evidence
+    fused: tuple[Evidence, ...] = Field((), description="one for each set of facts that the model can use")
+
+    def of(self, inputs: Sequence[PatientFact]) -> Evidence | None:
+        """The evidence for an answer from the film and these facts."""
+        return next((each for each in (self.image, *self.fused) if each.inputs == tuple(inputs)), None)
+
+
+def evidence_of(card: Card) -> AnswerEvidence:
+    """What a card says that its model was shown to know; nothing where the card has no figures."""
+    return AnswerEvidence(image=_evidence(card, ()), fused=tuple(_evidence(card, each.inputs) for each in card.fusion))
+
+
+def subject_of(inputs: Sequence[PatientFact]) -> str:
+    """Name in a card's evaluations of the answer from the film and these facts."""
+    return f"{IMAGE} + {fact_words(inputs)}" if inputs else IMAGE
+
+
+def question_of(labels: Sequence[str]) -> str:
+    """The question that decides: for osteoporosis, or else for the last label, in the words of the card's figures."""
+    last = len(labels) - 1
+    place = next((number for number, label in enumerate(labels) if usual(label) == _ILL), last)
+    if place == last or last == 1:
+        return f"{labels[last]} vs rest"
+    # The border above the first label is asked from below; the AUROC is the same.
+    return f"{labels[0]} vs rest" if place < 2 else f"{labels[place]} and above vs below"
+
+
+def _evidence(card: Card, inputs: tuple[PatientFact, ...]) -> Evidence:
+    question = question_of(card.labels)
+    evaluation = _evaluation(card, subject_of(inputs))
+    areas, baseline = _areas(evaluation), _areas(_evaluation(card, AGE_AND_SEX)).get(question)
+    subject = f"From the film with {fact_words(inputs)}" if inputs else "From the film alone"
+    if evaluation is None or question not in areas:
+        words = f"{subject}, this model has not been shown to tell more than chance: its card has no such figure."
+        return Evidence(inputs=inputs, question=question, sentence=words)
+    area = areas[question]
+    beats_chance = area.low > _CHANCE
+    beats_both = None if baseline is None else beats_chance and area.low > baseline.value
+    also_shown = tuple(name for name, other in areas.items() if name != question and other.low > _CHANCE)
+    collection = card.parent.place if card.parent else card.data.name
+    figure = f"AUROC {area.value:.2f} ({area.low:.2f} to {area.high:.2f}; guessing is 0.50"
+    figure += ")" if baseline is None else f"; age and sex alone reach {baseline.value:.2f})"
+    where = f"on {evaluation.films} films of {evaluation.groups} groups ({collection})"
+    also = f" For {', '.join(also_shown)} it has been shown." if also_shown and not beats_chance else ""
+    return Evidence(
+        inputs=inputs,
+        question=question,
+        auroc=Figure(value=area.value, low=area.low, high=area.high),
+        films=evaluation.films,
+        groups=evaluation.groups,
+        collection=collection,
+        age_and_sex=None if baseline is None else baseline.value,
+        beats_chance=beats_chance,
+        beats_age_and_sex=beats_both,
+        also_shown=also_shown,
+        sentence=f"{subject}, this model {_verdict(beats_chance, beats_both)}: {figure} for {question}, {where}.{also}",
+    )
+
+
+def _verdict(beats_chance: bool, beats_age_and_sex: bool | None) -> str:
+    if not beats_chance:
+        return "has not been shown to tell more than chance"
+    if beats_age_and_sex is None:
+        return "tells more than chance"
+    if beats_age_and_sex:
+        return "tells more than chance, and more than age and sex alone"
+    return "tells more than chance, but has not been shown to tell more than age and sex alone"
+
+
+def _evaluation(card: Card, subject: str) -> Evaluation | None:
+    return next((each for each in card.evaluations if each.subject == subject), None)
+
+
+def _areas(evaluation: Evaluation | None) -> dict[str, Metric]:
+    """AUROC by question; those within folds are left out."""
+    return {
+        metric.name.removeprefix(_AUROC): metric
+        for metric in (evaluation.metrics if evaluation else ())
+        if metric.name.startswith(_AUROC) and not metric.name.startswith(_WITHIN_FOLDS)
+    }

@@ -1,0 +1,141 @@
+"""What a model was shown to know decides what an answer leads with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.shown import AGE_AND_SEX, bare_card, evaluation, evidence
+from test_schema import ANSWER
+
+from osteolens.card import load_card
+from osteolens.evaluation.metrics import questions
+from osteolens.evidence import AnswerEvidence, evidence_of, question_of
+from osteolens.labels import LABELS
+from osteolens.schema import Answer
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+OSTEOPOROSIS = "osteoporosis vs rest"
+
+
+def answer(shown: AnswerEvidence | None, **change: Any) -> Answer:
+    row = {name: value for name, value in ANSWER.items() if name not in ("evidence", "lead")} | change
+    return Answer.model_validate(row | {"evidence": shown and shown.model_dump()})
+
+
+def of_image(low: float, high: float, value: float, *, age_and_sex: float | None = None) -> AnswerEvidence:
+    figures = [evaluation("image", {OSTEOPOROSIS: (value, low, high)})]
+    if age_and_sex is not None:
+        figures.append(evaluation("baseline: age and sex", {OSTEOPOROSIS: (age_and_sex, 0.5, 0.95)}))
+    return evidence_of(bare_card().model_copy(update={"evaluations": tuple(figures)}))
+
+
+def test_an_interval_that_holds_a_half_shows_nothing() -> None:
+    shown = of_image(0.46, 0.63, 0.54, age_and_sex=0.89).image
+    assert (shown.beats_chance, shown.beats_age_and_sex) == (False, False)
+    assert shown.auroc is not None
+    assert (shown.auroc.value, shown.auroc.low, shown.auroc.high) == (0.54, 0.46, 0.63)
+    assert (shown.films, shown.groups, shown.collection, shown.age_and_sex) == (40, 38, "Made-up films", 0.89)
+    assert shown.sentence == (
+        "From the film alone, this model has not been shown to tell more than chance: AUROC 0.54 (0.46 to 0.63; "
+        "guessing is 0.50; age and sex alone reach 0.89) for osteoporosis vs rest, on 40 films of 38 groups (Made-up films)."
+    )
+
+
+@pytest.mark.parametrize(("low", "shown"), [(0.4999, False), (0.5, False), (0.5001, True)])
+def test_the_lower_end_must_be_above_a_half(low: float, shown: bool) -> None:
+    assert of_image(low, 0.7, 0.6).image.beats_chance is shown
+
+
+def test_an_interval_above_age_and_sex_beats_them_and_an_unknown_baseline_says_nothing() -> None:
+    assert of_image(0.81, 0.9, 0.86, age_and_sex=0.8).image.beats_age_and_sex is True
+    assert of_image(0.79, 0.9, 0.86, age_and_sex=0.8).image.beats_age_and_sex is False
+    assert of_image(0.81, 0.9, 0.86).image.beats_age_and_sex is None
+    # Age and sex below chance on these films: what does not beat chance beats nothing.
+    assert of_image(0.45, 0.9, 0.6, age_and_sex=0.4).image.beats_age_and_sex is False
+
+
+def test_no_figures_show_nothing() -> None:
+    shown = evidence_of(bare_card(AGE_AND_SEX))
+    assert [each.beats_chance for each in (shown.image, *shown.fused)] == [False, False]
+    assert shown.image.auroc is None
+    lead = answer(shown).lead
+    assert lead.text == (
+        "no finding: this model has not been shown to tell more than chance from the film with age and sex (its card "
+        "has no figure)"
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        LABELS, ("normal", "osteoporosis"), ("osteoporosis", "severe osteoporosis"), ("0", "1", "2", "3", "4"),
+        ("osteopenia", "osteoporosis", "severe osteoporosis"), (*LABELS, "severe osteoporosis"),
+        ("Normal", "Osteoporosis"), ("a", "b", "c"),
+    ],
+)  # fmt: skip
+def test_the_question_is_one_that_cards_answer(labels: tuple[str, ...]) -> None:
+    assert question_of(labels) in [question.name for question in questions(labels)]
+
+
+def test_a_model_shown_for_another_question_alone_says_for_which() -> None:
+    figures = evaluation("image", {OSTEOPOROSIS: (0.55, 0.45, 0.7), "normal vs rest": (0.8, 0.7, 0.9)})
+    shown = evidence_of(bare_card().model_copy(update={"evaluations": (figures,)}))
+    assert shown.image.also_shown == ("normal vs rest",)
+    assert shown.image.sentence.endswith("For normal vs rest it has been shown.")
+    assert answer(shown, fused=None).lead.text.endswith("(AUROC for osteoporosis vs rest 0.55, 0.45 to 0.70)")
+
+
+def test_the_film_alone_leads_where_it_is_shown_to_know() -> None:
+    lead = answer(evidence(0.7, fused=0.8)).lead
+    assert (lead.part, lead.headline, lead.text) == ("image", "osteopenia", "osteopenia from the film alone")
+    assert (lead.label, lead.probability, lead.triage) == ("osteopenia", 0.6, "uncertain")
+    assert lead.t_score is not None
+    assert lead.t_score.estimate == -1.8
+
+
+def test_the_fused_answer_leads_where_only_it_is_shown_to_know() -> None:
+    lead = answer(evidence(0.46, fused=0.8)).lead
+    assert (lead.part, lead.text) == ("fused", "osteoporosis from the film with age and sex")
+    assert (lead.probability, lead.triage) == (0.75, "refer")
+    assert lead.t_score is not None
+    assert lead.t_score.estimate == -2.6
+    assert "From the film with age and sex, this model tells more than chance" in lead.sentence
+
+
+def test_nothing_leads_where_neither_is_shown_to_know() -> None:
+    lead = answer(evidence(0.46, fused=0.49)).lead
+    assert (lead.part, lead.headline, lead.label, lead.probability) == ("none", "no finding", None, None)
+    assert (lead.t_score, lead.triage, lead.helpful_facts) == (None, None, ())
+
+
+def test_facts_that_would_help_are_named() -> None:
+    lead = answer(evidence(0.46, fused=0.8), fused=None).lead
+    assert lead.text == (
+        "no finding: this model has not been shown to tell more than chance from the film alone "
+        "(AUROC 0.56, 0.46 to 0.66)"
+    )
+    assert lead.helpful_facts == ("age", "sex")
+
+
+def test_a_fused_answer_of_other_facts_than_the_evidence_does_not_lead() -> None:
+    fused = dict(ANSWER["fused"]) | {"inputs": ["age", "sex", "weight_kg", "height_m"]}
+    assert answer(evidence(0.46, fused=0.8), fused=fused).lead.part == "none"
+
+
+def test_an_answer_without_evidence_leads_with_nothing() -> None:
+    lead = answer(None).lead
+    assert (lead.part, lead.headline) == ("none", "no finding")
+    assert lead.sentence == "This answer came without evidence of what its model knows."
+
+
+def test_the_shipped_cards_say_what_their_pages_say() -> None:
+    shown = {name: evidence_of(load_card(WEIGHTS / name)) for name in ("efficientnet", "knee", "yolov5", "knee_oa")}
+    assert {name: each.image.beats_chance for name, each in shown.items()} == {
+        "efficientnet": False, "knee": False, "yolov5": False, "knee_oa": True,
+    }  # fmt: skip
+    fused = [(each.beats_chance, each.beats_age_and_sex) for part in shown.values() for each in part.fused]
+    assert fused == [(True, False)] * 6
+    assert answer(shown["efficientnet"], fused=None).lead.text == (
+        "no finding: this model has not been shown to tell more than chance from the film alone "
+        "(AUROC 0.54, 0.46 to 0.63)"
+    )
