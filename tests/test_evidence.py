@@ -37,7 +37,8 @@ def test_an_interval_that_holds_a_half_shows_nothing() -> None:
     assert (shown.films, shown.groups, shown.collection, shown.age_and_sex) == (40, 38, "Made-up films", 0.89)
     assert shown.sentence == (
         "From the film alone, this model has not been shown to tell more than chance: AUROC 0.54 (0.46 to 0.63; "
-        "guessing is 0.50; age and sex alone reach 0.89) for osteoporosis vs rest, on 40 films of 38 groups (Made-up films)."
+        "guessing is 0.50; age and sex alone reach 0.89) for osteoporosis vs rest, on 40 films of 38 groups "
+        "(Made-up films)."
     )
 
 

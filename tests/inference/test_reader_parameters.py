@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import encoded, knee_like
 from support.dicom import dataset, save
+from support.shown import shown
 
 from inference.test_calibration import FUSION, points
 from osteolens.card import WEIGHTS_FILE, Card, load_card
@@ -21,11 +22,11 @@ FILM = encoded(knee_like(seed=3))
 MORE = FUSION.model_copy(update={"inputs": ("age", "sex", "weight_kg", "height_m"), "t_score": None})
 
 
-def reader_with(source: Path, folder: Path, **parameters: object) -> Reader:
-    """The same weights under a card with these parameters."""
+def reader_with(source: Path, folder: Path, low: float = 0.7, **parameters: object) -> Reader:
+    """The same weights under a card with these parameters, and with AUROCs whose intervals begin at `low`."""
     folder.mkdir()
     os.link(source / WEIGHTS_FILE, folder / WEIGHTS_FILE)
-    Card.model_validate(load_card(source).model_dump() | parameters).save(folder)
+    shown(Card.model_validate(load_card(source).model_dump() | parameters), low, fused=low).save(folder)
     return Reader(folder)
 
 
@@ -67,6 +68,17 @@ def test_temperature_interval_and_triage(plain: Answer, model_folder: Path, tmp_
     estimate = answer.t_score.estimate
     assert answer.t_score.interval_90 == pytest.approx((estimate - 0.75, estimate + 0.75))
     assert answer.model.card_sha256 == reader.card.sha256 != plain.model.card_sha256
+
+
+def test_no_zone_and_no_finding_from_a_model_that_is_not_shown_to_beat_chance(
+    plain: Answer, model_folder: Path, tmp_path: Path
+) -> None:
+    parameters = {"operating_points": points(0.1, 0.2), "fusion": (FUSION,)}
+    for low, zones in ((0.51, True), (0.5, False)):
+        answer = ask(reader_with(model_folder, tmp_path / f"{low}", low, **parameters), age="50", sex="female")
+        assert answer.fused is not None
+        assert [zone is not None for zone in (answer.triage, answer.fused.triage)] == [zones, zones]
+        assert (answer.lead.headline, answer.label) == (plain.label if zones else "no finding", plain.label)
 
 
 @pytest.mark.parametrize("favoured", range(3))
