@@ -12,11 +12,13 @@ from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from support.dicom import CR, dataset, knee, save
 
 from osteolens.errors import InputError, InputTooLarge, TooCostly, UnreadableImage, UnsupportedType, UnusableImage
-from osteolens.films.read import read, without_identity
+from osteolens.films import dicom, dicom_codestream
+from osteolens.films.read import read, read_bare
 
 BITS = 12
 WINDOW = {"WindowCenter": 2048, "WindowWidth": 4096}  # the whole 12-bit range: 0 -> 0, 4095 -> 255
@@ -51,7 +53,7 @@ def test_uncompressed_films(syntax: str) -> None:
     picture = read(whole)
     assert picture.format == "DICOM"
     assert np.array_equal(picture.pixels, expected(knee()))
-    assert np.array_equal(read(without_identity(whole)).pixels, expected(knee()))
+    assert np.array_equal(read(read_bare(whole)[1]).pixels, expected(knee()))
 
 
 def test_big_endian() -> None:
@@ -63,14 +65,14 @@ def test_big_endian() -> None:
     whole = save(swapped, uid.ExplicitVRBigEndian)
     linear = np.rint(knee() * 16 / 65535 * 255).astype(np.uint8)
     assert np.array_equal(read(whole).pixels, linear)
-    assert np.array_equal(read(without_identity(whole)).pixels, linear)
+    assert np.array_equal(read(read_bare(whole)[1]).pixels, linear)
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
 def test_losslessly_compressed_films(syntax: str) -> None:
     whole = save(dataset(knee(), BITS, **WINDOW), syntax, LOSSLESS[syntax](knee()))
     assert np.array_equal(read(whole).pixels, expected(knee()))
-    assert np.array_equal(read(without_identity(whole)).pixels, expected(knee()))
+    assert np.array_equal(read(read_bare(whole)[1]).pixels, expected(knee()))
 
 
 def test_run_length_coding() -> None:
@@ -89,7 +91,7 @@ def test_lossy_jpeg_of_8_and_12_bits() -> None:
     commented = stream.getvalue()[:2] + comment + stream.getvalue()[2:]
     whole = save(dataset(eight), uid.JPEGBaseline8Bit, commented + b"\0" * (len(commented) % 2))
     assert np.array_equal(read(whole).pixels, decoded)
-    bare = without_identity(whole)
+    bare = read_bare(whole)[1]
     assert b"Quendolin" not in bare
     assert np.array_equal(read(bare).pixels, decoded)
     twelve = imagecodecs.jpeg8_encode(knee(), bitspersample=12, level=98)
@@ -128,7 +130,7 @@ def test_signed_values_and_rescale() -> None:
     twelve = np.where(pixels < 0, pixels + 4096, pixels).astype(np.uint16)
     packed = save(dataset(twelve, BITS, PixelRepresentation=1, WindowCenter=0, WindowWidth=4096))
     assert read(packed).pixels[0, 0] == round((-1000 + 0.5) / 4095 * 255 + 127.5)
-    assert np.array_equal(read(without_identity(packed)).pixels, read(packed).pixels)
+    assert np.array_equal(read(read_bare(packed)[1]).pixels, read(packed).pixels)
 
 
 def lut(first: int, entries: list[int], bits: int) -> Sequence:
@@ -349,7 +351,7 @@ def test_other_peoples_files_look_as_another_decoder_shows_them(name: str, tmp_p
     theirs = np.asarray(Image.open(tmp_path / "film.pnm").convert("L")).astype(int)
     ours = read(tmp_path / "film.dcm").pixels
     assert np.abs(ours.astype(int) - theirs).max() <= 2
-    assert np.array_equal(read(without_identity((tmp_path / "film.dcm").read_bytes())).pixels, ours)
+    assert np.array_equal(read(read_bare((tmp_path / "film.dcm").read_bytes())[1]).pixels, ours)
 
 
 def test_a_film_without_identity_is_the_same_film() -> None:
@@ -363,7 +365,7 @@ def test_a_film_without_identity_is_the_same_film() -> None:
     whole = film(PatientAge="063Y", PatientSex="F", PatientWeight=70.5, RequestAttributesSequence=Sequence([private]),
                  **names, **WINDOW)  # fmt: skip
     assert b"Mustermann" in whole
-    bare = without_identity(whole)
+    bare = read_bare(whole)[1]
     for value in names.values():
         for part in value.split("^"):
             assert part.encode() not in bare
@@ -372,20 +374,71 @@ def test_a_film_without_identity_is_the_same_film() -> None:
     assert before.source == after.source
     assert after.source is not None
     assert after.source.side == "left"
-    assert without_identity(whole) == bare
+    assert read_bare(whole)[1] == bare
 
 
 def test_a_large_film_without_identity_is_deflated(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = save(dataset(knee(), BITS, **WINDOW))
-    plain = without_identity(whole)
+    plain = read_bare(whole)[1]
     monkeypatch.setattr("osteolens.films.dicom_bare.MOST_PLAIN_BYTES", 10_000)
-    deflated = without_identity(whole)
+    deflated = read_bare(whole)[1]
     assert len(deflated) < len(plain) < len(whole) + 200
     assert np.array_equal(read(deflated).pixels, expected(knee()))
 
 
 def test_other_formats_stay_as_they_are() -> None:
-    assert without_identity(b"\xff\xd8\xff...") == b"\xff\xd8\xff..."
+    stream = io.BytesIO()
+    Image.fromarray((knee() >> 4).astype(np.uint8)).save(stream, "PNG")
+    assert read_bare(stream.getvalue())[1] == stream.getvalue()
+
+
+JPEG_COMMENT, JPEG_2000_COMMENT = b"\xff\xfe\x00\x0bQuendolin", b"\xff\x64\x00\x0d\x00\x01Quendolin"
+
+
+def commented(frame: bytes) -> bytes:
+    """The picture with a name in a comment and after its end."""
+    if frame[:2] == b"\xff\xd8":
+        made = frame[:2] + JPEG_COMMENT + b"\xff\xe5\x00\x0cBrzezinka!" + frame[2:]
+    else:
+        end = 4 + int.from_bytes(frame[4:6])  # SIZ comes first
+        made = frame[:end] + JPEG_2000_COMMENT + frame[end:]
+    made += b"Oberkofler"
+    return made + b"\0" * (len(made) % 2)
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
+def test_a_compressed_film_stays_compressed_without_its_comments_and_is_decoded_once(
+    syntax: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = LOSSLESS[syntax](knee())
+    whole = save(dataset(knee(), BITS, **WINDOW), syntax, commented(frame))
+    decoded: list[str] = []
+    get_decoder = dicom.get_decoder
+    monkeypatch.setattr(dicom, "get_decoder", lambda syntax: decoded.append(syntax) or get_decoder(syntax))
+    picture, bare = read_bare(whole)
+    assert decoded == [syntax]
+    copy = dcmread(io.BytesIO(bare))
+    assert copy.file_meta.TransferSyntaxUID == syntax
+    assert len(copy.PixelData) <= len(frame) + 32
+    assert [name for name in (b"Quendolin", b"Brzezinka", b"Oberkofler") if name in bare] == []
+    assert np.array_equal(picture.pixels, expected(knee()))
+    assert np.array_equal(read(bare).pixels, expected(knee()))
+
+
+def test_a_compressed_film_with_other_bits_than_stored_ones_is_decoded() -> None:
+    """Bits above the stored ones may hold an overlay with text."""
+    pixels = knee()
+    pixels[10:20, 10:20] |= 1 << 14
+    whole = save(dataset(pixels, BITS, **WINDOW), uid.JPEGLSLossless, LOSSLESS[uid.JPEGLSLossless](pixels))
+    copy = dcmread(io.BytesIO(read_bare(whole)[1]))
+    assert copy.file_meta.TransferSyntaxUID == uid.ExplicitVRLittleEndian
+    assert copy.pixel_array.max() < 1 << BITS
+
+
+@pytest.mark.parametrize("damage", [slice(0, -2), slice(2, None), slice(0, 40)])
+def test_a_stream_that_is_not_understood_is_not_kept(damage: slice) -> None:
+    for syntax, encode in LOSSLESS.items():
+        assert dicom_codestream.bare_frame(encapsulate([encode(knee())[damage]]), uid.UID(syntax)) is None
 
 
 def test_mutated_films_are_read_or_refused_without_printing_their_values(recwarn: pytest.WarningsRecorder) -> None:

@@ -24,7 +24,7 @@ from reviews.models import Review
 
 EARLIER = Path(__file__).parent / "earlier"
 REVIEWED, WAITING = "f6715c14-d486-4848-8f4c-529a5850d9bd", "6632b6d0-0980-4ef3-b569-e4b9348cf0ca"
-APPS = {"accounts": 3, "axes": 4, "reviews": 2, "xrays": 3}
+APPS = {"accounts": 3, "axes": 4, "reviews": 2, "xrays": 7}
 """Tables with rows of their own per app."""
 
 
@@ -67,6 +67,7 @@ def test_the_owner_finds_films_answer_and_pictures() -> None:
     assert (page.status_code, page.context["main"].label) == (200, "osteopenia")
     film = Film.objects.get(pk=REVIEWED)
     assert (film.copy, film.age, film.sex, film.note, film.t_score) == (0, 67, "female", "left", -1.8)
+    assert (film.patient, film.side, film.taken_on, film.read_at) == (None, "", None, None)
     maps = [label["map"]["url"] for label in page.context["viewer_data"]["models"][0]["classes"]]
     pictures = [*maps, *(f"/films/{pk}/{name}" for pk in (REVIEWED, WAITING) for name in ("picture.png", "original"))]
     assert [url for url in pictures if browser.get(url).status_code != 200] == []

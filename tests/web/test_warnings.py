@@ -16,7 +16,7 @@ from uploads import intake
 from web_films import film_bytes
 
 from osteolens.errors import TooCostly
-from osteolens.films.read import Picture, read
+from osteolens.films.read import Picture, read_bare
 from osteolens.schema import ErrorAnswer
 
 DAMAGED, UNLIKE = "the JPEG is damaged: 0.4 % of it was made up", "unlike the training films"
@@ -27,10 +27,11 @@ DAMAGED, UNLIKE = "the JPEG is damaged: 0.4 % of it was made up", "unlike the tr
 def damaged() -> Iterator[None]:
     """Every upload is read with a warning."""
 
-    def warn(data: bytes) -> Picture:
-        return replace(read(data), warnings=(DAMAGED,))
+    def warn(data: bytes) -> tuple[Picture, bytes]:
+        picture, bare = read_bare(data)
+        return replace(picture, warnings=(DAMAGED,)), bare
 
-    with patch.object(intake, "read", warn):
+    with patch.object(intake, "read_bare", warn):
         yield
 
 
@@ -79,7 +80,7 @@ def test_a_warning_that_the_server_repeats_is_shown_once(client: Client, film: F
 
 def test_a_film_that_costs_too_much_is_refused_for_good(send: Callable[..., Any]) -> None:
     """With the status that no client sends again."""
-    with patch.object(intake, "read", side_effect=TooCostly("decoding takes longer than 2 s", "save it again")):
+    with patch.object(intake, "read_bare", side_effect=TooCostly("decoding takes longer than 2 s", "save it again")):
         response = send(film_bytes())
     assert response.status_code == 413
     assert ErrorAnswer.model_validate(response.json()).error.code == "too_costly"

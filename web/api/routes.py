@@ -10,7 +10,7 @@ from django.contrib.auth import authenticate
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from films import exporting, retention, sending, sightings
-from films.access import film_of
+from films.access import film_for
 from films.models import Reading
 from films.presenting import problem
 from films.readings import readings_of
@@ -56,6 +56,9 @@ api = NinjaAPI(
 class Facts(Schema):
     """Facts about the patient; everything may be left out."""
 
+    patient: str = Field("", max_length=40, description="a pseudonym: films of one patient belong together")
+    side: str = Field("", description="`left` or `right`, the patient's own", examples=["left"])
+    taken_on: str = Field("", description="date of the film", examples=["2026-03-01"])
     label_text: str = Field("", max_length=100, description="a label of your own")
     note: str = Field("", max_length=4000)
     age: str = Field("", description="years, 0 to 120", examples=["63"])
@@ -78,7 +81,7 @@ class Filters(Schema):
     triage: str = Field("", description="`refer`, `uncertain` or `low suspicion`")
     from_: date | None = Field(None, alias="from", description="uploaded on this day (UTC) or later")
     to: date | None = Field(None, description="uploaded on this day (UTC) or earlier")
-    sort: Literal["newest", "oldest", "name", "label", "triage", "state"] = "newest"
+    sort: Literal["newest", "oldest", "name", "label", "triage", "state", "patient"] = "newest"
     page: int = Field(1, ge=1)
     page_size: int = Field(50, ge=1, le=MOST_PER_PAGE)
 
@@ -148,7 +151,7 @@ def list_films(request: Request, filters: Query[Filters]) -> Any:
 @api.get("/films/{film_id}", by_alias=True, tags=["films"], response={200: FilmDetail} | _REFUSED)
 def show_film(request: Request, film_id: UUID, maps: bool = False) -> Any:
     """A film with all its answers; `maps=true` puts the heat maps into them as base64."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     audit.record(request, "view", film.id, "API")
     readings = [_reading(reading, maps) for reading in film.readings.order_by("-pk")]
     if any(reading["answer"] for reading in readings):
@@ -159,7 +162,7 @@ def show_film(request: Request, film_id: UUID, maps: bool = False) -> Any:
 @api.get("/films/{film_id}/map/{label}", by_alias=True, tags=["films"], response=_REFUSED)
 def show_map(request: Request, film_id: UUID, label: str, model: str = "") -> HttpResponseBase:
     """The heat map of a class as an 8-bit grey PNG that covers the film edge to edge; default: the main model's."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     reading = readings_of(film).of(model or None)
     path = exporting.map_path(reading, label) if reading else None
     if path is None:

@@ -1,6 +1,6 @@
 """Requests and responses of the API, with examples; the answers themselves are `osteolens.schema.Answer`."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,8 @@ from osteolens.schema import Answer, ErrorAnswer
 
 _ID = "6f4c1f5e-8d0f-4a55-9a8e-0f3f0c7a2b11"
 FILM_EXAMPLE = {
-    "id": _ID, "name": "knee.jpg", "label_text": "left, 2026", "note": "", "age": 63.0, "sex": "female",
+    "id": _ID, "name": "knee.jpg", "patient": "P-017", "side": "left",
+    "taken_on": "2026-03-01", "label_text": "left, 2026", "note": "", "age": 63.0, "sex": "female",
     "weight_kg": 71.5, "height_m": 1.62, "width": 1248, "height": 1024, "format": "JPEG", "bytes": 184233,
     "uploaded_at": "2026-11-24T02:34:27Z", "state": "answered", "label": "osteopenia", "probability": 0.61,
     "t_score": -1.8, "triage": "uncertain", "model": "knee", "model_version": "1.0", "warnings": [],
@@ -58,6 +59,9 @@ class FilmOut(Schema):
 
     id: UUID
     name: str
+    patient: str = Field(description="the patient's pseudonym; empty without one")
+    side: str = Field(description="`left`, `right` or empty")
+    taken_on: date | None = Field(description="date of the film")
     label_text: str
     note: str
     age: float | None
@@ -81,6 +85,11 @@ class FilmOut(Schema):
     duplicate_of: UUID | None = Field(None, description="after an upload: the same bytes were there already")
 
     @staticmethod
+    def resolve_patient(film: Any) -> str:
+        """Schema from a row of the database, or from a dictionary made of one."""
+        return str(film["patient"]) if isinstance(film, dict) else film.patient_name
+
+    @staticmethod
     def resolve_warnings(film: Any) -> list[str]:
         """Schema from a row of the database, or from a dictionary made of one."""
         return list(film["warnings"]) if isinstance(film, dict) else list(film.all_warnings)
@@ -90,8 +99,8 @@ class Difference(Schema):
     """A fact that is not the same for two uploads of a film."""
 
     name: str
-    there: str | float | None = Field(description="of the film that is there")
-    here: str | float | None = Field(description="as it was sent now")
+    there: str | float | date | None = Field(description="of the film that is there")
+    here: str | float | date | None = Field(description="as it was sent now")
 
 
 class Known(Schema):

@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from project import erasing
 
-from films import storage
+from films import patients, storage
 from films.asking import READ_SECONDS, Outcome, ask
 from films.models import FACTS, Film, Reading
 from films.readings import FilmReadings, readings_of
@@ -61,7 +61,9 @@ def save_changes(film: Film, names: Collection[str]) -> None:
     with transaction.atomic():
         if not Film.objects.select_for_update().filter(pk=film.pk).exists():
             raise storage.Gone("deleted in another tab")
+        before = Film.objects.values_list("patient", flat=True).get(pk=film.pk)
         film.save(update_fields=names)  # no others: an answer may come in at the same time
+        patients.tidy([before])
         readings = enqueue(film, leased=True) if set(names) & set(FACTS) else []
         transaction.on_commit(erasing.empty_log)
     if readings:

@@ -56,7 +56,8 @@ def _map_file(reading: Reading, index: int) -> Path:
 def film_facts(film: Film) -> dict[str, Any]:
     """Facts about a film and its patient."""
     names = (
-        "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
+        "name", "patient_name", "side",
+        "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
         "picture_warnings",
     )  # fmt: skip
     return (
@@ -65,5 +66,6 @@ def film_facts(film: Film) -> dict[str, Any]:
         | {
             "sha256": film.sha256,
             "uploaded_at": film.uploaded_at.isoformat(),
+            "taken_on": film.taken_on and film.taken_on.isoformat(),
         }
     )

@@ -5,9 +5,9 @@ from typing import Any
 
 from accounts.forms import check_text
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
-from films.models import FACTS, Film
+from films.models import FACTS, Film, Patient
 from osteolens.inference.calibration import ZONES
 
 NO_ANSWER = "none"
@@ -18,6 +18,13 @@ SORTS = {
     "label": ("label", "-uploaded_at", "id"),
     "triage": ("triage", "-uploaded_at", "id"),
     "state": ("state", "-uploaded_at", "id"),
+    "patient": (
+        F("patient__name").asc(nulls_last=True),
+        "side",
+        F("taken_on").asc(nulls_first=True),
+        "uploaded_at",
+        "id",
+    ),
 }
 
 
@@ -32,6 +39,15 @@ class Text(forms.CharField):
 class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subscripted at run time
     """Label, note and clinical facts; everything may be left out. Limits as in `osteolens.schema.Options`."""
 
+    patient = Text(
+        max_length=Patient._meta.get_field("name").max_length,
+        required=False,
+        widget=forms.TextInput(attrs={"placeholder": "a pseudonym, no name"}),
+    )
+    side = forms.ChoiceField(choices=[("", "unknown"), *Film.Side.choices], required=False)
+    taken_on = forms.DateField(
+        required=False, label="Date of the film", widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
     label_text = Text(max_length=100, required=False, label="Label")
     note = Text(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
     age = forms.FloatField(min_value=0, max_value=120, required=False, label="Age (years)")
@@ -43,7 +59,11 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
         """Fields of `Film`."""
 
         model = Film
-        fields: tuple[str, ...] = ("label_text", "note", *FACTS)
+        fields: tuple[str, ...] = ("side", "taken_on", "label_text", "note", *FACTS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["patient"].initial = self.instance.patient_name
 
 
 class EditForm(FactsForm):
@@ -77,7 +97,12 @@ class HistoryForm(forms.Form):
         chosen = self.cleaned_data
         if chosen.get("q"):
             text = chosen["q"]
-            films = films.filter(Q(label_text__icontains=text) | Q(note__icontains=text) | Q(name__icontains=text))
+            films = films.filter(
+                Q(label_text__icontains=text)
+                | Q(note__icontains=text)
+                | Q(name__icontains=text)
+                | Q(patient__name__icontains=text)
+            )
         if chosen.get("label"):
             films = films.filter(label="" if chosen["label"] == NO_ANSWER else chosen["label"])
         if chosen.get("triage"):

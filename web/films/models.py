@@ -1,6 +1,7 @@
 """Films and their answers."""
 
 import uuid
+from datetime import date
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,33 @@ from django.utils import timezone
 
 FACTS = ("age", "sex", "weight_kg", "height_m")
 """Facts about the patient that models get."""
+
+
+class Patient(models.Model):
+    """Somebody whose films belong together, under a pseudonym; exists as long as there are films.
+
+    `code` is the keyed hash of the number in the headers of DICOM films; empty where a person typed the name.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="patients")
+    name = models.CharField(max_length=40)
+    code = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        """One of each name and of each code for a person."""
+
+        constraints = (
+            models.UniqueConstraint(fields=["owner", "name"], name="patient_name_once"),
+            models.UniqueConstraint(fields=["owner", "code"], condition=~models.Q(code=""), name="patient_code_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"patient {self.id}"
+
+    def get_absolute_url(self) -> str:
+        """The patient's page; no name in it."""
+        return reverse("films:patient", args=[self.id])
 
 
 class Film(models.Model):
@@ -34,6 +62,12 @@ class Film(models.Model):
         FEMALE = "female"
         MALE = "male"
 
+    class Side(models.TextChoices):
+        """The patient's own side."""
+
+        LEFT = "left"
+        RIGHT = "right"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     sha256 = models.CharField(max_length=64)
@@ -52,7 +86,14 @@ class Film(models.Model):
     sex = models.CharField(max_length=6, choices=Sex.choices, blank=True)
     weight_kg = models.FloatField(null=True, blank=True)
     height_m = models.FloatField(null=True, blank=True)
+    patient = models.ForeignKey(Patient, models.SET_NULL, null=True, blank=True, related_name="films")
+    side = models.CharField(max_length=5, choices=Side.choices, blank=True)
+    taken_on = models.DateField(null=True, blank=True)
     open_for_review = models.BooleanField(default=False)
+
+    read_at = models.DateTimeField(null=True)
+    read_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    assigned_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="assigned")
 
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     model = models.CharField(max_length=100, blank=True)
@@ -91,6 +132,16 @@ class Film(models.Model):
     def title(self) -> str:
         """Name on pages."""
         return self.label_text or self.name
+
+    @property
+    def patient_name(self) -> str:
+        """The patient's pseudonym; empty without one."""
+        return self.patient.name if self.patient else ""
+
+    @property
+    def day(self) -> date:
+        """When the film was made, or else came here."""
+        return self.taken_on or self.uploaded_at.date()
 
     @property
     def all_warnings(self) -> list[str]:
@@ -156,6 +207,70 @@ class Reading(models.Model):
         if self.answer is None:
             raise ValueError(f"{self} has no answer")
         return dict(self.answer)
+
+
+class Origin(models.Model):
+    """Where a DICOM film came from, as keyed hashes that are compared with the identifiers of an archive's films."""
+
+    film = models.OneToOneField(Film, models.CASCADE, primary_key=True)
+    study = models.CharField(max_length=64)
+    instance = models.CharField(max_length=64)
+    study_day = models.DateField(null=True)
+
+    def __str__(self) -> str:
+        return f"origin of film {self.film_id}"
+
+
+class Delivery(models.Model):
+    """An answer on its way to the archive, as DICOM objects; rows in state `queued` are a queue like the readings'."""
+
+    class State(models.TextChoices):
+        """Progress of the delivery."""
+
+        QUEUED = "queued"
+        SENT = "sent"
+        FAILED = "failed"
+
+    reading = models.OneToOneField(Reading, models.CASCADE, related_name="delivery")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    leased_until = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+    message = models.TextField(blank=True)
+
+    class Meta:
+        """The queue in order."""
+
+        indexes = (models.Index(fields=["state", "next_try_at"], name="delivery_queue"),)
+
+    def __str__(self) -> str:
+        return f"delivery of reading {self.reading_id}, {self.state}"
+
+
+class Share(models.Model):
+    """A film, or a patient with all films, that a named account may see as well."""
+
+    film = models.ForeignKey(Film, models.CASCADE, null=True, related_name="shares")
+    patient = models.ForeignKey(Patient, models.CASCADE, null=True, related_name="shares")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="shares")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        """One thing is shared, once with each account."""
+
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(film__isnull=True, patient__isnull=False)
+                | models.Q(film__isnull=False, patient__isnull=True),
+                name="share_of_one_thing",
+            ),
+            models.UniqueConstraint(fields=["user", "film"], name="share_film_once"),
+            models.UniqueConstraint(fields=["user", "patient"], name="share_patient_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"share with {self.user_id}"
 
 
 class Sighting(models.Model):

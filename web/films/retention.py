@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from project import erasing
 
-from films import storage
+from films import patients, storage
 from films.models import Film
 
 SWEEP_AFTER_SECONDS = 3600.0
@@ -37,10 +37,12 @@ def delete_films(owner_id: int | None, film_ids: Iterable[UUID]) -> list[UUID]:
         if owner_id is not None:
             films = films.filter(owner_id=owner_id)
         with transaction.atomic():
-            if films.select_for_update().first() is None:
+            film = films.select_for_update().first()
+            if film is None:
                 continue
             # The row goes first: what is cut off here leaves a folder without a row, which `sweep` removes.
             films.delete()
+            patients.tidy([film.patient_id])
         storage.remove(film_id)
         deleted.append(film_id)
     if deleted:

@@ -10,7 +10,8 @@ from films.models import Film
 from osteolens.files import harmless
 
 COLUMNS = (
-    "id", "name", "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
+    "id", "name", "patient_name", "side", "taken_on",
+    "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
     "sha256", "uploaded_at", "state", "model", "model_version", "label", "probability", "t_score", "triage",
     "warnings",
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from films.views import compare, files, film, history
+from films.views import compare, files, film, history, patient
 
 app_name = "films"
 urlpatterns = [
@@ -10,6 +10,8 @@ urlpatterns = [
     path("films/", history.history, name="history"),
     path("films/export.csv", history.export_csv, name="export_csv"),
     path("films/selected", history.selected, name="selected"),
+    path("patients/<uuid:patient_id>/", patient.patient, name="patient"),
+    path("patients/<uuid:patient_id>/rename", patient.rename, name="rename_patient"),
     path("films/<uuid:film_id>/", film.film, name="film"),
     path("films/<uuid:film_id>/state", film.state, name="state"),
     path("films/<uuid:film_id>/edit", film.edit, name="edit"),

@@ -25,7 +25,7 @@ _SQLITE_OPTIONS = {
     "PRAGMA secure_delete=ON;",
 }
 _OWN_FILES = {"secret_key", "osteolens.sqlite3", "films", "under_way"}
-_REPLACING_IT = "delete the file, for example, and a new one is made; everybody logs in again then"
+_REPLACING_IT = "delete the file, for example, and a new one is made"
 
 
 class MalformedSetting(ValueError):
@@ -197,7 +197,18 @@ class Environment(BaseSettings):
         Raises:
             MalformedSetting: The file is damaged.
         """
-        return self.secret_key or _stored_secret(self.data / "secret_key")
+        return self.secret_key or _stored_secret(self.data / "secret_key", "everybody logs in again then")
+
+    @property
+    def pseudonym_key(self) -> bytes:
+        """The key from which patients get their pseudonyms, created once like `signing_key`.
+
+        Raises:
+            MalformedSetting: The file is damaged.
+        """
+        return _stored_secret(
+            self.data / "pseudonym_key", "later films of a patient get another pseudonym then"
+        ).encode()
 
 
 def _lines(error: ValidationError) -> Iterator[str]:
@@ -215,7 +226,7 @@ def _lines(error: ValidationError) -> Iterator[str]:
         yield f"{name} {message}, for example {name}={(field.examples or [''])[0]}"
 
 
-def _stored_secret(file: Path) -> str:
+def _stored_secret(file: Path, consequence: str) -> str:
     """Key from the file; of several processes that start at once, one writes it and all read it."""
     if not file.exists():
         draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
@@ -232,9 +243,12 @@ def _stored_secret(file: Path) -> str:
     try:
         secret = file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        raise MalformedSetting(f"the secret key in {file} cannot be read: {error}; {_REPLACING_IT}") from None
+        raise MalformedSetting(
+            f"the secret key in {file} cannot be read: {error}; {_REPLACING_IT}; {consequence}"
+        ) from None
     if len(secret) < SHORTEST_SECRET:
         raise MalformedSetting(
-            f"the secret key in {file} has {len(secret)} characters, not {SHORTEST_SECRET} or more; {_REPLACING_IT}"
+            f"the secret key in {file} has {len(secret)} characters, not {SHORTEST_SECRET} or more; {_REPLACING_IT}; "
+            f"{consequence}"
         )
     return secret

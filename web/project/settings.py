@@ -12,6 +12,7 @@ WEB = Path(__file__).parents[1]
 try:
     _environment = Environment.read()
     SECRET_KEY = _environment.signing_key
+    PSEUDONYM_KEY = _environment.pseudonym_key
 except MalformedSetting as error:
     raise SystemExit("\n".join(f"error: {line}" for line in str(error).splitlines())) from None
 

@@ -6,21 +6,23 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accounts.models import AuditEntry, User
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from films import answering, limits, pictures, storage
-from films.models import FACTS, Film
+from films import answering, limits, patients, pictures, storage
+from films.models import FACTS, Film, Origin
 from project.errors import TooMany
 
 from osteolens.errors import InputTooLarge
-from osteolens.films.read import read, without_identity
-from osteolens.schema import Source
+from osteolens.films.read import Picture, read_bare
 from uploads import known
 from uploads.known import IfKnown
+
+if TYPE_CHECKING:
+    from osteolens.dicomweb import pseudonyms
 
 UPLOAD = "upload"
 NAME_LENGTH = 200
@@ -100,9 +102,10 @@ def receive(
         return Received(film, created=False, changed=changed)
     # The size is known after decoding only, and decoding is what takes the memory.
     with limits.under_way(owner, limits.READ, pixels=None):
-        picture = read(data)
-        data = without_identity(data)
-    facts = _with_header(facts, picture.source)
+        picture, bare = read_bare(data)
+    origin = _origin(picture, data)
+    facts, data = _with_header(facts, picture, origin), bare
+    name_of_patient = facts.pop("patient", "")
     height, width = picture.pixels.shape
     film = Film(
         id=uuid.uuid4(), owner=owner, sha256=sha256, copy=_next(copies), name=plain_name(name),
@@ -115,7 +118,14 @@ def receive(
         storage.write(storage.folder(film.id) / storage.DISPLAY, pictures.display_png(picture.pixels))
         storage.write(storage.folder(film.id) / storage.THUMB, pictures.thumb_jpeg(picture.pixels))
         with transaction.atomic():
+            film.patient = patients.named(owner, name_of_patient) or patients.coded(
+                owner, origin.patient if origin else ""
+            )
             film.save(force_insert=True)
+            if origin:
+                Origin.objects.create(
+                    film=film, study=origin.study, instance=origin.instance, study_day=origin.study_day
+                )
             readings = answering.enqueue(film, leased=True)
             on_kept(film)
     except IntegrityError:
@@ -132,9 +142,19 @@ def receive(
     return Received(film, created=True, changed=[])
 
 
-def _with_header(facts: Mapping[str, Any], source: Source | None) -> Mapping[str, Any]:
+def _origin(picture: Picture, data: bytes) -> "pseudonyms.Origin | None":
+    """Whose film it is and where it comes from, behind a key; None unless it is DICOM."""
+    if picture.format != "DICOM":
+        return None
+    from osteolens.dicomweb import pseudonyms  # pydicom is loaded when a DICOM film arrives
+
+    return pseudonyms.origin_of(data, settings.PSEUDONYM_KEY)
+
+
+def _with_header(facts: Mapping[str, Any], picture: Picture, origin: "pseudonyms.Origin | None") -> dict[str, Any]:
     """The facts of the form, and those of a DICOM header where the form has none."""
-    header = {name: getattr(source, name, None) for name in FACTS}
+    header = {name: getattr(picture.source, name, None) for name in (*FACTS, "side")}
+    header["taken_on"] = origin.day if origin else None
     return {**facts, **{name: value for name, value in header.items() if value and not facts.get(name)}}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from accounts.models import User
 from django.db import models
 from films.models import Film
+from films.patients import fact_of, set_fact
 
 from osteolens.errors import InputError
 
@@ -32,7 +33,7 @@ class KnownFilm(InputError):
     status = 409
 
     def __init__(self, film: Film, facts: Mapping[str, Any]) -> None:
-        differences = [(name, getattr(film, name), value) for name, value in _differences(film, facts).items()]
+        differences = [(name, fact_of(film, name), value) for name, value in _differences(film, facts).items()]
         words = "; ".join(
             f"{_plain(name)} is {_shown(there)} there and {_shown(here)} here" for name, there, here in differences
         )
@@ -46,7 +47,7 @@ class KnownFilm(InputError):
 
 def films_of(owner: User, sha256: str) -> list[Film]:
     """The films with these bytes, the first one first."""
-    return list(Film.objects.filter(owner=owner, sha256=sha256).order_by("copy"))
+    return list(Film.objects.filter(owner=owner, sha256=sha256).select_related("owner", "patient").order_by("copy"))
 
 
 def film_meant(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Film | None:
@@ -66,7 +67,7 @@ def film_meant(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Fi
     if not films:
         return None
     if if_known == IfKnown.SEPARATE:  # sent twice it is still one film
-        return next((film for film in films if all(getattr(film, name) == facts[name] for name in facts)), None)
+        return next((film for film in films if all(fact_of(film, name) == facts[name] for name in facts)), None)
     for film in films:
         if not _differences(film, facts):
             return film
@@ -79,13 +80,13 @@ def take_over(film: Film, facts: Mapping[str, Any]) -> list[str]:
     """Set the facts that differ, without saving them; their names."""
     differences = _differences(film, facts)
     for name, value in differences.items():
-        setattr(film, name, value)
+        set_fact(film, name, value)
     return list(differences)
 
 
 def _differences(film: Film, facts: Mapping[str, Any]) -> dict[str, Any]:
     # An empty field is no statement: it neither differs nor erases what is there.
-    return {name: value for name, value in facts.items() if value not in (None, "") and value != getattr(film, name)}
+    return {name: value for name, value in facts.items() if value not in (None, "") and value != fact_of(film, name)}
 
 
 def _plain(name: str) -> str:

@@ -47,7 +47,7 @@ def deidentify(
     from rich.progress import track
 
     from osteolens.datasets.folders import describe
-    from osteolens.dicomweb.deidentify import load_key
+    from osteolens.dicomweb.pseudonyms import load_key
 
     _check_apart(inputs, out, key)
     passed_over: Counter[str] = Counter()

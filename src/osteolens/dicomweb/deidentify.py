@@ -8,14 +8,9 @@ and numbers, `dicognito` 0.19 left 247, `deid` 0.4.13 left 190 (50 without seque
 in private and nested elements, free text and terms; this leaves none.
 """
 
-import base64
 import hashlib
-import hmac
-import os
 import re
-import secrets
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
@@ -24,12 +19,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from osteolens.dicomweb.burnt_in import black_out, text_boxes
-from osteolens.errors import OsteoLensError, UnsupportedType
+from osteolens.dicomweb.pseudonyms import keyed, patient_of, pseudonym, text_of, uid_for
+from osteolens.errors import UnsupportedType
 from osteolens.films import dicom, dicom_bare
 from osteolens.films.read import read
 from osteolens.films.sniff import sniff
 
-KEY_BYTES = 32
 PATIENT_FACTS = ("PatientAge", "PatientSex", "PatientSize", "PatientWeight")
 OLDEST = "090Y"
 """Ages above it are rare enough to name a person."""
@@ -96,29 +91,6 @@ class Copy(NamedTuple):
     missed: bool
 
 
-def load_key(path: Path) -> bytes:
-    """The secret from which pseudonyms are made, written once, readable by this user alone.
-
-    Raises:
-        OsteoLensError: The file holds no key, or others may read it.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        text = path.read_text(errors="replace").strip()
-        if not re.fullmatch(rf"[0-9a-f]{{{2 * KEY_BYTES}}}", text):
-            raise OsteoLensError(
-                f"{path} is no key: expected {2 * KEY_BYTES} hexadecimal digits; name another file with --key"
-            ) from None
-        if path.stat().st_mode & 0o077:
-            raise OsteoLensError(f"others may read {path}, and could find out who is who: chmod 600 {path}") from None
-        return bytes.fromhex(text)
-    key = secrets.token_bytes(KEY_BYTES)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(f"{key.hex()}\n")
-    return key
-
-
 def deidentify(data: bytes, key: bytes, *, clean_pixels: bool = True, keep_facts: bool = False) -> Copy:
     """A copy of a film that does not say whose it is. The same film and key give the same bytes.
 
@@ -141,7 +113,7 @@ def deidentify(data: bytes, key: bytes, *, clean_pixels: bool = True, keep_facts
         if boxes:
             values = black_out(values, pixels, boxes)
         copy = dicom_bare.bare_film(film, values)
-        patient = _patient(film, data)
+        patient = patient_of(film) or text_of(film, "StudyInstanceUID") or hashlib.sha256(data).hexdigest()
         _add_technique(film, copy)
         _add_identity(film, copy, key, patient, hashlib.sha256(data).hexdigest())
         missed = clean_pixels and not boxes and copy.get("BurnedInAnnotation") == "YES"
@@ -155,31 +127,22 @@ def deidentify(data: bytes, key: bytes, *, clean_pixels: bool = True, keep_facts
         return Copy(dicom_bare.encode(copy), str(copy.PatientID), str(copy.SOPInstanceUID), len(boxes), missed)
 
 
-def _patient(film: Dataset, data: bytes) -> str:
-    """What tells patients apart: the number, else name and birth date, else the study, else the file."""
-    number = _text(film, "PatientID")
-    named = f"{_text(film, 'PatientName').upper()}/{_text(film, 'PatientBirthDate')}"
-    if number or named.strip("/"):
-        return number or named
-    return _text(film, "StudyInstanceUID") or hashlib.sha256(data).hexdigest()
-
-
 def _add_identity(film: Dataset, copy: Dataset, key: bytes, patient: str, content: str) -> None:
     """Pseudonym, identifiers and dates in place of the film's own."""
-    copy.PatientID = base64.b32encode(_keyed(key, "patient", patient)).decode()[:16]
+    copy.PatientID = pseudonym(key, patient)
     copy.PatientName = f"{copy.PatientID}^"  # PS3.5 6.2 wants a family name and a given one, which may be empty
-    copy.SOPInstanceUID = _uid(key, _text(film, "SOPInstanceUID") or content)
+    copy.SOPInstanceUID = uid_for(key, text_of(film, "SOPInstanceUID") or content)
     for keyword in _UIDS:
-        identifier = _text(film, keyword)
+        identifier = text_of(film, keyword)
         if identifier or keyword != "FrameOfReferenceUID":
-            setattr(copy, keyword, _uid(key, identifier or f"{keyword} of {content}"))
-    shift = timedelta(days=1 + int.from_bytes(_keyed(key, "dates", patient)[:4]) % 3650)
+            setattr(copy, keyword, uid_for(key, identifier or f"{keyword} of {content}"))
+    shift = timedelta(days=1 + int.from_bytes(keyed(key, "dates", patient)[:4]) % 3650)
     for keyword in _DATES:
-        setattr(copy, keyword, _shifted(_text(film, keyword), shift))
+        setattr(copy, keyword, _shifted(text_of(film, keyword), shift))
     for keyword in _TIMES:
-        time = _text(film, keyword)
+        time = text_of(film, keyword)
         setattr(copy, keyword, time if re.fullmatch(r"\d{2,6}(\.\d{1,6})?", time) else "")
-    moment = _text(film, "AcquisitionDateTime")
+    moment = text_of(film, "AcquisitionDateTime")
     if date := _shifted(moment[:8], shift):
         copy.AcquisitionDateTime = date + re.sub(r"[^\d.].*", "", moment[8:])
     copy.LongitudinalTemporalInformationModified = "MODIFIED"
@@ -221,7 +184,7 @@ def _settle_facts(copy: Dataset, keep: bool) -> None:
 
 def _known_code(item: Dataset) -> Code | None:
     """A coded term with the meaning that the standard gives it, whatever the film's own text says."""
-    scheme, value = _text(item, "CodingSchemeDesignator"), _text(item, "CodeValue")
+    scheme, value = text_of(item, "CodingSchemeDesignator"), text_of(item, "CodeValue")
     if scheme not in ("SCT", "DCM"):
         return None
     return next((code for code in getattr(codes, scheme).concepts.values() if code.value == value), None)
@@ -239,21 +202,6 @@ def _shifted(date: str, shift: timedelta) -> str:
         return (datetime.strptime(date.replace(".", ""), "%Y%m%d") - shift).strftime("%Y%m%d")
     except (ValueError, OverflowError):
         return ""
-
-
-def _uid(key: bytes, identifier: str) -> str:
-    """An identifier below 2.25 (PS3.5 B.2)."""
-    return f"2.25.{int.from_bytes(_keyed(key, 'uid', identifier)[:16])}"
-
-
-def _keyed(key: bytes, use: str, text: str) -> bytes:
-    return hmac.digest(key, f"{use}\0{text}".encode("utf-8", "surrogateescape"), "sha256")
-
-
-def _text(film: Dataset, keyword: str) -> str:
-    """An element's text; empty where it is missing, or holds something else."""
-    value = dicom_bare.value_of(film, keyword)
-    return str(value).strip(" \0") if value is not None else ""
 
 
 def _listed(value: object) -> list[object]:

@@ -1,7 +1,8 @@
 """A DICOM film with nothing but its pixels and facts: a new file, into which only what is understood is copied.
 
 Copying the old one and deleting names would leave those that stand where nobody expects them: in private elements, in
-the explanation of a lookup table, in a comment inside the compressed picture, in bits that are not stored.
+the explanation of a lookup table, in a comment inside the compressed picture, in bits that are not stored. A grey
+picture stays compressed as it is, without its comments (`osteolens.films.dicom_codestream`); others are stored decoded.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
@@ -23,7 +25,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from osteolens.films.dicom import FAULTS, GREY, integer, stored_values
+from osteolens.films.dicom import FAULTS, GREY, integer
+from osteolens.films.dicom_codestream import bare_frame
 from osteolens.films.dicom_header import read_header
 
 _NUMBERS = (
@@ -45,7 +48,7 @@ _PALETTES = tuple(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "
 _TABLES = ("ModalityLUTSequence", "VOILUTSequence")
 
 
-def without_identity(film: Dataset) -> bytes:
+def without_identity(film: Dataset, values: NDArray[np.integer]) -> bytes:
     """A file of the same pixels and facts that says nothing else, a name least of all.
 
     Reading it gives the same picture and the same `Source`. What is burnt into the pixels stays. The identifier is made
@@ -53,13 +56,19 @@ def without_identity(film: Dataset) -> bytes:
 
     Args:
         film: From `osteolens.films.dicom.open_film`; it is not changed.
-
-    Raises:
-        UnreadableImage, UnsupportedType, TooCostly: As `stored_values`.
+        values: Its `stored_values`.
     """
-    bare = bare_film(film, stored_values(film))
+    bare = bare_film(film, values)
     bare.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(bare.PixelData).hexdigest()])
-    return encode(bare, deflated=len(bare.PixelData) > MOST_PLAIN_BYTES)
+    syntax = film.file_meta.TransferSyntaxUID
+    if bare.get("PhotometricInterpretation") in GREY and syntax.is_encapsulated and _fit(bare, values):
+        frame = bare_frame(film.PixelData, syntax)
+        if frame is not None:
+            bare.add_new("PixelData", "OB", encapsulate([frame]))
+            bare["PixelData"].is_undefined_length = True
+            return encode(bare, syntax)
+    large = len(bare.PixelData) > MOST_PLAIN_BYTES
+    return encode(bare, DeflatedExplicitVRLittleEndian if large else ExplicitVRLittleEndian)
 
 
 def bare_film(film: Dataset, values: NDArray[np.integer]) -> Dataset:
@@ -129,10 +138,10 @@ def items_of(film: Dataset, keyword: str) -> list[Dataset]:
     return list(value) if isinstance(value, Sequence) else []
 
 
-def encode(film: Dataset, *, deflated: bool = False) -> bytes:
-    """The file of a data set, uncompressed or deflated, as little endian with explicit types."""
+def encode(film: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """The file of a data set whose pixels are stored in this transfer syntax."""
     film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian if deflated else ExplicitVRLittleEndian
+    film.file_meta.TransferSyntaxUID = syntax
     film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
     film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
     stream = io.BytesIO()
@@ -152,6 +161,13 @@ def _set_pixels(bare: Dataset, values: NDArray[np.integer]) -> None:
     bare.HighBit = stored - 1
     pixels = wide.astype(f"{'<i' if signed else '<u'}{integer(bare, 'BitsAllocated') // 8}").tobytes()
     bare.add_new("PixelData", "OW", pixels + b"\0" * (len(pixels) % 2))
+
+
+def _fit(bare: Dataset, values: NDArray[np.integer]) -> bool:
+    """Whether all bits that are set are stored ones."""
+    stored, signed = integer(bare, "BitsStored"), integer(bare, "PixelRepresentation", 0)
+    lowest, beyond = (-(2 ** (stored - 1)), 2 ** (stored - 1)) if signed else (0, 2**stored)
+    return bool(lowest <= values.min() and values.max() < beyond)
 
 
 def _table(film: Dataset, item: Dataset) -> Dataset | None:

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from osteolens.errors import UnreadableImage
-from osteolens.films.dicom import DAMAGED, FAULTS, GREY, integer, stored_values
+from osteolens.films.dicom import DAMAGED, FAULTS, GREY, integer
 from osteolens.films.window import range_of_counts, strides
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -27,19 +27,19 @@ _BLOCK = 32
 _NO_VIEW = "the window in the DICOM header shows nothing of the film, so the film's own range was used"
 
 
-def grey(film: Dataset) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def grey(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """The picture of a film, and warnings.
 
     Args:
         film: From `osteolens.films.dicom.open_film`; its size was checked.
+        values: Its `stored_values`.
 
     Returns:
         uint8 [H, W].
 
     Raises:
-        UnreadableImage, UnsupportedType, TooCostly: As `stored_values`, or a lookup table is broken.
+        UnreadableImage: A lookup table or window is broken.
     """
-    values = stored_values(film)
     try:
         if film.PhotometricInterpretation not in GREY:
             return _luminance(film, values), ()

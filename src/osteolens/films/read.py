@@ -72,7 +72,24 @@ def read(source: File) -> Picture:
             `osteolens.errors`; the message says what was found.
         OSError: The path cannot be opened.
     """
-    data = _bytes_of(source)
+    return _read(_bytes_of(source))[0]
+
+
+def read_bare(data: bytes) -> tuple[Picture, bytes]:
+    """Decode a film, and give its bytes without the header of a DICOM file, where a patient's name is.
+
+    Pixels and facts stay; a picture that is compressed stays so, as far as nothing else can stand in it.
+
+    Args:
+        data: The file. Formats other than DICOM are returned as they are.
+
+    Raises:
+        InputError: As `read`.
+    """
+    return _read(data, bare=True)
+
+
+def _read(data: bytes, *, bare: bool = False) -> tuple[Picture, bytes]:
     if not data:
         raise EmptyInput("the body is empty", _HINT)
     sniffed = sniff(data)
@@ -80,25 +97,11 @@ def read(source: File) -> Picture:
     if kind not in SUPPORTED and kind not in _PHONE_FORMATS.values():
         raise UnsupportedType(f"found {sniffed}, which is not a supported picture", _HINT)
     try:
-        return _decode(data, kind)
+        return _decode(data, kind, bare)
     except Image.DecompressionBombError as error:
         raise InputTooLarge(f"the {kind} is too large: {error}", f"at most {MAX_PIXELS:,} pixels") from error
     except _DECODE_ERRORS as error:
         raise UnreadableImage(f"the {kind} cannot be decoded: {_reason(error)}", "is the file complete?") from error
-
-
-def without_identity(data: bytes) -> bytes:
-    """A film's bytes without the header of a DICOM file, where a patient's name is: pixels and facts stay.
-
-    Args:
-        data: A film that `read` has read. Formats other than DICOM are returned as they are.
-    """
-    if sniff(data) != "DICOM":
-        return data
-    from osteolens.films import dicom, dicom_bare
-
-    with dicom.unchecked():
-        return dicom_bare.without_identity(dicom.open_film(data))
 
 
 def _reason(error: Exception) -> str:
@@ -121,17 +124,17 @@ def _bytes_of(source: File) -> bytes:
     return data
 
 
-def _decode(data: bytes, kind: str) -> Picture:
+def _decode(data: bytes, kind: str, bare: bool) -> tuple[Picture, bytes]:
     source = None
     if kind == "DICOM":
-        pixels, warnings, source = _dicom(data)
+        pixels, warnings, source, data = _dicom(data, bare)
     else:
         pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
     middle = pixels[len(pixels) // 2]
     if middle.min() == middle.max() and pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
     pixels = np.ascontiguousarray(pixels)
-    return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings, source)
+    return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings, source), data
 
 
 def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -155,15 +158,20 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         return _upright(pixels, image, warnings)
 
 
-def _dicom(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...], Source]:
+def _dicom(data: bytes, bare: bool) -> tuple[NDArray[np.uint8], tuple[str, ...], Source, bytes]:
     from osteolens.films import dicom, dicom_display, dicom_header  # pydicom is loaded when a DICOM film arrives
 
     with dicom.unchecked():
         film = dicom.open_film(data)
         _check_size("DICOM film", *dicom.size(film))
-        pixels, shown = dicom_display.grey(film)
+        values = dicom.stored_values(film)
+        pixels, shown = dicom_display.grey(film, values)
         source, noted = dicom_header.read_header(film)
-    return pixels, (*shown, *noted), source
+        if bare:
+            from osteolens.films import dicom_bare
+
+            data = dicom_bare.without_identity(film, values)
+    return pixels, (*shown, *noted), source, data
 
 
 def _still(data: bytes, kind: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

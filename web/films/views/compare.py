@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from project.request import Request
 
 from films import sightings
-from films.access import film_of
+from films.access import film_for
 from films.presenting import reading_view, viewer_data
 from films.readings import readings_of
 
@@ -24,7 +24,7 @@ def compare(request: Request) -> HttpResponse:
     if len(film_ids) != 2:
         raise Http404("two films are compared")
     sides = []
-    for film in [film_of(request.user, film_id) for film_id in film_ids]:
+    for film in [film_for(request.user, film_id) for film_id in film_ids]:
         readings = readings_of(film)
         audit.record(request, "view", film.id, "compared")
         if readings.current:

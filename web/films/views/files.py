@@ -16,7 +16,7 @@ from project.errors import TooMany, refuse, refuse_input
 from project.request import Request
 
 from films import exporting, limits, pictures, report, sending, sightings, storage, wording
-from films.access import film_of
+from films.access import film_for
 from films.colours import DEFAULT, TABLES
 from films.models import Reading
 from films.presenting import reading_view
@@ -38,7 +38,7 @@ class ShowForm(forms.Form):
 @require_safe
 def picture(request: Request, film_id: UUID) -> HttpResponseBase:
     """The film as shown: 8-bit grey, re-encoded, nothing else in the file."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     audit.record_once(request, "picture", film.id)
     return sending.picture(request, storage.folder(film.id) / storage.DISPLAY, "image/png")
 
@@ -46,7 +46,7 @@ def picture(request: Request, film_id: UUID) -> HttpResponseBase:
 @require_safe
 def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
     """A small JPEG."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     audit.record_once(request, "thumbnail", film.id)
     return sending.picture(request, storage.folder(film.id) / storage.THUMB, "image/jpeg")
 
@@ -54,7 +54,7 @@ def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
 @require_safe
 def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpResponseBase:
     """The grey PNG of one class's map; older answers keep theirs."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     row = film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first()
     path = exporting.map_path(row, label) if row else None
     if path is None:
@@ -67,7 +67,7 @@ def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpR
 @require_safe
 def original(request: Request, film_id: UUID) -> HttpResponse:
     """The bytes as given."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     audit.record(request, "download", film.id, "original")
     return sending.download(storage.read(storage.original(film.id)), film.name, "application/octet-stream")
 
@@ -77,7 +77,7 @@ def drawn(view: FilmView) -> FilmView:
 
     @wraps(view)
     def limited(request: Request, film_id: UUID) -> HttpResponseBase:
-        film = film_of(request.user, film_id)
+        film = film_for(request.user, film_id)
         try:
             limits.check_rate(request.user, limits.DRAWN, settings.DRAWINGS_PER_MINUTE)
             with limits.under_way(request.user, limits.DRAWN, film.width * film.height):
@@ -92,7 +92,7 @@ def drawn(view: FilmView) -> FilmView:
 @drawn
 def overlay(request: Request, film_id: UUID) -> HttpResponse:
     """The film under a map, at the size of a screen, with a caption."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     form = ShowForm(request.GET)
     if not form.is_valid():
         return _malformed(request, form)
@@ -114,7 +114,7 @@ def overlay(request: Request, film_id: UUID) -> HttpResponse:
 @require_safe
 def answer_json(request: Request, film_id: UUID) -> HttpResponse:
     """The current answers, or one model's, with their maps."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     form = ShowForm(request.GET)
     if not form.is_valid():
         return _malformed(request, form)
@@ -133,7 +133,7 @@ def answer_json(request: Request, film_id: UUID) -> HttpResponse:
 @drawn
 def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
     """Report of one answer: one PDF page."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     form = ShowForm(request.GET)
     if not form.is_valid():
         return _malformed(request, form)

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts import audit
+from accounts.models import User
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpResponse, JsonResponse
@@ -11,8 +12,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from films import answering, retention, sightings, storage, wording
-from films.access import film_of
+from films import answering, patients, retention, sightings, storage, wording
+from films.access import film_for, film_of, visible_to
 from films.forms import EditForm
 from films.models import Film
 from films.presenting import answer_of, problem, reading_view, viewer_data
@@ -22,7 +23,7 @@ from films.readings import FilmReadings, readings_of
 @require_safe
 def film(request: Request, film_id: UUID) -> HttpResponse:
     """The viewer, the answers, and what is known of the patient."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     audit.record(request, "view", film.id)
     return _page(request, film, EditForm(instance=film), 200)
 
@@ -31,10 +32,10 @@ def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResp
     readings = readings_of(film)
     if readings.current:
         sightings.note(request.user, [film.id])
-    return render(request, "films/film.html", film_context(film, readings, form), status=status)
+    return render(request, "films/film.html", film_context(request.user, film, readings, form), status=status)
 
 
-def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
+def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
     """Context of the film's template, without the request."""
     views = [reading_view(film, reading) for reading in readings.current]
     header = answer_of(readings.main).quality.source if readings.main else None
@@ -47,6 +48,8 @@ def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str
         "source": wording.source(header) if header else "",
         "older": readings.older,
         "facts_form": form,
+        "is_owner": film.owner_id == user.pk,
+        "relatives": patients.relatives(film, visible_to(user).filter(patient=film.patient)) if film.patient else None,
         "viewer_data": viewer_data(film, readings),
         "meaning": wording.MEANING,
         "needs_facts": film.age is None or not film.sex,
@@ -56,7 +59,7 @@ def film_context(film: Film, readings: FilmReadings, form: EditForm) -> dict[str
 @require_safe
 def state(request: Request, film_id: UUID) -> HttpResponse:
     """Whether answers have come, for a page that waits for them."""
-    film = film_of(request.user, film_id)
+    film = film_for(request.user, film_id)
     readings = readings_of(film)
     rows = [*readings.current, *readings.waiting, *readings.refused]
     return JsonResponse(
@@ -78,6 +81,8 @@ def edit(request: Request, film_id: UUID) -> HttpResponse:
     form = EditForm(request.POST, instance=film)
     if not form.is_valid():
         return _page(request, film_of(request.user, film_id), form, 400)
+    if "patient" in form.changed_data:
+        patients.set_fact(film, "patient", form.cleaned_data["patient"])
     answering.save_changes(film, form.changed_data)
     audit.record(request, "edit", film_id, ", ".join(form.changed_data))
     messages.success(request, "Saved.")

@@ -24,7 +24,7 @@ MOST_SELECTED = 500
 
 def films_of(request: Request) -> tuple[HistoryForm, QuerySet[Film], int]:
     """The filters of a request, the films that pass them in order, and how many there are without them."""
-    films = Film.objects.filter(owner=request.user)
+    films = Film.objects.filter(owner=request.user).select_related("patient")
     counts = dict(films.values_list("label").annotate(Count("pk")).order_by("label"))
     form = HistoryForm(request.GET, [label for label in counts if label])
     return form, form.narrow(films), sum(counts.values())
@@ -44,6 +44,7 @@ def history(request: Request) -> HttpResponse:
         "query": urlencode(query),
         "filtered": form.is_narrow,
         "total": total,
+        "by_patient": form.cleaned_data.get("sort") == "patient",
     }
     part = request.htmx and not request.htmx.boosted and not request.htmx.history_restore_request
     return render(request, "films/_history_rows.html" if part else "films/history.html", context)
