@@ -193,8 +193,12 @@ def test_an_open_folder_that_is_not_only_ours_is_left_alone(
 
 
 def test_the_app_never_imports_what_reads_films(tmp_path: Path) -> None:
-    heavy = ("torch", "timm", "onnxruntime", "matplotlib", "sklearn", "ultralytics")
+    heavy = ("torch", "timm", "onnxruntime", "matplotlib", "sklearn", "ultralytics", "pydicom", "highdicom")
     code = f"import project.wsgi, project.urls, sys; print(*[name for name in {heavy} if name in sys.modules])"
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(WEB), "OSTEOLENS_DATA": str(tmp_path)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{WEB}{os.pathsep}{WEB.parent / 'src'}",
+        "OSTEOLENS_DATA": str(tmp_path),
+    }
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
