@@ -97,6 +97,7 @@ def test_the_film_alone_leads_where_it_is_shown_to_know() -> None:
 def test_the_fused_answer_leads_where_only_it_is_shown_to_know() -> None:
     lead = answer(evidence(0.46, fused=0.8)).lead
     assert (lead.part, lead.text) == ("fused", "osteoporosis from the film with age and sex")
+    assert lead.headline == "osteoporosis with age and sex"
     assert (lead.probability, lead.triage) == (0.75, "refer")
     assert lead.t_score is not None
     assert lead.t_score.estimate == -2.6

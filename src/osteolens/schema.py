@@ -5,14 +5,14 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, computed_field
 
 from osteolens.errors import ExplanationNotReady, InputError, InvalidOption
 from osteolens.evidence import AnswerEvidence, Evidence
-from osteolens.parameters import PatientFact
+from osteolens.parameters import PatientFact, fact_words
 
 Method = Literal[
     "none", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "gradcamelementwise",
@@ -109,6 +109,13 @@ def _plain(text: str) -> str:
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+def percent(share: float) -> str:
+    """A probability in whole percent that is never shown as impossible or certain."""
+    if 0 < share < 0.005:
+        return "below 1 %"
+    return "above 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
 
 
 class TScore(_Message):
@@ -215,7 +222,7 @@ class Lead(_Message):
     """What of an answer counts, in short: every surface leads with this, and shows the rest as the model's output."""
 
     part: Literal["image", "fused", "none"] = Field(description="the part that leads; none: nothing is shown to count")
-    headline: str = Field(description="the leading label, or `no finding`")
+    headline: str = Field(description="the leading label with the facts it needed, or `no finding`")
     text: str = Field(description="the headline with what it comes from, or with why there is none")
     sentence: str = Field(description="the evidence behind it")
     label: str | None = None
@@ -225,6 +232,14 @@ class Lead(_Message):
     helpful_facts: tuple[PatientFact, ...] = Field(
         (), description="where nothing leads: facts about the patient with which this model's answer would"
     )
+
+
+class Part(NamedTuple):
+    """A part of an answer: what it comes from, its numbers, and whether it leads; if not, it is the model's output."""
+
+    source: str
+    answer: "Answer | Fused"
+    leads: bool
 
 
 class Answer(_Message):
@@ -253,6 +268,14 @@ class Answer(_Message):
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The film's own answer and the one with the patient's facts, the leading one first."""
+        parts = [Part("film alone", self, self.lead.part == "image")]
+        if self.fused:
+            parts.append(Part(f"with {fact_words(self.fused.inputs)}", self.fused, self.lead.part == "fused"))
+        return tuple(sorted(parts, key=lambda part: not part.leads))
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def lead(self) -> Lead:
@@ -275,7 +298,7 @@ class Answer(_Message):
 def _lead(part: Literal["image", "fused"], answer: Answer | Fused, evidence: Evidence) -> Lead:
     return Lead(
         part=part,
-        headline=answer.label,
+        headline=f"{answer.label} with {fact_words(evidence.inputs)}" if evidence.inputs else answer.label,
         text=f"{answer.label} from {evidence.source}",
         sentence=evidence.sentence,
         label=answer.label,

@@ -1,6 +1,7 @@
 """What `osteolens predict` shows and writes."""
 
 import base64
+import itertools
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import encoded, knee_like
 from PIL import Image
+from support.shown import evidence
 from test_schema import ANSWER
 
 from osteolens.cli.answers import predict_films
@@ -47,13 +49,47 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_interval_triage_and_the_fused_answer_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown([{"fused": FUSED}, None], tmp_path, capsys)
     assert all(column in lines[1] for column in ("T-score", "triage", "remarks"))
-    image, fused, refused = (next(line for line in lines if word in line) for word in ("0.png", "weight", "1.png"))
+    image, fused, refused = (next(line for line in lines if word in line) for word in ("0.png", "height", "1.png"))
     for text in ("osteopenia", "osteoporosis 0.30", "-1.8 (-2.9 to -0.7)", "uncertain"):
         assert text in image
-    for text in ("with age, sex, weight, height", "osteoporosis 0.75", "-2.6 (-3.0 to -2.2)", "refer"):
+    for text in ("with age, sex, weight and height, output", "osteoporosis 0.75", "-2.6 (-3.0 to -2.2)", "refer"):
         assert text in fused
     assert "the body is empty" in refused
     assert any("T-scores with 90 % intervals. Low suspicion rules nothing out." in line for line in lines)
+
+
+def test_a_model_that_is_not_shown_to_beat_chance_gives_no_finding_and_says_what_would_help(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = evidence(0.46, fused=0.8)
+    lines = shown([{"evidence": known.model_dump(), "fused": None, "triage": None}] * 2, tmp_path, capsys)
+    first, second = next((a, b) for a, b in itertools.pairwise(lines) if "0.png" in a)
+    assert "no finding" in first
+    assert not any(word in first for word in ("osteo", "normal", "0.6", "-1.8"))
+    assert all(text in second for text in ("film alone, output", "osteopenia", "osteoporosis 0.30", "-1.8"))
+    assert lines.count(known.image.sentence) == 1
+    assert lines[-1] == "For an answer that counts, add age and sex of the patient: --age 63 --sex female"
+
+
+def test_the_fused_answer_leads_where_only_it_is_shown_to_beat_chance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = evidence(0.46, fused=0.8)
+    lines = shown([{"evidence": known.model_dump(), "triage": None}], tmp_path, capsys)
+    first, second = next((a, b) for a, b in itertools.pairwise(lines) if "0.png" in a)
+    assert all(text in first for text in ("osteoporosis with age and sex", "osteoporosis 0.75", "-2.6", "refer"))
+    assert all(text in second for text in ("film alone, output", "osteopenia 0.60"))
+    assert lines[-1] == known.fused[0].sentence
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.003, "<0.01"), (0.0, "0.00"), (0.005, "0.01"), (0.996, ">0.99")])
+def test_rounding_makes_nothing_impossible_or_certain(
+    share: float, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shares = {"normal": 1 - share, "osteopenia": 0.0, "osteoporosis": share}
+    assert f"osteoporosis {text}" in "".join(
+        shown([BARE | {"label": "normal", "probabilities": shares}], tmp_path, capsys)
+    )
 
 
 def test_a_model_without_parameters_shows_no_empty_promises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

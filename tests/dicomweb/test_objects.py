@@ -12,10 +12,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support.dicom import dataset, knee, save
+from support.shown import evidence
 
-from osteolens.dicomweb import objects
+from osteolens.dicomweb import objects, page
 from osteolens.dicomweb.source import SourceFilm, open_source
 from osteolens.errors import UnreadableImage, UnsupportedType
+from osteolens.evidence import AnswerEvidence
 from osteolens.films import overlay
 from osteolens.schema import Answer, Explanation, Film, Fused, ModelInfo, Quality, Timing, TScore
 
@@ -32,7 +34,7 @@ def film(**elements: Any) -> bytes:
     return save(dataset(knee(400, 300), 12, WindowCenter=2048, WindowWidth=4096, **(STUDY | elements)))
 
 
-def answer(fused: bool = False, card: str = "ab" * 32) -> Answer:
+def answer(fused: bool = False, card: str = "ab" * 32, shown: AnswerEvidence | None = None) -> Answer:
     maps = [
         Explanation(method="gradcam", target=label, map_png=overlay.encode_map(LEVELS), peak=0.5, strength=0.7)
         for label in ("osteopenia", "osteoporosis")
@@ -46,7 +48,7 @@ def answer(fused: bool = False, card: str = "ab" * 32) -> Answer:
         t_score=TScore(estimate=-1.83, interval_90=(-3.1, -0.6)),
         triage=None, fused=together if fused else None, quality=Quality(), film=Film(width=300, height=400),
         explanations=tuple(maps), model=ModelInfo(name="knee", version="1.0", card_sha256=card),
-        timing_ms=Timing(decode=1, model=1, explain=1),
+        timing_ms=Timing(decode=1, model=1, explain=1), evidence=shown,
     )  # fmt: skip
 
 
@@ -118,6 +120,29 @@ def test_the_report_holds_the_answers_numbers(made: list[Dataset]) -> None:
         for item in series.ReferencedSOPSequence
     ]
     assert set(evidence) == {"1.2.3.4", made[2].SOPInstanceUID, made[3].SOPInstanceUID}
+
+
+@pytest.mark.parametrize(
+    ("low", "fused", "leading"),
+    [
+        (0.4, None, ("No finding: not shown to tell more than chance", "film alone")),
+        (0.4, 0.6, ("Normal", "with age and sex")),
+        (0.6, 0.6, ("Osteopenia", "film alone")),
+    ],
+)
+def test_the_report_and_the_page_lead_with_what_the_model_was_shown_to_know(
+    low: float, fused: float | None, leading: tuple[str, str], source: SourceFilm
+) -> None:
+    told = answer(fused=fused is not None, shown=evidence(low, fused=fused))
+    report = hd.sr.srread(io.BytesIO(objects.encode(objects.report(source, told, []))))
+    group = report.content.get_image_measurement_groups()[0]
+    values = {each.name.meaning: each.value.meaning for each in group.get_qualitative_evaluations()}
+    assert (values["Answer"], group.tracking_identifier) == leading
+    assert ("Most likely label, output of the model" in values) == (leading[0].startswith("No finding"))
+    first, second, *others = page.lines(told)
+    assert first == f"{told.lead.text[0].upper()}{told.lead.text[1:]}."
+    assert second == told.lead.sentence
+    assert others[0].startswith("Output of the model, film alone" if low < 0.5 and fused is None else "Answer, ")
 
 
 def test_names_stand_in_the_patient_module_only(made: list[Dataset]) -> None:

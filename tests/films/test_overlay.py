@@ -6,12 +6,14 @@ import pytest
 from conftest import knee_like
 from numpy.typing import NDArray
 from PIL import Image
+from support.shown import evidence
+from test_schema import ANSWER
 
 from osteolens.card import PreprocessSpec
 from osteolens.films import overlay
 from osteolens.films.png import examine
 from osteolens.films.prepare import Geometry, prepare
-from osteolens.schema import Explanation
+from osteolens.schema import Answer, Explanation
 
 
 def test_map_png_round_trip() -> None:
@@ -66,11 +68,23 @@ def test_a_weak_map_is_drawn_fainter() -> None:
 
 def test_the_title_says_how_strong_a_map_is() -> None:
     weak = Explanation(method="gradcam", target="normal", map_png="", peak=0.3, strength=0.03)
-    first, second = overlay.describe(weak, "osteopenia").splitlines()
+    answer = Answer.model_validate(ANSWER)
+    first, second = overlay.describe(weak, answer).splitlines()
     assert first == "normal (gradcam), answer: osteopenia"
     assert second == "map strength 0.03 of the training films' median"
     unknown = weak.model_copy(update={"strength": None})
-    assert overlay.describe(unknown, "osteopenia") == first
+    assert overlay.describe(unknown, answer) == first
+
+
+def test_the_title_leads_with_no_label_of_a_model_that_is_not_shown_to_beat_chance() -> None:
+    explanation = Explanation(method="gradcam", target="normal", map_png="", peak=0.3)
+    titles = [
+        overlay.describe(explanation, Answer.model_validate(ANSWER | {"evidence": shown.model_dump()}))
+        for shown in (evidence(0.4), evidence(0.4, fused=0.6))
+    ]
+    assert titles == [
+        "normal (gradcam), answer: no finding", "normal (gradcam), answer: osteoporosis with age and sex"
+    ]  # fmt: skip
 
 
 def test_a_title_of_two_lines_leaves_the_film_whole() -> None:

@@ -194,7 +194,9 @@ def test_the_document_has_examples_that_hold(db: None) -> None:
         "/api/films/{film_id}/map/{label}",
     }
     schemas = document["components"]["schemas"]
-    assert set(Answer.model_json_schema(by_alias=True, mode="serialization")["properties"]) == set(schemas["Answer"]["properties"])
+    assert set(Answer.model_json_schema(by_alias=True, mode="serialization")["properties"]) == set(
+        schemas["Answer"]["properties"]
+    )
     for name in ("FilmOut", "FilmDetail", "FilmPage", "LogIn", "NewToken"):
         (example,) = schemas[name]["examples"]
         getattr(api_schemas, name).model_validate(example)

@@ -18,6 +18,7 @@ from rich.text import Text
 from osteolens.console import Status
 from osteolens.errors import InputError, OsteoLensError, RequestRefused, ServerUnreachable
 from osteolens.files import whole, write_text
+from osteolens.parameters import PatientFact, fact_words
 from osteolens.schema import Answer, Fused, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
@@ -26,7 +27,9 @@ Ask = Callable[[Path, Mapping[str, str]], Answer]
 Outcome = Answer | OsteoLensError | OSError
 
 _COLUMNS = ("film", "answer", "probabilities", "T-score", "triage", "remarks")
-_FACT_NAMES = {"age": "age", "sex": "sex", "weight_kg": "weight", "height_m": "height"}
+_EXAMPLES: dict[PatientFact, str] = {
+    "age": "--age 63", "sex": "--sex female", "weight_kg": "--weight-kg 71.5", "height_m": "--height-m 1.62",
+}  # fmt: skip
 
 
 def predict_films(
@@ -71,7 +74,7 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
 
         film = read(path).pixels
         for explanation in answer.explanations:
-            title, levels = overlay.describe(explanation, answer.label), overlay.decode_map(explanation.map_png)
+            title, levels = overlay.describe(explanation, answer), overlay.decode_map(explanation.map_png)
             drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
             with whole(out / f"{name}.{_file_part(explanation.target)}.png") as draft:
                 drawn.save(draft, compress_level=3)  # a third of level 6's time for 3 % more bytes
@@ -100,22 +103,34 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
         # For a file or another program: as wide as it must be, so that nothing is cut or wrapped.
         console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
     console.print(table)
+    for sentence in _evidence([outcome for _, outcome in outcomes]):
+        console.print(sentence, soft_wrap=True, highlight=False)
 
 
 def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
-    """A film's row of the table, and another for the answer with the patient's facts."""
+    """A film's rows of the table: what leads, then the other parts as the model's output."""
     if not isinstance(outcome, Answer):
         yield name, "error", "", "", "", printable(str(outcome))
         return
-    yield name, *_cells(outcome), "; ".join(outcome.quality.warnings)
-    if outcome.fused:
-        facts = ", ".join(_FACT_NAMES[fact] for fact in outcome.fused.inputs)
-        yield f"  with {facts}", *_cells(outcome.fused), ""
+    lead, parts, warnings = outcome.lead, list(outcome.parts), "; ".join(outcome.quality.warnings)
+    if parts[0].leads:
+        yield name, lead.headline, *_numbers(parts.pop(0).answer), warnings
+    else:
+        yield name, lead.headline, "", "", "", warnings
+    for part in parts:
+        yield f"  {part.source}, output", part.answer.label, *_numbers(part.answer), ""
 
 
-def _cells(answer: Answer | Fused) -> tuple[str, str, str, str]:
-    shares = ", ".join(f"{label} {share:.2f}" for label, share in answer.probabilities.items())
-    return answer.label, shares, _t_score(answer.t_score), answer.triage or ""
+def _numbers(answer: Answer | Fused) -> tuple[str, str, str]:
+    shares = ", ".join(f"{label} {_share(share)}" for label, share in answer.probabilities.items())
+    return shares, _t_score(answer.t_score), answer.triage or ""
+
+
+def _share(probability: float) -> str:
+    """Two decimals, never shown as impossible or certain."""
+    if 0 < probability < 0.005:
+        return "<0.01"
+    return ">0.99" if 0.995 <= probability < 1 else f"{probability:.2f}"
 
 
 def _t_score(score: TScore | None) -> str:
@@ -133,6 +148,16 @@ def _caption(outcomes: Sequence[Outcome]) -> str:
     if any(answer.triage or answer.fused for answer in answers):
         notes.append("Low suspicion rules nothing out.")
     return " ".join(notes)
+
+
+def _evidence(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Why the answers lead with what they lead with, and which options would help: each sentence once."""
+    leads = [outcome.lead for outcome in outcomes if isinstance(outcome, Answer)]
+    for part in ("none", "fused", "image"):
+        yield from dict.fromkeys(lead.sentence for lead in leads if lead.part == part)
+    for facts in dict.fromkeys(lead.helpful_facts for lead in leads if lead.helpful_facts):
+        options = " ".join(_EXAMPLES[fact] for fact in facts)
+        yield f"For an answer that counts, add {fact_words(facts)} of the patient: {options}"
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

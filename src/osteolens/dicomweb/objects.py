@@ -21,7 +21,7 @@ import osteolens
 from osteolens.dicomweb.page import RESEARCH, page_of
 from osteolens.dicomweb.source import SourceFilm
 from osteolens.films import dicom, overlay
-from osteolens.schema import Answer, Explanation, Fused
+from osteolens.schema import Answer, Explanation, Fused, Lead, Part
 
 MAKER = "OsteoLens"
 _SCHEME = "99OSTEOLENS"
@@ -70,7 +70,7 @@ def encode(made: Dataset) -> bytes:
 def picture(film: SourceFilm, answer: Answer, explanation: Explanation) -> Dataset:
     """Secondary capture of the film with its map on top, and `RESEARCH` burnt in."""
     levels = overlay.decode_map(explanation.map_png)
-    title = f"{overlay.describe(explanation, answer.label)}\n{RESEARCH}"
+    title = f"{overlay.describe(explanation, answer)}\n{RESEARCH}"
     page = overlay.blend(film.pixels, levels, title, strength=explanation.strength).convert("RGB")
     made = hd.sc.SCImage.from_ref_dataset(
         film.header,
@@ -147,20 +147,17 @@ def report(film: SourceFilm, answer: Answer, maps: list[Dataset]) -> Dataset:
             uid=film.uid(answer, "device"), name=MAKER, manufacturer_name=MAKER, model_name=answer.model.name
         ),
     )
-    parts: dict[str, Answer | Fused] = {"from the film alone": answer}
-    if answer.fused is not None:
-        parts[f"from the film and {', '.join(answer.fused.inputs)}"] = answer.fused
     groups = [
         hd.sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=hd.sr.TrackingIdentifier(uid=film.uid(answer, made_from), identifier=made_from),
+            tracking_identifier=hd.sr.TrackingIdentifier(uid=film.uid(answer, part.source), identifier=part.source),
             finding_type=Code("404684003", "SCT", "Clinical finding"),
             finding_sites=[hd.sr.FindingSite(Code("72696002", "SCT", "Knee"))],
             algorithm_id=algorithm,
-            measurements=list(_measurements(part)),
-            qualitative_evaluations=list(_evaluations(part)),
+            measurements=list(_measurements(part.answer)),
+            qualitative_evaluations=list(_evaluations(answer.lead, part)),
             source_images=[hd.sr.SourceImageForMeasurementGroup(film.header.SOPClassUID, film.header.SOPInstanceUID)],
         )
-        for made_from, part in parts.items()
+        for part in answer.parts
     ]
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=observer),
@@ -235,11 +232,16 @@ def _measurements(answer: Answer | Fused) -> Iterator[hd.sr.Measurement]:
             yield hd.sr.Measurement(_own(f"t-{end}-90", meaning), round(value, 2), _STANDARD_DEVIATIONS)
 
 
-def _evaluations(answer: Answer | Fused) -> Iterator[hd.sr.QualitativeEvaluation]:
-    label = _FINDINGS.get(answer.label) or _own(f"label-{answer.label}", answer.label)
-    # Not called a finding: the label of a model that was not shown to beat chance is its raw output.
-    yield hd.sr.QualitativeEvaluation(_own("label", "Most likely label, output of the model"), label)
-    zone = answer.triage or "none"
+def _evaluations(lead: Lead, part: Part) -> Iterator[hd.sr.QualitativeEvaluation]:
+    label = _FINDINGS.get(part.answer.label) or _own(f"label-{part.answer.label}", part.answer.label)
+    if part.leads:
+        yield hd.sr.QualitativeEvaluation(_own("answer", "Answer"), label)
+    else:
+        if lead.part == "none":
+            finding = _own("no-finding", "No finding: not shown to tell more than chance")
+            yield hd.sr.QualitativeEvaluation(_own("answer", "Answer"), finding)
+        yield hd.sr.QualitativeEvaluation(_own("label", "Most likely label, output of the model"), label)
+    zone = part.answer.triage or "none"
     yield hd.sr.QualitativeEvaluation(_own("triage", "Triage zone"), _own(f"triage-{zone}"[:16], f"Triage: {zone}"))
     yield hd.sr.QualitativeEvaluation(_own("use", "Intended use"), _own("research", RESEARCH.capitalize()))
 

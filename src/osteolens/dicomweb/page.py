@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Frame, KeepInFrame, Paragraph
 
 from osteolens.films import overlay
-from osteolens.schema import Answer, TScore
+from osteolens.schema import Answer, TScore, percent
 
 RESEARCH = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
 _MARGIN, _PICTURE_HEIGHT = 18 * mm, 150 * mm
@@ -47,7 +47,7 @@ def page_of(pixels: NDArray[np.uint8], answer: Answer) -> bytes:
     frame = Frame(
         _MARGIN, foot, inner, below - foot - 4 * mm, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0
     )
-    story = [Paragraph(escape(line), _BODY) for line in _lines(answer)]
+    story = [Paragraph(escape(line), _BODY) for line in lines(answer)]
     frame.addFromList([KeepInFrame(inner, below - foot - 4 * mm, story, mode="shrink")], page)
     page.setFont("Helvetica-Bold", 9)
     page.drawString(_MARGIN, _MARGIN, RESEARCH)
@@ -61,7 +61,7 @@ def _picture(pixels: NDArray[np.uint8], answer: Answer) -> ImageReader:
     shown = np.asarray(cv2.resize(pixels, None, fx=smaller, fy=smaller, interpolation=cv2.INTER_AREA), np.uint8)
     if answer.explanations:
         first = answer.explanations[0]
-        title = overlay.describe(first, answer.label)
+        title = overlay.describe(first, answer)
         drawn = overlay.blend(shown, overlay.decode_map(first.map_png), title, strength=first.strength)
     else:
         drawn = overlay.blend(shown, np.zeros((8, 8), np.uint8), "", opacity=0)
@@ -71,21 +71,20 @@ def _picture(pixels: NDArray[np.uint8], answer: Answer) -> ImageReader:
     return ImageReader(stream)
 
 
-def _lines(answer: Answer) -> list[str]:
-    shares = ", ".join(f"{label} {share:.0%}" for label, share in answer.probabilities.items())
-    lines = [f"Output of the model {answer.model.name}, version {answer.model.version}, from the film alone: {shares}."]
-    if answer.t_score is not None:
-        lines.append(f"T-score estimated from the film: {_t_score(answer.t_score)}.")
-    lines.append(f"Triage zone: {answer.triage or 'none'}.")
-    if answer.fused is not None:
-        facts = ", ".join(name.split("_")[0] for name in answer.fused.inputs)
-        shares = ", ".join(f"{label} {share:.0%}" for label, share in answer.fused.probabilities.items())
-        lines.append(f"Together with {facts}: {shares}.")
-        if answer.fused.t_score is not None:
-            lines.append(f"T-score together with {facts}: {_t_score(answer.fused.t_score)}.")
-    lines += [f"Note: {warning}." for warning in answer.quality.warnings]
-    lines.append(f"Model card {answer.model.card_sha256[:16]}.")
-    return lines
+def lines(answer: Answer) -> list[str]:
+    """The answer in sentences: what leads and why, then the numbers of each part."""
+    lead = answer.lead
+    text = [f"{lead.text[0].upper()}{lead.text[1:]}.", lead.sentence]
+    for part in answer.parts:
+        shares = ", ".join(f"{label} {percent(share)}" for label, share in part.answer.probabilities.items())
+        text.append(f"{'Answer' if part.leads else 'Output of the model'}, {part.source}: {shares}.")
+        if part.answer.t_score is not None:
+            text.append(f"T-score, {part.source}: {_t_score(part.answer.t_score)}.")
+    text.append(f"Triage zone: {lead.triage or 'none'}.")
+    text.append(f"Model {answer.model.name}, version {answer.model.version}.")
+    text += [f"Note: {warning}." for warning in answer.quality.warnings]
+    text.append(f"Model card {answer.model.card_sha256[:16]}.")
+    return text
 
 
 def _t_score(score: TScore) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from osteolens.films.prepare import Geometry
-from osteolens.schema import Explanation
+from osteolens.schema import Answer, Explanation
 
 MAP_SIDE = 256
 """Longest side of a map's PNG: it covers the whole film, and a feature map holds no finer detail."""
@@ -85,12 +85,12 @@ def colours(levels: NDArray[np.uint8], colour_map: str = DEFAULT_COLOUR_MAP) -> 
     return np.asarray(table, np.uint8)[levels]
 
 
-def describe(explanation: Explanation, answer: str) -> str:
-    """The title of a drawn map, in two lines: its class and method, and the answered label; how strong it is.
+def describe(explanation: Explanation, answer: Answer) -> str:
+    """The title of a drawn map, in two lines: its class and method, and what the answer leads with; how strong it is.
 
     The second line is left out where the strength is not known.
     """
-    title = f"{explanation.target} ({explanation.method}), answer: {answer}"
+    title = f"{explanation.target} ({explanation.method}), answer: {answer.lead.headline}"
     if explanation.strength is None:
         return title
     return f"{title}\nmap strength {explanation.strength:.2f} of the training films' median"

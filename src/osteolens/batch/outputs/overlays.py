@@ -77,7 +77,7 @@ def drawn(data: bytes, answer: Answer, look: Look) -> bytes | None:
         levels = overlay.decode_map(explanation.map_png)
     except (OSError, ValueError) as error:
         raise DamagedAnswer(f"the heat map cannot be decoded: {error}") from error
-    title = overlay.describe(explanation, answer.label)
+    title = overlay.describe(explanation, answer)
     buffer = io.BytesIO()
     picture = overlay.blend(film, levels, title, look.opacity, look.colour_map, explanation.strength)
     picture.save(buffer, "JPEG", quality=QUALITY)
