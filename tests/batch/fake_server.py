@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from support.shown import evidence
 
 from osteolens.films.overlay import encode_map
 
@@ -29,6 +30,11 @@ def shares_of(film: bytes, model: str) -> list[float]:
     return [round(weight / sum(weights), 6) for weight in weights]
 
 
+KNOWN = evidence(0.7).model_dump()
+UNSURE = evidence(0.4, fused=0.8, inputs=("age",)).model_dump()
+"""Evidence of the models: the one named `unsure` is shown to know something with the patient's age alone."""
+
+
 def answer_to(film: bytes, model: str, headers: dict[str, str], card: str) -> dict[str, Any]:
     shares = dict(zip(LABELS, shares_of(film, model), strict=True))
     label = max(shares, key=lambda name: shares[name])
@@ -41,7 +47,8 @@ def answer_to(film: bytes, model: str, headers: dict[str, str], card: str) -> di
     return {
         "schema": 1, "id": os.urandom(4).hex(), "label": label, "probabilities": shares,
         "t_score": {"estimate": -1.5, "interval_90": [-2.5, -0.5]}, "fold_spread": None,
-        "triage": "refer" if label == "osteoporosis" else "low suspicion", "fused": fused,
+        "triage": None if model == "unsure" else "refer" if label == "osteoporosis" else "low suspicion",
+        "fused": fused, "evidence": UNSURE if model == "unsure" else KNOWN,
         "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.1}, "film": {"width": 2, "height": 1},
         "explanations": [explanation] if explained else [],
         "model": {"name": model, "version": "1.0", "card_sha256": card},
@@ -79,7 +86,7 @@ class FakeServer:
 
     fault: Fault = lambda number, film, response: None
     key: str | None = None
-    models: tuple[str, ...] = ("efficientnet", "knee")
+    models: tuple[str, ...] = ("efficientnet", "knee", "unsure")
     cards: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     port: int = 0

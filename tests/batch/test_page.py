@@ -15,8 +15,10 @@ from osteolens.batch.outputs.statistics import kappa
 from osteolens.errors import BatchError, OtherBatch
 from osteolens.films import overlay
 
-from .fake_server import LABELS, FakeServer, Response, shares_of
-from .helpers import OUT, make_films, right_label
+from .fake_server import LABELS, UNSURE, FakeServer, Response, shares_of
+from .helpers import OUT, make_films, results, right_label
+
+KNOWN_SENTENCE = str(UNSURE["image"]["sentence"])
 
 
 def run(server: FakeServer, *inputs: str, **options: object) -> batch.Summary:
@@ -79,6 +81,38 @@ def test_films_to_refer_come_first_and_then_the_likeliest(server: FakeServer) ->
     shares = {name: shares_of(content, "efficientnet") for name, content in films.items()}
     wanted = sorted(films, key=lambda name: (max(shares[name]) == shares[name][2], shares[name][2]), reverse=True)
     assert [row["file"] for row in listed] == wanted
+
+
+def test_the_page_leads_with_no_label_of_a_model_that_is_not_shown_to_beat_chance(server: FakeServer) -> None:
+    films = make_pictures(6)
+    first = next(iter(films))
+    Path("t.csv").write_text("file,age\n" + "".join(f"{name},{63 if name == first else ''}\n" for name in films))
+    run(server, "t.csv", models=["unsure"])
+    rows = {Path(row["path"]).name: row for row in results(OUT)}
+    with_age = rows.pop(Path(first).name)
+    label = right_label(films[first], "unsure")
+    assert (with_age["finding"], with_age["finding_from"], with_age["finding_triage"]) == (label, "fused", "refer")
+    assert "with age" in with_age["evidence"]
+    none = {
+        (row["finding"], row["finding_from"], row["finding_triage"], row["finding_probability"])
+        for row in rows.values()
+    }
+    assert none == {("no finding", "none", None, None)}
+    assert all(row["label"] == right_label(films[f"films/{name}"], "unsure") for name, row in rows.items())
+    page = (OUT / "report.html").read_text()
+    assert page.count(KNOWN_SENTENCE) == 1
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
+    assert label in captions[0]
+    assert [caption.split("<br>")[1].strip() for caption in captions[1:]] == ["no finding"] * 5
+
+
+def test_films_are_in_no_order_where_nothing_is_known(server: FakeServer) -> None:
+    make_pictures(3)
+    run(server, models=["unsure"])
+    page = (OUT / "report.html").read_text()
+    assert "look at first" not in page.replace("which of them to look at first", "")
+    assert "No model here was shown to know which of them to look at first" in page
+    assert "Probability of" not in page
 
 
 def test_a_page_without_any_answer(server: FakeServer) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from osteolens.batch.outputs import tables
 from osteolens.errors import BatchError, FolderInUse, ModelChanged, OtherBatch
 
 from .fake_server import FakeServer, Response
-from .helpers import check_rows, make_films, results
+from .helpers import check_rows, make_films, results, right_label
 
 OUT = Path("out")
 
@@ -140,6 +141,25 @@ def test_a_file_that_is_named_in_two_ways_is_one_input(server: FakeServer) -> No
     films = make_films(Path("films"), 4)
     run(server, "films", "films/*.png", "films/../films/001.png", "./films")
     check_rows(OUT, films)
+    assert server.requests == 4
+
+
+def test_a_folder_of_an_earlier_version_goes_on_without_its_findings(server: FakeServer) -> None:
+    films = make_films(Path("films"), 3)
+    run(server, "films")
+    database = sqlite3.connect(OUT / "progress.sqlite")
+    database.execute("DROP VIEW answers")
+    for name in ("finding", "finding_from", "finding_probability", "finding_triage", "evidence"):
+        database.execute(f"ALTER TABLE rows DROP COLUMN {name}")
+    database.execute("CREATE VIEW answers AS SELECT *, triage AS zone FROM rows WHERE status = 'answered'")
+    database.commit()
+    database.close()
+    extra = b"film of its own"
+    Path("films/new.png").write_bytes(extra)
+    run(server, "films")
+    rows = {Path(row["path"]).name: row["finding"] for row in results(OUT)}
+    assert rows == {f"00{number}.png": "no finding" for number in range(3)} | {"new.png": right_label(extra)}
+    check_rows(OUT, films | {str(Path("films/new.png").absolute()): extra})
     assert server.requests == 4
 
 

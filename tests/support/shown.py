@@ -32,6 +32,8 @@ def bare_card(*fused: tuple[PatientFact, ...], labels: tuple[str, ...] = LABELS)
     return card.model_copy(update={"fusion": tuple(fusions)})
 
 
-def evidence(low: float, *, fused: float | None = None) -> AnswerEvidence:
-    """Evidence of a model for osteoporosis whose intervals begin at `low`, and at `fused` with age and sex."""
-    return evidence_of(shown(bare_card(*([AGE_AND_SEX] if fused is not None else [])), low, fused=fused))
+def evidence(
+    low: float, *, fused: float | None = None, inputs: tuple[PatientFact, ...] = AGE_AND_SEX
+) -> AnswerEvidence:
+    """Evidence of a model for osteoporosis whose intervals begin at `low`, and at `fused` with facts."""
+    return evidence_of(shown(bare_card(*([inputs] if fused is not None else [])), low, fused=fused))

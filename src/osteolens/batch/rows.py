@@ -44,11 +44,16 @@ COLUMNS: tuple[Column, ...] = (
         "text",
         "`answered`; `refused`: the film or its facts cannot be used; `failed`: asked again by the next call",
     ),
-    Column("label", "text", "the most likely one, from the film alone"),
+    Column("finding", "text", "the label that the answer leads with, or `no finding`: see `evidence`"),
+    Column("finding_from", "text", "`image`, `fused` (with the patient's facts) or `none`"),
+    Column("finding_probability", "real", "of the finding"),
+    Column("finding_triage", "text", "`refer`, `uncertain` or `low suspicion`"),
+    Column("evidence", "text", "what the model was shown to know, which decides the finding"),
+    Column("label", "text", "the model's output from the film alone: the most likely label"),
     Column("t_score", "real", "estimate, from the film alone"),
     Column("t_score_low", "real", "lower end of its 90 % interval"),
     Column("t_score_high", "real", "upper end"),
-    Column("triage", "text", "`refer`, `uncertain` or `low suspicion`"),
+    Column("triage", "text", "triage from the film alone"),
     Column("fused_label", "text", "the most likely one, from the film and the patient's facts"),
     Column("fused_t_score", "real", "estimate, likewise"),
     Column("fused_t_score_low", "real", "lower end of its 90 % interval"),
@@ -98,9 +103,14 @@ def answer_columns(answer: Answer) -> tuple[Row, dict[str, float], dict[str, flo
         The columns that an answer fills, the probabilities by label, and the fused ones (empty without any).
     """
     low, high = _interval(answer)
-    spread, quality, timing = answer.fold_spread, answer.quality, answer.timing_ms
+    lead, spread, quality, timing = answer.lead, answer.fold_spread, answer.quality, answer.timing_ms
     row: Row = {
         "status": "answered",
+        "finding": lead.label or lead.headline,
+        "finding_from": lead.part,
+        "finding_probability": lead.probability,
+        "finding_triage": lead.triage,
+        "evidence": lead.sentence,
         "label": answer.label,
         "t_score": answer.t_score.estimate if answer.t_score else None,
         "t_score_low": low,

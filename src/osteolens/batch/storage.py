@@ -10,6 +10,7 @@ from typing import IO, Any
 from osteolens import files
 from osteolens.batch.rows import COLUMNS
 from osteolens.errors import BatchError, FolderInUse, OtherBatch
+from osteolens.schema import NO_FINDING
 
 DATABASE, LOCK = "progress.sqlite", "progress.lock"
 FORMAT = 1
@@ -37,10 +38,12 @@ _TABLES = (
     "CREATE TABLE names (kind TEXT, name TEXT, PRIMARY KEY (kind, name))",
     "CREATE TABLE calls "
     "(number INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, status INTEGER, facts TEXT NOT NULL)",
-    # For the page: `share` is the probability of the last label, as labels go from healthy to ill.
-    "CREATE VIEW answers AS SELECT *, COALESCE(fused_triage, triage) AS zone, "
-    "(SELECT each.value FROM json_each(shares) AS each ORDER BY each.id DESC LIMIT 1) AS share "
-    "FROM rows WHERE status = 'answered'",
+)
+_VIEW = (
+    # For the page: `share` is the probability of the last label, as labels go from healthy to ill, in the leading part.
+    "CREATE VIEW answers AS SELECT *, (SELECT each.value FROM "
+    "json_each(CASE finding_from WHEN 'fused' THEN fused_shares WHEN 'image' THEN shares END) AS each "
+    "ORDER BY each.id DESC LIMIT 1) AS share FROM rows WHERE status = 'answered'"
 )
 
 
@@ -91,9 +94,24 @@ def connect(folder: Path, identity: Mapping[str, Any]) -> sqlite3.Connection:
                     database.execute(table)
                 facts = [(name, json.dumps(value)) for name, value in expected.items()]
                 database.executemany("INSERT INTO identity VALUES (?, ?)", facts)
+        _renew(database)
         stored = _identity(folder, database)
     _compare(folder, stored, expected)
     return database
+
+
+def _renew(database: sqlite3.Connection) -> None:
+    """Bring the tables of an earlier version up to this one's columns; its answers came without evidence."""
+    present = {row["name"] for row in database.execute("PRAGMA table_info(rows)")}
+    missing = [name for name in _COLUMNS if name not in present]
+    with transaction(database):
+        for name in missing:
+            database.execute(f"ALTER TABLE rows ADD COLUMN {name} {_COLUMNS[name]}")
+        if "finding" in missing:
+            change = "UPDATE rows SET finding = ?, finding_from = 'none' WHERE status = 'answered'"
+            database.execute(change, [NO_FINDING])
+        database.execute("DROP VIEW IF EXISTS answers")
+        database.execute(_VIEW)
 
 
 def _identity(folder: Path, database: sqlite3.Connection) -> dict[str, Any]:

@@ -24,10 +24,12 @@ class ModelStatistics:
         model: Its name.
         version: Version of its card.
         statuses: Rows by status.
-        labels: Answers by label, in the model's order.
-        triage: Answers by zone; with the patient's facts where they were known.
+        findings: Answers by what they lead with.
+        evidence: Why, a sentence each.
+        labels: Answers by the model's output from the film alone, in the model's order.
+        triage: Answers by zone of the finding.
         last_label: The one that the histogram is of.
-        histogram: Answers by its probability, in tenths.
+        histogram: Findings by its probability, in tenths.
         median_latency_ms: From sending to the last byte of the answer; None without an answer.
         doubtful: Answers about pictures that do not look like something the model can read.
     """
@@ -35,6 +37,8 @@ class ModelStatistics:
     model: str
     version: str
     statuses: dict[str, int]
+    findings: dict[str, int]
+    evidence: tuple[str, ...]
     labels: dict[str, int]
     triage: dict[str, int]
     last_label: str
@@ -77,13 +81,19 @@ def model_statistics(journal: Journal) -> list[ModelStatistics]:
 def _statistics_of(journal: Journal, model: str, statuses: dict[str, int]) -> ModelStatistics:
     labels = _labels(journal, model)
     counted = _counted(journal, "SELECT label, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
-    zones = _counted(journal, "SELECT zone, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
-    tenths = "SELECT MIN(CAST(share * 10 AS INT), 9), COUNT(*) FROM answers WHERE model = ? GROUP BY 1"
+    findings = _counted(journal, "SELECT finding, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
+    zones = _counted(journal, "SELECT finding_triage, COUNT(*) FROM answers WHERE model = ? GROUP BY 1", model)
+    sentences = journal.select("SELECT DISTINCT evidence FROM answers WHERE model = ? ORDER BY 1", [model])
+    tenths = (
+        "SELECT MIN(CAST(share * 10 AS INT), 9), COUNT(*) FROM answers WHERE model = ? AND share IS NOT NULL GROUP BY 1"
+    )
     bins = _counted(journal, tenths, model)
     return ModelStatistics(
         model=model,
         version=journal.cards.get(model, ("", ""))[0],
         statuses=statuses,
+        findings={name: findings[name] for name in labels if name in findings} | findings,
+        evidence=tuple(sentence for (sentence,) in sentences if sentence),
         labels={label: counted.get(label, 0) for label in labels},
         triage={zone: zones[zone] for zone in get_args(Zone) if zone in zones},
         last_label=labels[-1] if labels else "",
@@ -165,7 +175,8 @@ def look_first(journal: Journal, limit: int) -> list[Record]:
     Each row has the columns of the model for which that is so, and `share` and `referred` beside them.
     """
     query = (
-        "SELECT *, IFNULL(zone = 'refer', 0) AS referred, MAX(2 * IFNULL(zone = 'refer', 0) + share) AS first "
+        "SELECT *, IFNULL(finding_triage = 'refer', 0) AS referred, "
+        "MAX(2 * IFNULL(finding_triage = 'refer', 0) + IFNULL(share, -1)) AS first "
         "FROM answers GROUP BY key, id ORDER BY first DESC LIMIT ?"
     )
     return list(journal.select(query, [limit]))
