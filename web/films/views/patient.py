@@ -43,9 +43,7 @@ def rename(request: Request, patient_id: UUID) -> HttpResponse:
                 Patient.objects.filter(pk=shown.pk).update(name=form.cleaned_data["name"])
                 transaction.on_commit(erasing.empty_log)
         except IntegrityError:
-            form.add_error(
-                "name", "Another patient of yours is called so: choose another pseudonym, such as P-018."
-            )
+            form.add_error("name", "Another patient of yours is called so: choose another pseudonym, such as P-018.")
     if not form.is_valid():
         return _page(request, shown, form, 400)
     audit.record(request, "edit", detail="a patient's pseudonym")
