@@ -1,6 +1,6 @@
 """The result of an audit as data: `audit.json` holds everything, also what the page leaves out of long lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,21 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
+class RowCheck:
+    """How the rows of a table agree with their pictures, see `osteolens.audit.people`.
+
+    Attributes:
+        findings: One per compared column.
+        figures: Likewise, ready for JSON but for the numbers of contradicted rows.
+        remarks: What could not be compared, in plain sentences.
+    """
+
+    findings: Sequence[Finding] = ()
+    figures: Sequence[Mapping[str, Any]] = ()
+    remarks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Audit:
     """All results of an audit.
 
@@ -24,6 +39,7 @@ class Audit:
         shortcuts: Tests of what predicts the label or the source.
         remarks: What could not be tested, in plain sentences.
         tables: Descriptions of the pictures by label, part, source and device family.
+        row_check: How the rows agree with the pictures.
     """
 
     collection: Collection
@@ -32,6 +48,7 @@ class Audit:
     shortcuts: Sequence[Shortcut]
     remarks: Sequence[str]
     tables: dict[str, list[Profile]]
+    row_check: RowCheck
 
     @property
     def leaks(self) -> bool:
@@ -53,6 +70,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "findings": [_finding(collection, finding) for finding in audit.findings],
         "matches": [_match(collection, match) for match in collection.matches],
         "shortcuts": [_shortcut(shortcut) for shortcut in audit.shortcuts],
+        "rows_against_pictures": [_agreement(collection, figures) for figures in audit.row_check.figures],
         "not_tested": list(audit.remarks),
         "tables": {name: [asdict(profile) for profile in profiles] for name, profiles in audit.tables.items()},
         "pictures": [_picture(collection, number) for number in range(len(collection.rows))],
@@ -80,6 +98,10 @@ def _name(collection: Collection, number: int) -> dict[str, str]:
 def _shortcut(shortcut: Shortcut) -> dict[str, Any]:
     metrics = [metric.model_dump() for metric in shortcut.metrics]
     return asdict(shortcut) | {"metrics": metrics, "strength": shortcut.strength}
+
+
+def _agreement(collection: Collection, figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {**figures, "contradicted": [_name(collection, number) for number in figures["contradicted"]]}
 
 
 def _picture(collection: Collection, number: int) -> dict[str, Any]:

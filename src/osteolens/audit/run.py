@@ -16,10 +16,11 @@ from osteolens.audit.leaks import copy_findings, label_findings, reading_finding
 from osteolens.audit.page import audit_page
 from osteolens.audit.pictures import Seen, look_at_all
 from osteolens.audit.profiles import balance_findings, profiles
-from osteolens.audit.result import Audit, as_json
+from osteolens.audit.result import Audit, RowCheck, as_json
 from osteolens.audit.rows import DataSet, Naming, Row
 from osteolens.audit.shortcuts import SOURCE, find_shortcuts, shortcut_findings
 from osteolens.console import Status
+from osteolens.datasets.columns import SEX
 from osteolens.errors import DataError
 from osteolens.files import write_text
 
@@ -42,6 +43,7 @@ def audit(
     compare_naming: Naming,
     predictors: Sequence[str],
     out: Path,
+    people: Path | None = None,
 ) -> int:
     """Audit a data set, write page and JSON, print a summary, and return the exit status.
 
@@ -52,13 +54,16 @@ def audit(
         compare_naming: Where `compare` keeps what.
         predictors: Further columns of the table to test on the label.
         out: Folder for `audit.html` and `audit.json`.
+        people: Folder of a reader of persons, which compares the table's sex and age with the pictures.
 
     Returns:
         `Status.FINDINGS` if a split leaks, else `Status.DONE`.
 
     Raises:
+        CardError: `people` holds no reader of persons.
         DataError: A table or folder is none, lacks columns, or has no picture that can be read.
     """
+    console = Console(stderr=True)
     data = read_data_set(source, naming)
     other = read_data_set(compare, compare_naming) if compare else None
     if compare and other and other.name == data.name:  # findings name the data sets, so names must differ
@@ -66,7 +71,8 @@ def audit(
     missing = [name for name in predictors if name not in data.columns]
     if missing:
         raise DataError(f"{source} has no column {missing[0]!r}; its columns are {', '.join(data.columns) or 'none'}")
-    result = examine(collect(data, other, Console(stderr=True)), predictors)
+    collection = collect(data, other, console)
+    result = examine(collection, predictors, check_rows(collection, people, console))
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / JSON_FILE, json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     write_text(out / PAGE_FILE, audit_page(result))
@@ -119,8 +125,29 @@ def films_in_common(paths: Sequence[Path], source: Path, console: Console) -> di
     return {number: relations[number] for number in collection.own if int(collection.origin[number]) in theirs}
 
 
-def examine(collection: Collection, predictors: Sequence[str]) -> Audit:
-    """Draw all conclusions."""
+def check_rows(collection: Collection, people: Path | None, console: Console) -> RowCheck:
+    """Compare a table's sex and age with its pictures, if it has one of them and there is a reader of persons.
+
+    Raises:
+        CardError: `people` holds no reader of persons.
+    """
+    if people is None or not {"age", SEX} & {*collection.data.columns}:
+        return RowCheck()
+    from osteolens.audit.people import compare_rows  # PyTorch takes seconds to import
+    from osteolens.models.people import load_reader
+
+    return compare_rows(collection, load_reader(people), console)
+
+
+def examine(collection: Collection, predictors: Sequence[str], row_check: RowCheck | None = None) -> Audit:
+    """Draw all conclusions.
+
+    Args:
+        collection: The pictures.
+        predictors: Further columns to test on the label.
+        row_check: How its rows agree with the pictures.
+    """
+    row_check = row_check or RowCheck()
     shortcuts, remarks = find_shortcuts(collection, predictors, "label")
     if SOURCE in collection.data.columns:
         on_source, further = find_shortcuts(collection, (), SOURCE)
@@ -134,11 +161,13 @@ def examine(collection: Collection, predictors: Sequence[str]) -> Audit:
             *reading_findings(collection),
             *copy_findings(collection),
             *shortcut_findings(shortcuts),
+            *row_check.findings,
             *balance_findings(tables.get("label", [])),
         ]
     )
     split = any(collection.rows[number].part for number in collection.own)
-    return Audit(collection, findings, verdict(findings, split), shortcuts, remarks, tables)
+    remarks = [*remarks, *row_check.remarks]
+    return Audit(collection, findings, verdict(findings, split), shortcuts, remarks, tables, row_check)
 
 
 def summarise(result: Audit, console: Console) -> None:

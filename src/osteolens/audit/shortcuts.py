@@ -100,7 +100,7 @@ def find_shortcuts(collection: Collection, columns: Sequence[str], target: str) 
         for number in collection.own
         if number in collection.seen
     }
-    groups = _groups(collection)
+    groups = joined_groups(collection)
     rare = {label for label, count in _groups_by_label(targets, groups).items() if count < FOLDS}
     numbers = [number for number, label in targets.items() if label and label not in rare]
     remarks = [f"Left out, as fewer than {FOLDS} groups have it: {target} {label}." for label in sorted(rare)]
@@ -121,7 +121,7 @@ def find_shortcuts(collection: Collection, columns: Sequence[str], target: str) 
     return results, remarks
 
 
-def _groups(collection: Collection) -> NDArray[np.int64]:
+def joined_groups(collection: Collection) -> NDArray[np.int64]:
     """A number per picture, [N], that those of one patient or one film share."""
     count = len(collection.rows)
     names = {name: number for number, name in enumerate(sorted({row.group for row in collection.rows if row.group}))}

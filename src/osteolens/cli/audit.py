@@ -7,6 +7,7 @@ import typer
 
 from osteolens.cli import options
 from osteolens.console import one_line_errors, packages_of
+from osteolens.places import shipped
 
 
 @one_line_errors
@@ -41,6 +42,14 @@ def audit(
         list[str] | None,
         typer.Option(help="One more column to test on the label, beside age, sex, weight and height; may be repeated."),
     ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A reader of persons (train/knee_people.py), to compare the table's sex and age with the pictures; "
+            "default: weights/knee_people, where it is.",
+        ),
+    ] = None,
     json_output: options.Json = False,
 ) -> None:
     """Look for leaks, copies, contradicting labels and shortcuts in films for training.
@@ -48,6 +57,7 @@ def audit(
     Finds copies also where they were mirrored, turned, resized or cropped. Exit status: 0 no leak, 2 wrong usage,
     5 a patient or a film is on two sides of a split.
     """
+    default = shipped() / "weights" / "knee_people"
     with packages_of("train", "the audit"):
         from osteolens.audit.rows import Naming
         from osteolens.audit.run import JSON_FILE
@@ -62,5 +72,13 @@ def audit(
         options="--compare-",
     )
     with options.json_instead(json_output, out / JSON_FILE):
-        status = run_audit(data, compare, naming, compare_naming, predictor or [], out)
+        status = run_audit(
+            data,
+            compare,
+            naming,
+            compare_naming,
+            predictor or [],
+            out,
+            people or (default if default.is_dir() else None),
+        )
     raise typer.Exit(status)

@@ -42,7 +42,7 @@ def load(folder: Path) -> tuple[Model, Card]:
     card = load_card(folder)
     model = untrained(card)
     try:
-        model.load_state_dict(_weights(folder))
+        model.load_state_dict(load_weights(folder))
     except RuntimeError as error:
         names = ", ".join(card.members) or card.architecture
         raise CardError(f"{folder / WEIGHTS_FILE} are not weights of {names}: {error}") from error
@@ -62,7 +62,7 @@ def untrained(card: Card) -> Model:
     return Ensemble(models) if card.architecture == ENSEMBLE else models[0]
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
+def load_weights(folder: Path) -> dict[str, Tensor]:
     """The weights of a model folder, in fp32."""
     return {
         name: value.float() if value.is_floating_point() else value
@@ -84,7 +84,7 @@ def load_backbone(model: KneeModel, folder: Path) -> None:
     card = load_card(folder)
     state = {
         name.removeprefix("backbone."): value
-        for name, value in _weights(folder).items()
+        for name, value in load_weights(folder).items()
         if name.startswith("backbone.")
     }
     try:

@@ -52,6 +52,9 @@ class ModelSection(_Section):
     pretrained: bool = Field(True, description="start from weights that the architecture comes with")
     start: str = Field("", description="a model folder whose backbone to start from", examples=["weights/knee_oa"])
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped")
+    frozen_blocks: int = Field(
+        0, ge=0, le=6, description="the stem and this many of an EfficientNet's blocks stay as they start; 0: none"
+    )
 
 
 class AugmentSection(_Section):
@@ -76,6 +79,7 @@ class OptimisationSection(_Section):
     epochs: int = Field(30, ge=1, description="at most this many passes over the training films")
     batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(3e-4, gt=0, le=1, description="at the end of the warm-up")
+    head_factor: float = Field(1.0, ge=0.1, le=100, description="the heads' learning rate over that of the backbone")
     weight_decay: float = Field(0.02, ge=0, le=1, description="on weights, not on biases and batch norms")
     warmup_epochs: float = Field(2.0, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)

@@ -1,7 +1,7 @@
 """Training loop: one epoch, and predictions without gradients."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,24 +11,30 @@ from torch.optim import Optimizer
 
 from osteolens.errors import TrainingError
 from osteolens.models import KneeModel, Model
-from osteolens.training.objective import Objective
 from osteolens.training.optimise import Precision, Schedule
 
 MAX_GRADIENT_NORM = 1.0
 Batch = tuple[Tensor, Tensor, Tensor]
 """Pictures uint8 [N, 1, H, W], labels int64 [N], T-scores float32 [N] (NaN: none)."""
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""From logits, predicted T-scores, and labels and T-scores as in `Batch` to a scalar."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A model with its loss, optimiser, schedule and number format."""
+    """A model with its loss, optimiser, schedule and number format.
+
+    Attributes:
+        frozen: Parts of the model that stay as they are, batch norms' statistics too.
+    """
 
     model: KneeModel
-    objective: Objective
+    objective: Loss
     optimiser: Optimizer
     schedule: Schedule
     precision: Precision
     scaler: GradScaler
+    frozen: Sequence[nn.Module] = ()
 
 
 def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_step: Callable[[float], None]) -> float:
@@ -47,6 +53,8 @@ def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_s
         TrainingError: The loss is not finite; the weights are still those before that step.
     """
     model, device = learner.model.train(), learner.precision.device
+    for part in learner.frozen:
+        part.eval()
     losses: list[float] = []
     for step, (pictures, labels, measured) in enumerate(batches, epoch * learner.schedule.steps_per_epoch):
         rate = learner.schedule.apply(learner.optimiser, step)

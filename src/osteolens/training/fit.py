@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from osteolens import models
 from osteolens.card import Card
@@ -183,6 +185,7 @@ def build_learner(config: Configuration, training: Cohort, precision: Precision)
     """Build the model with its loss, optimiser and schedule, as training starts."""
     settings = config.optimisation
     model = build_model(config, training.films, len(training.labels))
+    frozen = freeze(model, config.model.frozen_blocks)
     model.to(precision.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     truth, classes = torch.from_numpy(training.truth), len(training.labels)
     weights = balanced_weights(truth, classes) if settings.class_weights == "balanced" else torch.ones(classes)
@@ -192,11 +195,30 @@ def build_learner(config: Configuration, training: Cohort, precision: Precision)
         objective=Objective(
             weights.to(precision.device), settings.label_smoothing, settings.t_score_weight, settings.ordinal_weight
         ),
-        optimiser=build_optimiser(model, settings.learning_rate, settings.weight_decay),
+        optimiser=build_optimiser(model, settings.learning_rate, settings.weight_decay, settings.head_factor),
         schedule=Schedule(settings.learning_rate, steps, settings.epochs, settings.warmup_epochs),
         precision=precision,
         scaler=precision.scaler(),
+        frozen=frozen,
     )
+
+
+def freeze(model: KneeModel, blocks: int) -> Sequence[nn.Module]:
+    """Stop an EfficientNet's stem and first blocks from learning, and return these parts; none for 0 blocks.
+
+    Raises:
+        DataError: The backbone has no such blocks.
+    """
+    if not blocks:
+        return ()
+    try:
+        backbone = cast("Any", model.backbone)
+        parts = [backbone.conv_stem, backbone.bn1, *backbone.blocks[:blocks]]
+    except AttributeError as error:
+        raise DataError("model.frozen_blocks is for EfficientNets; leave it at 0 for this architecture") from error
+    for part in parts:
+        part.requires_grad_(False)
+    return parts
 
 
 def build_model(config: Configuration, training: Sequence[Film], classes: int) -> KneeModel:

@@ -10,6 +10,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import AdamW, Optimizer
 
 from osteolens.errors import DataError
+from osteolens.models import KneeModel
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -81,15 +82,29 @@ class Schedule:
         """Set the learning rate of a step and return it."""
         rate = self.rate(step)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         return rate
 
 
-def build_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
-    """AdamW (Loshchilov and Hutter 2019), without decay on biases and batch norms."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW(groups, lr=learning_rate)
+def build_optimiser(model: KneeModel, learning_rate: float, weight_decay: float, head_factor: float = 1.0) -> AdamW:
+    """AdamW (Loshchilov and Hutter 2019), without decay on biases and batch norms.
+
+    Args:
+        model: Parameters without gradients are left out.
+        learning_rate: That of the backbone.
+        weight_decay: On weights.
+        head_factor: The heads' learning rate over that of the backbone.
+    """
+    heads = {id(parameter) for head in (model.classifier, model.regressor) for parameter in head.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            factor = head_factor if id(parameter) in heads else 1.0
+            groups.setdefault((factor, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    return AdamW(
+        [
+            {"params": parameters, "weight_decay": decay, "factor": factor}
+            for (factor, decay), parameters in groups.items()
+        ],
+        lr=learning_rate,
+    )
