@@ -64,6 +64,9 @@ def read_settings(folder: Path, **variables: str) -> subprocess.CompletedProcess
         ("OSTEOLENS_SECRET_KEY", "  "),
         ("OSTEOLENS_URL", "127.0.0.1:8080"),
         ("OSTEOLENS_KEY_FILE", "/nowhere/key_file.json"),
+        ("OSTEOLENS_DICOMWEB_URL", "https://user:hidden@pacs.example/dicom-web"),
+        ("OSTEOLENS_DICOMWEB_URL", "pacs.example"),
+        ("OSTEOLENS_DICOMWEB_CA_FILE", "/nowhere.pem"),
         ("OSTEOLENS_DATA", "/proc/data"),
         ("DATABASE_URL", "mysql://u:hidden@h/d"),
         ("DATABASE_URL", "nonsense://u:hidden@h/d"),
@@ -83,6 +86,7 @@ def test_a_malformed_value_is_named_with_a_valid_one(environment: Read, name: st
 
 @pytest.mark.parametrize("field", Environment.model_fields.values(), ids=Environment.model_fields)
 def test_every_example_is_valid(environment: Read, field: FieldInfo) -> None:
+    Path("archive_ca.pem").touch()
     for example in field.examples or []:
         environment(**{str(field.validation_alias): str(example).replace("$(openssl rand -hex 32)", "0f" * 32)})
 
@@ -202,3 +206,11 @@ def test_the_app_never_imports_what_reads_films(tmp_path: Path) -> None:
     }
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_user_of_the_archive_has_a_password(environment: Read) -> None:
+    with pytest.raises(MalformedSetting, match="belong together"):
+        environment(OSTEOLENS_DICOMWEB_URL="https://pacs.example/dicom-web/", OSTEOLENS_DICOMWEB_USER="osteolens")
+    names = {"OSTEOLENS_DICOMWEB_USER": "osteolens", "OSTEOLENS_DICOMWEB_PASSWORD": "secret"}
+    settings = environment(OSTEOLENS_DICOMWEB_URL="https://pacs.example/dicom-web/", **names)
+    assert settings.dicomweb_url == "https://pacs.example/dicom-web"

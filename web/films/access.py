@@ -47,7 +47,7 @@ def patient_of(user: User, patient_id: UUID) -> Patient:
 
 
 def _the_one(films: QuerySet[Film], film_id: UUID) -> Film:
-    film = films.select_related("owner", "patient", "read_by", "assigned_to").filter(pk=film_id).first()
+    film = films.select_related("owner", "patient", "origin", "read_by", "assigned_to").filter(pk=film_id).first()
     if film is None:
         raise Http404("no such film")
     return film

@@ -23,5 +23,7 @@ urlpatterns = [
     path("films/<uuid:film_id>/overlay.png", files.overlay, name="overlay"),
     path("films/<uuid:film_id>/answer.json", files.answer_json, name="answer"),
     path("films/<uuid:film_id>/report.pdf", files.report_pdf, name="report"),
+    path("films/<uuid:film_id>/dicom/<str:kind>", files.dicom_objects, name="dicom"),
+    path("films/<uuid:film_id>/archive", film.send_to_archive, name="archive"),
     path("films/<uuid:film_id>/original", files.original, name="original"),
 ]

@@ -65,6 +65,18 @@ def _in_a_folder(path: Path) -> Path:
     return path
 
 
+def _without_password(url: str) -> str:
+    if "@" in url:
+        raise ValueError("holds a name or a password, which messages would show: they have variables of their own")
+    return url.rstrip("/")
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"is {str(path)!r}, which is no file")
+    return path
+
+
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
@@ -158,6 +170,15 @@ class Environment(BaseSettings):
     url: Annotated[str, StringConstraints(pattern="^https?://")] = Field(
         default="", description="an address with http or https", examples=["http://127.0.0.1:8080"]
     )
+    dicomweb_url: Annotated[str, BeforeValidator(_without_password), StringConstraints(pattern=r"^https?://\S+$")] = (
+        Field(default="", description="the root of an archive", examples=["https://pacs.example/dicom-web"])
+    )
+    dicomweb_user: str = ""
+    dicomweb_password: str = ""
+    dicomweb_token: str = ""
+    dicomweb_ca_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, examples=["archive_ca.pem"]
+    )
     key: str = ""
     key_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(default=None, examples=["key_file.json"])
 
@@ -176,9 +197,15 @@ class Environment(BaseSettings):
             MalformedSetting: A line for each variable that makes no sense: what it is, what is valid, an example.
         """
         try:
-            return cls()
+            settings = cls()
         except ValidationError as error:
             raise MalformedSetting("\n".join(_lines(error))) from None
+        if bool(settings.dicomweb_user) != bool(settings.dicomweb_password):
+            raise MalformedSetting(
+                "OSTEOLENS_DICOMWEB_USER and OSTEOLENS_DICOMWEB_PASSWORD belong together: one is missing, "
+                "for example OSTEOLENS_DICOMWEB_USER=osteolens"
+            )
+        return settings
 
     @property
     def database(self) -> dict[str, Any]:

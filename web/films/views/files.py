@@ -21,8 +21,9 @@ from films.colours import DEFAULT, TABLES
 from films.models import Reading
 from films.presenting import reading_view
 from films.readings import FilmReadings, readings_of
+from osteolens.errors import InputError
 
-FilmView = Callable[[Request, UUID], HttpResponseBase]
+FilmView = Callable[..., HttpResponseBase]
 
 
 class ShowForm(forms.Form):
@@ -76,12 +77,12 @@ def drawn(view: FilmView) -> FilmView:
     """A view that draws: so many a minute and at once for each person, and one large film at a time for all."""
 
     @wraps(view)
-    def limited(request: Request, film_id: UUID) -> HttpResponseBase:
+    def limited(request: Request, film_id: UUID, **options: str) -> HttpResponseBase:
         film = film_for(request.user, film_id)
         try:
             limits.check_rate(request.user, limits.DRAWN, settings.DRAWINGS_PER_MINUTE)
             with limits.under_way(request.user, limits.DRAWN, film.width * film.height):
-                return view(request, film_id)
+                return view(request, film_id, **options)
         except TooMany as error:
             return refuse_input(request, error)
 
@@ -144,6 +145,30 @@ def report_pdf(request: Request, film_id: UUID) -> HttpResponse:
     levels = pictures.read_grey(storage.read(map_file))
     content = report.report(film, reading_view(film, reading), label, grey, levels)
     return sending.download(content, f"{film.id}-{reading.model}.pdf", "application/pdf")
+
+
+@require_safe
+@drawn
+def dicom_objects(request: Request, film_id: UUID, kind: str) -> HttpResponse:
+    """An answer as DICOM objects under the patient's pseudonym: one of them, or `all` in a zip archive."""
+    from films import dicom_objects as objects  # highdicom is loaded when somebody asks for objects
+
+    film = film_for(request.user, film_id)
+    if kind != "all" and kind not in objects.KINDS:
+        raise Http404("no such object")
+    form = ShowForm(request.GET)
+    if not form.is_valid():
+        return _malformed(request, form)
+    reading, label, _ = _chosen(readings_of(film), form)
+    audit.record(request, "download", film.id, "DICOM objects")
+    sightings.note(request.user, [film.id])
+    try:
+        files = objects.objects_of(film, reading, label)
+    except InputError as error:
+        return refuse_input(request, error)
+    if kind == "all":
+        return sending.download(objects.zipped(files), f"{film.id}-{reading.model}.zip", "application/zip")
+    return sending.download(files[kind], f"{film.id}-{reading.model}-{kind}.dcm", "application/dicom")
 
 
 def _chosen(readings: FilmReadings, form: ShowForm) -> tuple[Reading, str, Path]:

@@ -12,10 +12,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from films import answering, patients, retention, sightings, storage, wording
+from films import answering, archiving, patients, retention, sightings, storage, wording
 from films.access import film_for, film_of, visible_to
 from films.forms import EditForm
-from films.models import Film
+from films.models import Delivery, Film
 from films.presenting import answer_of, problem, reading_view, viewer_data
 from films.readings import FilmReadings, readings_of
 
@@ -48,11 +48,25 @@ def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm)
         "source": wording.source(header) if header else "",
         "older": readings.older,
         "facts_form": form,
+        "object_kinds": ("film", "picture", "map", "report", "page"),
+        **_on_their_way(film, readings),
         "is_owner": film.owner_id == user.pk,
         "relatives": patients.relatives(film, visible_to(user).filter(patient=film.patient)) if film.patient else None,
         "viewer_data": viewer_data(film, readings),
         "meaning": wording.MEANING,
         "needs_facts": film.age is None or not film.sex,
+    }
+
+
+def _on_their_way(film: Film, readings: FilmReadings) -> dict[str, Any]:
+    """Each current answer with what became of it on its way to the archive."""
+    if not archiving.can_send(film):
+        return {"can_send": False}
+    sent = archiving.deliveries_of(readings)
+    return {
+        "can_send": True,
+        "deliveries": [{"model": reading.model, "delivery": sent.get(reading.model)} for reading in readings.current],
+        "on_their_way": sum(delivery.state == Delivery.State.QUEUED for delivery in sent.values()),
     }
 
 
@@ -67,6 +81,7 @@ def state(request: Request, film_id: UUID) -> HttpResponse:
             "state": film.state,
             "answered": len(readings.current) + len(readings.older),
             "waiting": len(readings.waiting),
+            "deliveries": {model: sent.state for model, sent in archiving.deliveries_of(readings).items()},
             "readings": [
                 {"model": reading.model, "state": reading.state, "error": problem(reading)} for reading in rows
             ],
@@ -103,6 +118,18 @@ def reread(request: Request, film_id: UUID) -> HttpResponse:
     else:
         messages.info(request, "Nobody is asked: each model is being asked already, or has refused the film for good.")
     return redirect(film)
+
+
+@require_POST
+def send_to_archive(request: Request, film_id: UUID) -> HttpResponse:
+    """Put an answer in line for the archive; the queue's worker sends it."""
+    film = film_for(request.user, film_id)
+    reading = readings_of(film).of(request.POST.get("model") or None)
+    if reading is None or not archiving.can_send(film):
+        raise Http404("no answer yet, no archive, or a film that did not come from one")
+    archiving.enqueue(reading)
+    audit.record(request, "archive", film_id, reading.model)
+    return redirect(f"{film.get_absolute_url()}#archive")
 
 
 @require_POST

@@ -10,6 +10,9 @@ function follow() {
   const { opacity, threshold, colours } = settings;
   search("overlay", { model, label, opacity: opacity.toFixed(2), threshold: threshold.toFixed(2), map: colours });
   search("report", { model, label });
+  for (const link of document.querySelectorAll("a[data-follow]")) {
+    if (link instanceof HTMLAnchorElement) link.search = new URLSearchParams({ model, label }).toString();
+  }
 }
 
 /**

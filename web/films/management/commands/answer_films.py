@@ -7,13 +7,14 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 from project import erasing
 from project.processes import end_with_parent
 
-from films import answering, retention
+from films import answering, archiving, retention
 
 AT_ONCE = 4
 IDLE_SECONDS, AWAY_SECONDS = 1.0, 5.0
@@ -37,12 +38,17 @@ class Command(BaseCommand):
         if options["once"]:
             while answering.answer_due(AT_ONCE) == (AT_ONCE, True):
                 pass
+            while settings.DICOMWEB_URL and archiving.deliver_due(AT_ONCE):
+                pass
             return
         if options["child"]:
             end_with_parent()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        if settings.DICOMWEB_URL:
+            # Beside the readings: an archive that does not answer holds up no film.
+            threading.Thread(target=_deliver, args=(stop,), name="deliver", daemon=True).start()
         tidied = erased = 0.0
         while not stop.is_set():
             try:
@@ -63,3 +69,16 @@ class Command(BaseCommand):
                 stop.wait(AWAY_SECONDS)
             elif not count:
                 stop.wait(IDLE_SECONDS)
+
+
+def _deliver(stop: threading.Event) -> None:
+    """Send answers to the archive until it is told to stop; a send that is cut off is repeated and doubles nothing."""
+    while not stop.is_set():
+        try:
+            count = archiving.deliver_due(AT_ONCE)
+        except (DatabaseError, OSError):
+            logger.exception("the archive's queue could not be worked; going on")
+            count = 0
+        close_old_connections()
+        if not count:
+            stop.wait(IDLE_SECONDS)
