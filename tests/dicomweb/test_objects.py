@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from support.dicom import dataset, knee, save
+from support.dicom import CR, dataset, knee, save
 from support.shown import evidence
 
 from osteolens.dicomweb import objects, page
+from osteolens.dicomweb.report import outline_of_peak
 from osteolens.dicomweb.source import SourceFilm, open_source
 from osteolens.errors import UnreadableImage, UnsupportedType
 from osteolens.evidence import AnswerEvidence
@@ -99,19 +100,28 @@ def test_the_map_has_the_films_rows_and_columns_and_the_models_values(made: list
 
 def test_the_report_holds_the_answers_numbers(made: list[Dataset]) -> None:
     report = hd.sr.srread(io.BytesIO(objects.encode(made[4])))
-    groups = report.content.get_image_measurement_groups()
-    assert len(groups) == 2
-    alone, together = ({m.name.meaning: float(m.value) for m in group.get_measurements()} for group in groups)
-    assert alone == {
+    groups = report.content.get_planar_roi_measurement_groups()
+    assert [group.tracking_identifier for group in groups] == [
+        "whole film", "gradcam of osteopenia", "gradcam of osteoporosis"
+    ]  # fmt: skip
+    values = [{m.name.meaning: float(m.value) for m in group.get_measurements()} for group in groups]
+    assert values[0] == {
         "Probability of normal": 0.2, "Probability of osteopenia": 0.5, "Probability of osteoporosis": 0.3,
-        "T-score estimated from the film": -1.83,
-        "T-score, lower end of the 90 % conformal interval": -3.1,
-        "T-score, upper end of the 90 % conformal interval": -0.6,
+        "Estimated T-score": -1.83,
+        "T-score, lower end of 90 % conformal interval": -3.1, "T-score, upper end of 90 % conformal interval": -0.6,
+        "Probability of normal, with facts": 0.9, "Probability of osteopenia, with facts": 0.06,
+        "Probability of osteoporosis, with facts": 0.04, "Estimated T-score, with facts": -0.7,
     }  # fmt: skip
-    assert together["Probability of normal"] == 0.9
-    labels = [{e.name.meaning: e.value.meaning for e in group.get_qualitative_evaluations()} for group in groups]
-    assert labels[0]["Most likely label, output of the model"] == "Osteopenia"
-    assert [part["Triage zone"] for part in labels] == ["Triage: none", "Triage: low suspicion"]
+    assert values[1] == {"Maximum of the heat map": 0.5}
+    evaluations = {e.name.meaning: e.value.meaning for e in groups[0].get_qualitative_evaluations()}
+    assert evaluations == {
+        "Most likely label, output of the model": "Osteopenia", "Triage zone": "Triage: none",
+        "Most likely label, output of the model, with facts": "Normal",
+        "Triage zone, with facts": "Triage: low suspicion", "Facts used beside the film": "age and sex",
+        "Intended use": "Research use only, not for diagnosis", "Algorithm Family": "Artificial Intelligence",
+        "Answer": "No finding: not shown to tell more than chance",
+    }  # fmt: skip
+    assert len({m.name.value for group in groups for m in group.get_measurements()}) == 11
     evidence = [
         item.ReferencedSOPInstanceUID
         for sequence in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
@@ -125,24 +135,59 @@ def test_the_report_holds_the_answers_numbers(made: list[Dataset]) -> None:
 @pytest.mark.parametrize(
     ("low", "fused", "leading"),
     [
-        (0.4, None, ("No finding: not shown to tell more than chance", "film alone")),
-        (0.4, 0.6, ("Normal", "with age and sex")),
-        (0.6, 0.6, ("Osteopenia", "film alone")),
+        (0.4, None, ("Answer", "No finding: not shown to tell more than chance", "Probability of normal")),
+        (0.4, 0.6, ("Answer, with facts", "Normal", "Probability of normal, with facts")),
+        (0.6, 0.6, ("Answer", "Osteopenia", "Probability of normal")),
     ],
 )
 def test_the_report_and_the_page_lead_with_what_the_model_was_shown_to_know(
-    low: float, fused: float | None, leading: tuple[str, str], source: SourceFilm
+    low: float, fused: float | None, leading: tuple[str, str, str], source: SourceFilm
 ) -> None:
     told = answer(fused=fused is not None, shown=evidence(low, fused=fused))
     report = hd.sr.srread(io.BytesIO(objects.encode(objects.report(source, told, []))))
-    group = report.content.get_image_measurement_groups()[0]
+    group = report.content.get_planar_roi_measurement_groups()[0]
     values = {each.name.meaning: each.value.meaning for each in group.get_qualitative_evaluations()}
-    assert (values["Answer"], group.tracking_identifier) == leading
-    assert ("Most likely label, output of the model" in values) == (leading[0].startswith("No finding"))
+    name, value, first_number = leading
+    assert {key: text for key, text in values.items() if key.startswith("Answer")} == {name: value}
+    assert ("Most likely label, output of the model" in values) == (value != "Osteopenia")
+    assert group.get_measurements()[0].name.meaning == first_number
     first, second, *others = page.lines(told)
     assert first == f"{told.lead.text[0].upper()}{told.lead.text[1:]}."
     assert second == told.lead.sentence
     assert others[0].startswith("Output of the model, film alone" if low < 0.5 and fused is None else "Answer, ")
+
+
+def test_every_group_of_the_report_has_a_place_in_the_film(made: list[Dataset]) -> None:
+    """OHIF leaves the viewport of a report blank whose first group has none."""
+    report = hd.sr.srread(io.BytesIO(objects.encode(made[4])))
+    regions = [group.roi for group in report.content.get_planar_roi_measurement_groups()]
+    assert regions[0].value.tolist() == [[0, 0], [300, 0], [300, 400], [0, 400], [0, 0]]
+    for region in regions[1:]:
+        # LEVELS is 2 x at column x of 96: 128 and more from column 64 on, which is at 200 of the film's 300 columns.
+        low, high = region.value.min(axis=0), region.value.max(axis=0)
+        assert low == pytest.approx([200, 0], abs=2)
+        assert high == pytest.approx([300, 400], abs=2)
+        assert np.array_equal(region.value[0], region.value[-1])
+    for region in regions:
+        image = region.ContentSequence[0].ReferencedSOPSequence[0]
+        assert (image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID) == (CR, "1.2.3.4")
+
+
+def test_the_outline_of_a_map() -> None:
+    levels = np.zeros((50, 100), np.uint8)
+    assert outline_of_peak(levels) is None
+    levels[10:12, 20:22] = 200
+    levels[20:30, 40:60] = 255
+    outline = outline_of_peak(levels)
+    assert outline is not None
+    assert outline.min(axis=0) == pytest.approx([0.4, 0.4], abs=0.01)
+    assert outline.max(axis=0) == pytest.approx([0.6, 0.6], abs=0.01)
+    levels[:] = 0
+    levels[49, 99] = 255
+    corner = outline_of_peak(levels)
+    assert corner is not None
+    assert len(corner) >= 4
+    assert 0.96 < corner.min() < corner.max() <= 1
 
 
 def test_names_stand_in_the_patient_module_only(made: list[Dataset]) -> None:

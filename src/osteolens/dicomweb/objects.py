@@ -6,37 +6,23 @@ all in the report's text.
 
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import highdicom as hd
 import numpy as np
-from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 import osteolens
 from osteolens.dicomweb.page import RESEARCH, page_of
-from osteolens.dicomweb.source import SourceFilm
+from osteolens.dicomweb.report import UNITLESS, own_code, report
+from osteolens.dicomweb.source import MAKER, SERIES, SourceFilm
 from osteolens.films import dicom, overlay
-from osteolens.schema import Answer, Explanation, Fused, Lead, Part
+from osteolens.schema import Answer, Explanation
 
-MAKER = "OsteoLens"
-_SCHEME = "99OSTEOLENS"
-"""A private coding scheme (PS3.16 8.2) for what SNOMED CT, LOINC and DCM have no code for."""
-_SERIES = {"picture": 9101, "map": 9102, "report": 9103, "page": 9104}
-_UNITLESS = Code("1", "UCUM", "no units")
-_STANDARD_DEVIATIONS = Code("{T-score}", "UCUM", "T-score")
 _PLANE = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 """A radiograph states no plane and a map has to. Viewers put a film without one into this one; OHIF lays a map over
 its film only where both have the same."""
-_FINDINGS = {
-    "normal": Code("17621005", "SCT", "Normal"),
-    "osteopenia": Code("312894000", "SCT", "Osteopenia"),
-    "osteoporosis": Code("64859006", "SCT", "Osteoporosis"),
-}
 
 
 def objects_of(film: SourceFilm, answer: Answer) -> Iterator[Dataset]:
@@ -56,7 +42,7 @@ def objects_of(film: SourceFilm, answer: Answer) -> Iterator[Dataset]:
 
 def kind_of(made: Dataset) -> str:
     """What an object is: picture, map, report or page."""
-    return next(kind for kind, number in _SERIES.items() if number == made.SeriesNumber)
+    return next(kind for kind, number in SERIES.items() if number == made.SeriesNumber)
 
 
 def encode(made: Dataset) -> bytes:
@@ -79,11 +65,11 @@ def picture(film: SourceFilm, answer: Answer, explanation: Explanation) -> Datas
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=tuple(film.header.get("PatientOrientation") or ("L", "F")),  # as an AP film is hung
-        **_series(film, answer, "picture", explanation),
+        **film.place(answer, "picture", explanation),
     )
     made.Laterality = _laterality(film)
     made.BurnedInAnnotation = "YES"
-    made.SeriesDescription = f"OsteoLens {answer.model.name}: film with heat map"
+    made.SeriesDescription = f"{MAKER} {answer.model.name}: film with heat map"
     made.DerivationDescription = f"{RESEARCH}; {explanation.method} of {explanation.target}"
     return made
 
@@ -97,13 +83,13 @@ def heat_map(film: SourceFilm, answer: Answer, explanation: Explanation) -> Data
     levels = overlay.decode_map(explanation.map_png).astype(np.float32)
     stretched = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
     values = np.asarray(stretched * (explanation.peak / 255), np.float32)
-    quantity = _own(f"cam-{explanation.method}", f"Class activation map by {explanation.method}")
+    quantity = own_code(f"cam-{explanation.method}", f"Class activation map by {explanation.method}")
     highest = max(explanation.peak, 1e-6)
     spacing = film.header.get("PixelSpacing") or film.header.get("ImagerPixelSpacing") or [1.0, 1.0]
     made = hd.pm.ParametricMap(
         [_in_space(film)],
         values,
-        **_series(film, answer, "map", explanation),
+        **film.place(answer, "map", explanation),
         manufacturer_model_name=answer.model.name,
         software_versions=osteolens.__version__,
         device_serial_number=answer.model.card_sha256[:16],
@@ -112,7 +98,7 @@ def heat_map(film: SourceFilm, answer: Answer, explanation: Explanation) -> Data
             hd.pm.RealWorldValueMapping(
                 lut_label=explanation.method[:16],
                 lut_explanation=f"{explanation.method} of {explanation.target}"[:64],
-                unit=_UNITLESS,
+                unit=UNITLESS,
                 value_range=(0.0, highest),
                 slope=1.0,
                 intercept=0.0,
@@ -128,50 +114,8 @@ def heat_map(film: SourceFilm, answer: Answer, explanation: Explanation) -> Data
         content_label="HEATMAP",
         content_description=f"{explanation.method} of {explanation.target}, {RESEARCH.lower()}"[:64],
     )
-    made.SeriesDescription = f"OsteoLens {answer.model.name}: heat map"
+    made.SeriesDescription = f"{MAKER} {answer.model.name}: heat map"
     made.Laterality = _laterality(film)
-    return made
-
-
-def report(film: SourceFilm, answer: Answer, maps: list[Dataset]) -> Dataset:
-    """Structured report by TID 1500: the answer's label, probabilities and T-score, with what they came from."""
-    algorithm = hd.sr.AlgorithmIdentification(
-        name=f"{MAKER} {answer.model.name}",
-        version=answer.model.version,
-        parameters=[f"card sha256 {answer.model.card_sha256}"],
-        family=codes.DCM.ArtificialIntelligence,
-    )
-    observer = hd.sr.ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
-            uid=film.uid(answer, "device"), name=MAKER, manufacturer_name=MAKER, model_name=answer.model.name
-        ),
-    )
-    groups = [
-        hd.sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=hd.sr.TrackingIdentifier(uid=film.uid(answer, part.source), identifier=part.source),
-            finding_type=Code("404684003", "SCT", "Clinical finding"),
-            finding_sites=[hd.sr.FindingSite(Code("72696002", "SCT", "Knee"))],
-            algorithm_id=algorithm,
-            measurements=list(_measurements(part.answer)),
-            qualitative_evaluations=list(_evaluations(answer.lead, part)),
-            source_images=[hd.sr.SourceImageForMeasurementGroup(film.header.SOPClassUID, film.header.SOPInstanceUID)],
-        )
-        for part in answer.parts
-    ]
-    content = hd.sr.MeasurementReport(
-        observation_context=hd.sr.ObservationContext(observer_device_context=observer),
-        procedure_reported=Code("37894004", "SCT", "Radiography of knee"),
-        imaging_measurements=groups,
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-    made = hd.sr.Comprehensive3DSR(
-        evidence=[film.header, *maps],
-        content=content[0],
-        **_series(film, answer, "report", None),
-        is_complete=True,
-    )
-    made.SeriesDescription = f"OsteoLens {answer.model.name}: report"
     return made
 
 
@@ -192,10 +136,10 @@ def document(film: SourceFilm, answer: Answer) -> Dataset:
         study_time=film.header.StudyTime,
         referring_physician_name=film.header.ReferringPhysicianName,
         specific_character_set=film.header.get("SpecificCharacterSet"),
-        **_series(film, answer, "page", None),
+        **film.place(answer, "page"),
     )
     pdf = page_of(film.pixels, answer)
-    made.SeriesDescription = made.DocumentTitle = f"OsteoLens {answer.model.name}: page"
+    made.SeriesDescription = made.DocumentTitle = f"{MAKER} {answer.model.name}: page"
     made.ConversionType, made.BurnedInAnnotation = "SD", "YES"
     made.AcquisitionDateTime = None
     made.ConceptNameCodeSequence = []
@@ -206,56 +150,10 @@ def document(film: SourceFilm, answer: Answer) -> Dataset:
     return made
 
 
-def _series(film: SourceFilm, answer: Answer, kind: str, explanation: Explanation | None) -> dict[str, Any]:
-    """Where an object goes, and its stable identifiers."""
-    part = kind if explanation is None else f"{kind} {explanation.method} {explanation.target}"
-    number = 1 if explanation is None else 1 + answer.explanations.index(explanation)
-    return {
-        "series_instance_uid": film.uid(answer, f"series of {kind}"),
-        "series_number": _SERIES[kind],
-        "sop_instance_uid": film.uid(answer, part),
-        "instance_number": number,
-        "manufacturer": MAKER,
-    }
-
-
-def _measurements(answer: Answer | Fused) -> Iterator[hd.sr.Measurement]:
-    for label, probability in answer.probabilities.items():
-        yield hd.sr.Measurement(_own(f"p-{label}", f"Probability of {label}"), round(probability, 4), _UNITLESS)
-    if answer.t_score is None:
-        return
-    name = _own("t-score", "T-score estimated from the film")
-    yield hd.sr.Measurement(name, round(answer.t_score.estimate, 2), _STANDARD_DEVIATIONS)
-    if answer.t_score.interval_90:
-        for end, value in zip(("lower", "upper"), answer.t_score.interval_90, strict=True):
-            meaning = f"T-score, {end} end of the 90 % conformal interval"
-            yield hd.sr.Measurement(_own(f"t-{end}-90", meaning), round(value, 2), _STANDARD_DEVIATIONS)
-
-
-def _evaluations(lead: Lead, part: Part) -> Iterator[hd.sr.QualitativeEvaluation]:
-    label = _FINDINGS.get(part.answer.label) or _own(f"label-{part.answer.label}", part.answer.label)
-    if part.leads:
-        yield hd.sr.QualitativeEvaluation(_own("answer", "Answer"), label)
-    else:
-        if lead.part == "none":
-            finding = _own("no-finding", "No finding: not shown to tell more than chance")
-            yield hd.sr.QualitativeEvaluation(_own("answer", "Answer"), finding)
-        yield hd.sr.QualitativeEvaluation(_own("label", "Most likely label, output of the model"), label)
-    zone = part.answer.triage or "none"
-    yield hd.sr.QualitativeEvaluation(_own("triage", "Triage zone"), _own(f"triage-{zone}"[:16], f"Triage: {zone}"))
-    yield hd.sr.QualitativeEvaluation(_own("use", "Intended use"), _own("research", RESEARCH.capitalize()))
-
-
 def _laterality(film: SourceFilm) -> str:
     """L or R as the film's header has it, else empty (PS3.3 C.7.3.1)."""
     side = str(film.header.get("ImageLaterality") or film.header.get("Laterality") or "")
     return side if side in ("L", "R") else ""
-
-
-def _own(value: str, meaning: str) -> CodedConcept:
-    """A private code; values have at most 16 characters, meanings 64 (PS3.3 8.1, 8.3)."""
-    plain = value.encode("ascii", "replace").decode().replace(" ", "-")
-    return CodedConcept(value=plain[:16], scheme_designator=_SCHEME, meaning=meaning[:64])
 
 
 def _in_space(film: SourceFilm) -> Dataset:

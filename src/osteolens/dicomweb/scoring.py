@@ -18,8 +18,7 @@ from osteolens.client import KeyRefused, ServerBusy
 from osteolens.dicomweb.answering import Ask, make
 from osteolens.dicomweb.archive import Archive, ArchiveRefused, Place, is_radiograph
 from osteolens.dicomweb.ledger import Ledger
-from osteolens.dicomweb.objects import MAKER
-from osteolens.dicomweb.source import open_source
+from osteolens.dicomweb.source import MAKER, open_source
 from osteolens.errors import ClientError, InputError, RequestRefused, ServerUnreachable, UnusableImage
 from osteolens.films import dicom
 from osteolens.films.dicom_header import other_than_frontal_knee

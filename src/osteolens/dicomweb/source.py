@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,11 @@ from osteolens.errors import UnreadableImage, UnsupportedType
 from osteolens.films import dicom
 from osteolens.films.dicom_header import HEADER_TAGS
 from osteolens.films.read import read
-from osteolens.schema import Answer
+from osteolens.schema import Answer, Explanation
+
+MAKER = "OsteoLens"
+SERIES = {"picture": 9101, "map": 9102, "report": 9103, "page": 9104}
+"""Number of the series that each kind of object goes into."""
 
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _MAY_BE_EMPTY = (
@@ -60,6 +65,23 @@ class SourceFilm:
         """
         facts = [str(self.header.SOPInstanceUID), answer.model.name, answer.model.card_sha256, kind]
         return str(generate_uid(entropy_srcs=facts))
+
+    def place(self, answer: Answer, kind: str, explanation: Explanation | None = None) -> dict[str, Any]:
+        """Where an object goes and who made it, as highdicom's constructors take it.
+
+        Args:
+            answer: The answer that it is made of.
+            kind: One of `SERIES`.
+            explanation: Explanation that it shows, of several perhaps.
+        """
+        part = kind if explanation is None else f"{kind} {explanation.method} {explanation.target}"
+        return {
+            "series_instance_uid": self.uid(answer, f"series of {kind}"),
+            "series_number": SERIES[kind],
+            "sop_instance_uid": self.uid(answer, part),
+            "instance_number": 1 if explanation is None else 1 + answer.explanations.index(explanation),
+            "manufacturer": MAKER,
+        }
 
 
 def open_source(data: bytes) -> SourceFilm:

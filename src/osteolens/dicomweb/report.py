@@ -1,0 +1,161 @@
+"""The structured report of an answer (PS3.16 TID 1500). Importing it loads highdicom.
+
+Every group of measurements is a planar region of interest (TID 1410): viewers such as OHIF show nothing of a group that
+has no place in an image. What the model computes from the whole film has the film's outline as its region.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import highdicom as hd
+import numpy as np
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from osteolens.dicomweb.page import RESEARCH
+from osteolens.dicomweb.source import MAKER, SourceFilm
+from osteolens.films import overlay
+from osteolens.parameters import fact_words
+from osteolens.schema import Answer, Fused
+
+UNITLESS = Code("1", "UCUM", "no units")
+_SCHEME = "99OSTEOLENS"
+"""A private coding scheme (PS3.16 8.2) for what SNOMED CT, LOINC and DCM have no code for."""
+_STANDARD_DEVIATIONS = Code("{T-score}", "UCUM", "T-score")
+_KNEE = Code("72696002", "SCT", "Knee")
+_FINDINGS = {
+    "normal": Code("17621005", "SCT", "Normal"),
+    "osteopenia": Code("312894000", "SCT", "Osteopenia"),
+    "osteoporosis": Code("64859006", "SCT", "Osteoporosis"),
+}
+_HALF, _FINER = 128, 4
+_TOLERANCE = 1.0
+
+
+def report(film: SourceFilm, answer: Answer, maps: list[Dataset]) -> Dataset:
+    """Structured report: the answer's label, probabilities and T-score, and where each heat map is high.
+
+    Args:
+        film: The film that was answered.
+        answer: With any number of explanations.
+        maps: Parametric maps of the explanations, which the report refers to.
+    """
+    observer = hd.sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
+            uid=film.uid(answer, "device"), name=MAKER, manufacturer_name=MAKER, model_name=answer.model.name
+        ),
+    )
+    content = hd.sr.MeasurementReport(
+        observation_context=hd.sr.ObservationContext(observer_device_context=observer),
+        procedure_reported=Code("37894004", "SCT", "Radiography of knee"),
+        imaging_measurements=list(_groups(film, answer)),
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    made = hd.sr.Comprehensive3DSR(
+        evidence=[film.header, *maps], content=content[0], **film.place(answer, "report"), is_complete=True
+    )
+    made.SeriesDescription = f"{MAKER} {answer.model.name}: report"
+    return made
+
+
+def own_code(value: str, meaning: str) -> CodedConcept:
+    """A private code; values have at most 16 characters, meanings 64 (PS3.3 8.1, 8.3)."""
+    plain = value.encode("ascii", "replace").decode().replace(" ", "-")
+    return CodedConcept(value=plain[:16], scheme_designator=_SCHEME, meaning=meaning[:64])
+
+
+def outline_of_peak(levels: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Outline of the largest part of a map that is at least half as high as its maximum; None for an empty map.
+
+    Args:
+        levels: uint8 [h, w], 255 at the maximum.
+
+    Returns:
+        float64 [n, 2], columns and rows as shares of the map's width and height, the first point again at the end.
+    """
+    fine = cv2.resize(levels, None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_LINEAR)
+    contours, _ = cv2.findContours((fine >= _HALF).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return None
+    largest = cv2.approxPolyDP(max(contours, key=cv2.contourArea), _TOLERANCE, closed=True)[:, 0]
+    height, width = fine.shape
+    return (np.concatenate([largest, largest[:1]]) + 0.5) / (width, height)
+
+
+def _groups(film: SourceFilm, answer: Answer) -> Iterator[hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
+    algorithm = hd.sr.AlgorithmIdentification(
+        name=f"{MAKER} {answer.model.name}",
+        version=answer.model.version,
+        parameters=[f"card sha256 {answer.model.card_sha256}"],
+        family=codes.DCM.ArtificialIntelligence,
+    )
+
+    def group(
+        title: str, outline: NDArray[np.float64], finding: Code | CodedConcept,
+        measurements: list[hd.sr.Measurement], evaluations: list[hd.sr.QualitativeEvaluation],
+    ) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:  # fmt: skip
+        height, width = film.pixels.shape
+        image = hd.sr.SourceImageForRegion(film.header.SOPClassUID, film.header.SOPInstanceUID)
+        return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=hd.sr.TrackingIdentifier(uid=film.uid(answer, title), identifier=title),
+            referenced_region=hd.sr.ImageRegion("POLYLINE", outline * (width, height), image),
+            finding_type=finding,
+            finding_sites=[hd.sr.FindingSite(_KNEE)],
+            algorithm_id=algorithm,
+            measurements=measurements,
+            qualitative_evaluations=evaluations,
+        )
+
+    # One group for both parts, told apart by their names: OHIF writes those of two groups on top of each other.
+    whole = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], np.float64)
+    measurements = [one for part in answer.parts for one in _measurements(part.answer)]
+    finding = Code("404684003", "SCT", "Clinical finding")
+    yield group("whole film", whole, finding, measurements, list(_evaluations(answer)))
+    for explanation in answer.explanations:
+        outline = outline_of_peak(overlay.decode_map(explanation.map_png))
+        if outline is not None:
+            peak = hd.sr.Measurement(own_code("peak", "Maximum of the heat map"), round(explanation.peak, 4), UNITLESS)
+            finding = own_code("half-peak", "Heat map above half of its maximum")
+            yield group(f"{explanation.method} of {explanation.target}", outline, finding, [peak], [])
+
+
+def _measurements(part: Answer | Fused) -> Iterator[hd.sr.Measurement]:
+    def measurement(value: str, meaning: str, number: float, unit: Code) -> hd.sr.Measurement:
+        return hd.sr.Measurement(_name(part, value, meaning), number, unit)
+
+    for label, probability in part.probabilities.items():
+        yield measurement(f"p-{label}", f"Probability of {label}", round(probability, 4), UNITLESS)
+    if part.t_score is None:
+        return
+    yield measurement("t-score", "Estimated T-score", round(part.t_score.estimate, 2), _STANDARD_DEVIATIONS)
+    if part.t_score.interval_90:
+        for end, value in zip(("lower", "upper"), part.t_score.interval_90, strict=True):
+            meaning = f"T-score, {end} end of 90 % conformal interval"
+            yield measurement(f"t-{end}-90", meaning, round(value, 2), _STANDARD_DEVIATIONS)
+
+
+def _evaluations(answer: Answer) -> Iterator[hd.sr.QualitativeEvaluation]:
+    """The answer, or that there is none; what does not lead is named as the model's output."""
+    if answer.lead.part == "none":
+        finding = own_code("no-finding", "No finding: not shown to tell more than chance")
+        yield hd.sr.QualitativeEvaluation(own_code("answer", "Answer"), finding)
+    for part in answer.parts:
+        label = _FINDINGS.get(part.answer.label) or own_code(f"label-{part.answer.label}", part.answer.label)
+        name = ("answer", "Answer") if part.leads else ("label", "Most likely label, output of the model")
+        yield hd.sr.QualitativeEvaluation(_name(part.answer, *name), label)
+        zone = part.answer.triage or "none"
+        triage = own_code(f"triage-{zone}", f"Triage: {zone}")
+        yield hd.sr.QualitativeEvaluation(_name(part.answer, "triage", "Triage zone"), triage)
+    if answer.fused is not None:
+        facts = own_code("-".join(answer.fused.inputs), fact_words(answer.fused.inputs))
+        yield hd.sr.QualitativeEvaluation(own_code("facts", "Facts used beside the film"), facts)
+    yield hd.sr.QualitativeEvaluation(own_code("use", "Intended use"), own_code("research", RESEARCH.capitalize()))
+
+
+def _name(part: Answer | Fused, value: str, meaning: str) -> CodedConcept:
+    """The name of a number or term, which says so where it comes from the film together with the patient's facts."""
+    return own_code(f"f{value}", f"{meaning}, with facts") if isinstance(part, Fused) else own_code(value, meaning)
