@@ -46,12 +46,13 @@ class Options(BaseModel):
     sex: Annotated[Literal["female", "male"], BeforeValidator(_lower)] | None = None
     weight_kg: float | None = Field(None, ge=2, le=400)
     height_m: float | None = Field(None, ge=0.3, le=2.5)
+    force: bool = Field(False, description="answer a picture that the gate refuses, too")
 
 
 OPTION_NAMES = tuple(Options.model_fields)
 _EXAMPLES = {
     "explain": "gradcam", "target": "osteoporosis", "age": "63", "sex": "female", "weight_kg": "71.5",
-    "height_m": "1.62",
+    "height_m": "1.62", "force": "true",
 }  # fmt: skip
 
 
@@ -166,12 +167,25 @@ class Source(_Message):
     height_m: float | None = None
 
 
+class Reason(_Message):
+    """Why a picture is not answered."""
+
+    code: str = Field(description="stable, for programs: such as `not_a_knee`, see docs/gate.md")
+    message: str = Field(description="what was found and what is expected, in one sentence")
+
+
 class Quality(_Message):
     """Whether the picture looks like a film that the model can read."""
 
     accepted: bool = True
+    reasons: tuple[Reason, ...] = Field((), description="why it is not accepted")
     warnings: tuple[str, ...] = ()
-    unfamiliarity: float | None = None
+    unfamiliarity: float | None = Field(
+        None,
+        ge=0,
+        description="distance from the model's training films; 97 % of films like them stay below 1; null where the "
+        "model has no gate, or was not run",
+    )
     source: Source | None = Field(None, description="null unless the film is DICOM")
 
 
@@ -308,6 +322,43 @@ def _lead(part: Literal["image", "fused"], answer: Answer | Fused, evidence: Evi
     )
 
 
+class Refusal(_Message):
+    """The row in place of an answer for a picture that is not a film which the model can read."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    id: str = Field(description="the request's id")
+    label: None = None
+    probabilities: dict[str, float] = Field({}, max_length=0)
+    t_score: None = None
+    fold_spread: None = None
+    triage: None = None
+    fused: None = None
+    quality: Quality = Field(description="`accepted` is false, and `reasons` say why")
+    film: Film
+    explanations: tuple[Explanation, ...] = Field((), max_length=0)
+    model: ModelInfo
+    timing_ms: Timing
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class FilmRefused(InputError):
+    """A picture is not answered; `force=true` has it answered all the same.
+
+    Args:
+        row: What the server sends in place of an answer.
+    """
+
+    status = 200
+
+    def __init__(self, row: Refusal) -> None:
+        super().__init__(
+            "; ".join(reason.message for reason in row.quality.reasons), "force=true has it answered all the same"
+        )
+        self.code = row.quality.reasons[0].code
+        self.row = row
+
+
 class ErrorDetail(_Message):
     """Fault of a request, with what to do about it."""
 
@@ -334,7 +385,7 @@ class ErrorAnswer(_Message):
         return cls(error=ErrorDetail(code=error.code, message=error.message, hint=error.hint, retry_after=wait))
 
 
-Row = Answer | ErrorAnswer
+Row = Answer | Refusal | ErrorAnswer
 _rows: TypeAdapter[Row | list[Row]] = TypeAdapter(Row | list[Row])
 
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,26 @@ def test_refused_films_rest_and_failed_ones_are_tried_again(server: FakeServer) 
     Path("late.png").write_bytes(b"here now")
     assert run(server, "paths.csv").totals == batch.Totals(answered=1, refused=1)
     assert server.requests == 2
+
+
+def test_films_that_the_gate_refuses_rest_with_its_code_and_sentence(server: FakeServer) -> None:
+    chest, _ = make_films(Path("films"), 2).values()
+    reason = {"code": "not_a_knee", "message": "no knee, expected one"}
+
+    def refuse_the_chest(number: int, film: bytes, response: Response) -> Response | None:
+        row = json.loads(response.body)
+        row |= {"label": None, "probabilities": {}, "t_score": None, "triage": None, "explanations": []}
+        row["quality"] = {"accepted": False, "reasons": [reason]}
+        return replace(response, body=json.dumps(row).encode(), headers={}) if film == chest else None
+
+    server.fault = refuse_the_chest
+    assert run(server).totals == batch.Totals(answered=1, refused=1)
+    (row,) = (row for row in results(OUT) if row["status"] == "refused")
+    assert (row["error_code"], row["label"], row["attempts"]) == ("not_a_knee", None, 1)
+    assert row["error_message"] == "no knee, expected one (force=true has it answered all the same)"
+    assert run(server).answers == 0
+    with pytest.raises(OtherBatch, match="force"):
+        run(server, force=True)
 
 
 def test_a_film_that_is_gone_takes_no_answer_back(server: FakeServer) -> None:

@@ -230,21 +230,22 @@ def test_what_the_header_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("elements", "side", "warning"),
+    ("elements", "side", "warning", "code"),
     [
-        ({"SeriesDescription": "Knie rechts ap"}, "right", ""),
-        ({"Laterality": "R", "SeriesDescription": "left knee"}, None, "both the left and the right"),
-        ({"BodyPartExamined": "CHEST"}, None, "body part CHEST, expected KNEE"),
-        ({"BodyPartExamined": "MUELLER JOHANNA"}, None, "a body part that is not the knee"),
-        ({"ViewPosition": "LL"}, None, "view LL, expected AP or PA"),
-        ({"PatientSize": 162}, None, "size cannot be right"),
+        ({"SeriesDescription": "Knie rechts ap"}, "right", "", ""),
+        ({"Laterality": "R", "SeriesDescription": "left knee"}, None, "both the left and the right", ""),
+        ({"BodyPartExamined": "CHEST"}, None, "body part CHEST, expected KNEE", "other_body_part"),
+        ({"BodyPartExamined": "MUELLER JOHANNA"}, None, "a body part that is not the knee", "other_body_part"),
+        ({"ViewPosition": "LL"}, None, "view LL, expected AP or PA", "other_view"),
+        ({"PatientSize": 162}, None, "size cannot be right", ""),
     ],
 )
-def test_what_a_header_leaves_open(elements: dict[str, object], side: str | None, warning: str) -> None:
+def test_what_a_header_leaves_open(elements: dict[str, object], side: str | None, warning: str, code: str) -> None:
     picture = read(film(**elements, **WINDOW))
     assert picture.source is not None
     assert picture.source.side == side
-    assert warning in "".join(picture.warnings)
+    assert warning in "".join([*picture.warnings, *(reason.message for reason in picture.reasons)])
+    assert [reason.code for reason in picture.reasons] == ([code] if code else [])
     assert "MUELLER" not in str(picture)
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from osteolens.client import Client, KeyRefused, ServerBusy
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.films.overlay import decode_map
-from osteolens.schema import ALL_TARGETS, Answer
+from osteolens.schema import ALL_TARGETS, Answer, FilmRefused
 
 READ_SECONDS = 60.0
 CONNECT_SECONDS = 2.0
@@ -75,6 +75,8 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
         # The server's own error object, or 413, says that the film or an option is at fault; anything else may pass.
         final = error.status == 413 or (400 <= error.status < 500 and not error.code.startswith("http_"))
         return Outcome(code=error.code, message=str(error), is_final=final)
+    except FilmRefused as error:
+        return Outcome(code=error.code, message=error.message, is_final=True)
     except ClientError as error:
         return Outcome(code="damaged_answer", message=str(error))
     except Exception:

@@ -65,6 +65,7 @@ def run_batch(
     *,
     models: Sequence[str],
     explain: str | None,
+    force: bool,
     overlays: bool,
     look: Look,
     fresh: bool,
@@ -78,6 +79,7 @@ def run_batch(
         answerer: Who answers.
         models: Their names; each answers each film.
         explain: The explanation to ask for; default: `gradcam` with overlays, else `none`.
+        force: Have films answered that the gate refuses, too.
         overlays: Write each film under its heat map.
         look: Look of the overlays.
         fresh: Forget what an earlier batch did in this folder.
@@ -88,6 +90,7 @@ def run_batch(
     out, started = sources.out, time.monotonic()
     explain = explain or ("gradcam" if overlays else "none")
     identity = {"models": sorted(models), "explain": explain, "overlays": str(look) if overlays else "none"}
+    identity |= {"force": "true"} if force else {}  # left out otherwise, as in the journals of earlier versions
     forgotten = fresh and ((out / DATABASE).is_file() or earlier.is_earlier(out))
     if not fresh:
         earlier.adopt(out)
@@ -96,14 +99,15 @@ def run_batch(
             _clear(out)
         call = {
             "inputs": sources.names, "out": str(out), "models": list(models), "server": answerer.server,
-            "explain": explain, "overlays": overlays, **asdict(look), **answerer.options,
+            "explain": explain, "force": force, "overlays": overlays, **asdict(look), **answerer.options,
             "accept_new_model": accept_new_model,
         }  # fmt: skip
         reporter.event("start", **call)
         stopped: BaseException | None = None
         try:
             drawn = look if overlays else None
-            work = Work(journal, tuple(models), answerer.server, explain, drawn, accept_new_model, reporter)
+            options = {"explain": explain} | ({"force": "true"} if force else {})
+            work = Work(journal, tuple(models), answerer.server, options, drawn, accept_new_model, reporter)
             _count(sources, reporter, len(models))
             answerer.answer(work, sources)
             if sources.passed_over:

@@ -33,7 +33,7 @@ class Work:
         journal: The batch's journal.
         models: Names of the models, each of which answers each film.
         server: Address that answers, for the rows; `ray` for a cluster.
-        explain: The explanation that is requested.
+        options: What is requested beside the facts about each patient: option texts by name.
         look: Colours of the overlays; None for none.
         accept_new_model: Whether a model may change once in this call.
         reporter: Shows the progress.
@@ -42,7 +42,7 @@ class Work:
     journal: Journal
     models: tuple[str, ...]
     server: str
-    explain: str
+    options: Mapping[str, str]
     look: Look | None
     accept_new_model: bool
     reporter: Reporter

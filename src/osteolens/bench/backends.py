@@ -160,7 +160,7 @@ class Subject:
 
     def _call(self, case: Case, indices: NDArray[np.int64]) -> Call:
         if case.scope == "bytes":
-            options = {"explain": "none"} if case.heat_map == "none" else {}
+            options = {"force": "true"} | ({"explain": "none"} if case.heat_map == "none" else {})
             requests = [Request(self.films[index], options, "film") for index in indices]
             return lambda: self._answer(requests)
         films = self.arrays[indices]

@@ -19,7 +19,7 @@ from osteolens.console import Status
 from osteolens.errors import InputError, OsteoLensError, RequestRefused, ServerUnreachable
 from osteolens.files import whole, write_text
 from osteolens.parameters import PatientFact, fact_words
-from osteolens.schema import Answer, Fused, TScore
+from osteolens.schema import Answer, FilmRefused, Fused, Refusal, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
 """Answers a film, given its path and option texts by name."""
@@ -109,10 +109,16 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
 
 def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
     """A film's rows of the table: what leads, then the other parts as the model's output."""
+    if isinstance(outcome, FilmRefused):
+        yield name, "not answered", "", "", "", printable(str(outcome))
+        return
     if not isinstance(outcome, Answer):
         yield name, "error", "", "", "", printable(str(outcome))
         return
-    lead, parts, warnings = outcome.lead, list(outcome.parts), "; ".join(outcome.quality.warnings)
+    lead, parts, quality = outcome.lead, list(outcome.parts), outcome.quality
+    warnings = "; ".join(
+        [*(reason.message for reason in quality.reasons), *quality.warnings]
+    )  # reasons: of forced ones
     if parts[0].leads:
         yield name, lead.headline, *_numbers(parts.pop(0).answer), warnings
     else:
@@ -163,11 +169,13 @@ def _evidence(outcomes: Sequence[Outcome]) -> Iterator[str]:
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Answer):
         return {"answer": _dumped(outcome)}
+    if isinstance(outcome, FilmRefused):
+        return {"answer": _dumped(outcome.row)}
     code = outcome.code if isinstance(outcome, InputError | RequestRefused) else type(outcome).__name__
     return {"error": {"code": code, "message": str(outcome)}}
 
 
-def _dumped(answer: Answer) -> dict[str, Any]:
+def _dumped(answer: Answer | Refusal) -> dict[str, Any]:
     dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True)
     return dumped
 

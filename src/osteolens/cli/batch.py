@@ -79,6 +79,7 @@ def batch(
     model: Models = None,
     engine: Engine = "http",
     explain: Explain = None,
+    force: options.Force = False,
     null: Null = False,
     fresh: Fresh = False,
     accept_new_model: AcceptNewModel = False,
@@ -109,7 +110,7 @@ def batch(
     _refuse_options_of_the_other_engine(context, engine)
     settings: dict[str, Any] = {
         "models": model or ["efficientnet"], "null": null, "fresh": fresh, "accept_new_model": accept_new_model,
-        "explain": explain, "overlays": overlays, "opacity": opacity, "colour_map": colour_map,
+        "explain": explain, "force": force, "overlays": overlays, "opacity": opacity, "colour_map": colour_map,
         "progress": "json" if json_output or log == "json" else "quiet" if quiet else "bar",
         **{name: context.params[name] for name in _OF_ENGINE[engine]},
     }  # fmt: skip

@@ -32,6 +32,7 @@ def dicom(
     sex: options.Sex = None,
     weight_kg: options.Weight = None,
     height_m: options.Height = None,
+    force: options.Force = False,
     json_output: options.Json = False,
 ) -> None:
     """Answer DICOM films; write the film with its heat map, the map, the report and a page as DICOM objects.
@@ -40,7 +41,7 @@ def dicom(
 
     Exit status: 0 all answered, 2 wrong usage, 3 some films failed, 4 no server at the address.
     """
-    texts = options.facts_and_explanation(explain, target, age, sex, weight_kg, height_m)
+    texts = options.facts_and_explanation(explain, target, age, sex, weight_kg, height_m, force=force)
     with packages_of("dicom", "making DICOM objects"):
         import osteolens.dicomweb.answering  # noqa: F401 - highdicom is missing: say so before any film is sent
     ask = local_asker(model_folder(model)) if local else server_asker(server, key_file, model)

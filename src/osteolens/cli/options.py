@@ -81,6 +81,7 @@ Age = Annotated[str | None, typer.Option(help="Years.")]
 Sex = Annotated[str | None, typer.Option(help="female or male.")]
 Weight = Annotated[str | None, typer.Option(help="Kilograms.")]
 Height = Annotated[str | None, typer.Option(help="Metres.")]
+Force = Annotated[bool, typer.Option("--force", help="Answer pictures that the gate refuses, too.")]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -114,9 +115,14 @@ def facts_and_explanation(
     sex: str | None = None,
     weight_kg: str | None = None,
     height_m: str | None = None,
+    *,
+    force: bool = False,
 ) -> dict[str, str]:
     """What a request says beside the film: option texts by name, without those that were not stated."""
-    texts = {"explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m}
+    texts = {
+        "explain": explain, "target": target, "age": age, "sex": sex, "weight_kg": weight_kg, "height_m": height_m,
+        "force": "true" if force else None,
+    }  # fmt: skip
     return {name: text for name, text in texts.items() if text is not None}
 
 

@@ -33,16 +33,17 @@ def predict(
     sex: options.Sex = None,
     weight_kg: options.Weight = None,
     height_m: options.Height = None,
+    force: options.Force = False,
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the overlay.")] = 0.6,
     json_output: options.Json = False,
 ) -> None:
     """Answer films; print a table, write answers and overlays.
 
-    Exit status: 0 all answered, 2 wrong usage, 3 some films failed, 4 no server at the address.
+    Exit status: 0 all answered, 2 wrong usage, 3 some films failed or were not answered, 4 no server at the address.
     """
     from osteolens.cli.answers import predict_films
 
-    texts = options.facts_and_explanation(explain, target, age, sex, weight_kg, height_m)
+    texts = options.facts_and_explanation(explain, target, age, sex, weight_kg, height_m, force=force)
     ask = local_asker(model_folder(model)) if local else server_asker(server, key_file, model)
     raise typer.Exit(predict_films(files, ask, texts, out, opacity=opacity, json_output=json_output))
 

@@ -95,6 +95,7 @@ class Client:
         Raises:
             RequestRefused: The server answered with an error: a film or an option that it cannot use, a
                 missing key, an unknown model, or still no room after several tries.
+            FilmRefused: The picture is not a film that the model can read; the options' `force` has it answered.
             DamagedAnswer: The response is not a whole and consistent answer.
             ServerUnreachable: Nobody answers at this address.
         """

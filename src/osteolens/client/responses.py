@@ -4,7 +4,7 @@ import httpx
 from pydantic import ValidationError
 
 from osteolens.errors import ClientError, RequestRefused
-from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, content_digest, parse
+from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, FilmRefused, Refusal, content_digest, parse
 
 BUSY_STATUSES = frozenset({429, 503})
 _KEY_REFUSED = b"InvalidKeyException"
@@ -39,7 +39,7 @@ def answer_of(response: httpx.Response) -> Answer:
     """The answer in a response.
 
     Raises:
-        RequestRefused, DamagedAnswer: As `Client.predict` says.
+        RequestRefused, FilmRefused, DamagedAnswer: As `Client.predict` says.
     """
     _check_digest(response)
     if response.is_error:
@@ -50,6 +50,8 @@ def answer_of(response: httpx.Response) -> Answer:
         raise DamagedAnswer(
             f"{response.url.host} does not answer as OsteoLens does: {error.errors()[0]['msg']}"
         ) from error
+    if isinstance(row, Refusal) and row.quality.reasons:
+        raise FilmRefused(row)
     if not isinstance(row, Answer):
         raise DamagedAnswer(f"{response.url.host} sent something other than one answer for one film")
     shares = row.probabilities

@@ -65,7 +65,7 @@ def turn(data: bytes, ask: Ask, destination: Destination) -> None:
     film = open_source(data)
     if film.header.get("Manufacturer") == MAKER:
         return
-    reasons = other_than_frontal_knee(film.header)
+    reasons = [reason.message for reason in other_than_frontal_knee(film.header)]
     if not is_radiograph(str(film.header.SOPClassUID), str(film.header.get("Modality", ""))):
         reasons.append("the header says that this capture is no radiograph")
     if reasons:

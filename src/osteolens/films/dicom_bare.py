@@ -89,7 +89,7 @@ def bare_film(film: Dataset, values: NDArray[np.integer]) -> Dataset:
         if isinstance(data := value_of(film, keyword), bytes):
             setattr(bare, keyword, _little_endian(film, data))
     _set_pixels(bare, values)
-    source, _ = read_header(film)
+    source, *_ = read_header(film)
     facts = {
         "BodyPartExamined": source.body_part, "ViewPosition": source.view, "PatientWeight": source.weight_kg,
         "ImageLaterality": source.side and source.side[0].upper(), "PatientSize": source.height_m,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from osteolens.schema import Options, Side, Source
+from osteolens.schema import Options, Reason, Side, Source
 
 HEADER_TAGS = (
     "BodyPartExamined", "ViewPosition", "ImageLaterality", "Laterality", "SharedFunctionalGroupsSequence",
@@ -37,13 +37,13 @@ _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 _UNUSED = "the header's {} cannot be right and was not used"
 
 
-def read_header(film: Dataset) -> tuple[Source, tuple[str, ...]]:
-    """Facts of a header, and what a reader of the film should know about it.
+def read_header(film: Dataset) -> tuple[Source, tuple[Reason, ...], tuple[str, ...]]:
+    """Facts of a header, reasons in it not to answer the film, and what a reader of the film should know about it.
 
     Args:
         film: From `osteolens.films.dicom.open_film`.
     """
-    warnings = other_than_frontal_knee(film)
+    warnings: list[str] = []
     part, view = _part(film), _text(film, "ViewPosition").upper()
     sides = set(_sides(film))
     if len(sides) > 1:
@@ -58,19 +58,19 @@ def read_header(film: Dataset) -> tuple[Source, tuple[str, ...]]:
         weight_kg=_fact("weight_kg", _number(film.get("PatientWeight")), "weight", warnings),
         height_m=_fact("height_m", _number(film.get("PatientSize")), "size", warnings),
     )
-    return source, tuple(warnings)
+    return source, other_than_frontal_knee(film), tuple(warnings)
 
 
-def other_than_frontal_knee(film: Dataset) -> list[str]:
+def other_than_frontal_knee(film: Dataset) -> tuple[Reason, ...]:
     """Reasons in the header to think that a film is not a knee from the front; none where it says nothing."""
-    reasons = []
+    reasons: list[Reason] = []
     part, view = _part(film), _text(film, "ViewPosition").upper()
     if part and part not in _KNEE:
         named = f"body part {part}" if part in _OTHER_PARTS else "a body part that is not the knee"
-        reasons.append(f"the header names {named}, expected KNEE")
+        reasons.append(Reason(code="other_body_part", message=f"the header names {named}, expected KNEE"))
     if view in _VIEWS and view not in _FRONTAL:
-        reasons.append(f"the header names the view {view}, expected AP or PA")
-    return reasons
+        reasons.append(Reason(code="other_view", message=f"the header names the view {view}, expected AP or PA"))
+    return tuple(reasons)
 
 
 def _part(film: Dataset) -> str:

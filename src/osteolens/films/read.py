@@ -23,7 +23,7 @@ from osteolens.films.limits import check_cost
 from osteolens.films.sense import INVERTED, looks_inverted
 from osteolens.films.sniff import sniff
 from osteolens.films.window import window
-from osteolens.schema import Source
+from osteolens.schema import Reason, Source
 
 MAX_BYTES = 64 * 1024**2
 MAX_PIXELS = 64_000_000
@@ -53,12 +53,14 @@ class Picture:
         format: One of `SUPPORTED`.
         warnings: What a reader should know, in plain sentences.
         source: What the header of a DICOM film says; None for other formats.
+        reasons: Why it should not be answered, by the header of a DICOM film.
     """
 
     pixels: NDArray[np.uint8]
     format: str
     warnings: tuple[str, ...] = ()
     source: Source | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 def read(source: File) -> Picture:
@@ -125,16 +127,17 @@ def _bytes_of(source: File) -> bytes:
 
 
 def _decode(data: bytes, kind: str, bare: bool) -> tuple[Picture, bytes]:
-    source = None
+    source, reasons = None, tuple[Reason, ...]()
     if kind == "DICOM":
-        pixels, warnings, source, data = _dicom(data, bare)
+        pixels, warnings, source, reasons, data = _dicom(data, bare)
     else:
         pixels, warnings = _READERS[kind](data) if kind in _READERS else _still(data, kind)
     middle = pixels[len(pixels) // 2]
     if middle.min() == middle.max() and pixels.min() == pixels.max():
         raise UnusableImage(f"the {kind} is blank: every pixel is {pixels.flat[0]}", "send a film with a knee on it")
     pixels = np.ascontiguousarray(pixels)
-    return Picture(pixels, kind, (*warnings, INVERTED) if looks_inverted(pixels) else warnings, source), data
+    warnings = (*warnings, INVERTED) if looks_inverted(pixels) else warnings
+    return Picture(pixels, kind, warnings, source, reasons), data
 
 
 def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -158,7 +161,7 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         return _upright(pixels, image, warnings)
 
 
-def _dicom(data: bytes, bare: bool) -> tuple[NDArray[np.uint8], tuple[str, ...], Source, bytes]:
+def _dicom(data: bytes, bare: bool) -> tuple[NDArray[np.uint8], tuple[str, ...], Source, tuple[Reason, ...], bytes]:
     from osteolens.films import dicom, dicom_display, dicom_header  # pydicom is loaded when a DICOM film arrives
 
     with dicom.unchecked():
@@ -166,12 +169,12 @@ def _dicom(data: bytes, bare: bool) -> tuple[NDArray[np.uint8], tuple[str, ...],
         _check_size("DICOM film", *dicom.size(film))
         values = dicom.stored_values(film)
         pixels, shown = dicom_display.grey(film, values)
-        source, noted = dicom_header.read_header(film)
+        source, reasons, noted = dicom_header.read_header(film)
         if bare:
             from osteolens.films import dicom_bare
 
             data = dicom_bare.without_identity(film, values)
-    return pixels, (*shown, *noted), source, data
+    return pixels, (*shown, *noted), source, reasons, data
 
 
 def _still(data: bytes, kind: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

@@ -28,11 +28,13 @@ from osteolens.schema import (
     Answer,
     Explanation,
     Film,
+    FilmRefused,
     Fused,
     Method,
     ModelInfo,
     Options,
     Quality,
+    Refusal,
     Source,
     Spread,
     Timing,
@@ -109,17 +111,25 @@ class Reader:
         spec = self.card.preprocess
         shape = max(spec.height, MIN_SIDE), max(spec.width, MIN_SIDE)
         film = overlay.encode_png(np.arange(shape[0] * shape[1], dtype=np.uint32).astype(np.uint8).reshape(shape))
-        self.answer(Request(film, {}, "warm-up"))
+        self.answer(Request(film, {"force": "true"}, "warm-up"))
 
     def answer(self, request: Request) -> Answer:
         """Read one film. A CPU gains nothing from larger batches, so films are answered one by one.
 
         Raises:
+            FilmRefused: The picture is not a film that the model can read, and `force` is not among the options.
             InputError: The film cannot be read, or an option means nothing.
         """
         started = time.perf_counter()
         options = self._options(request)
         picture = read(request.data)
+        height, width = picture.pixels.shape
+        film_size = Film(width=width, height=height)
+        quality = Quality(
+            accepted=not picture.reasons, reasons=picture.reasons, warnings=picture.warnings, source=picture.source
+        )
+        if not (quality.accepted or options.force):
+            raise FilmRefused(self._refusal(request, quality, film_size, started))
         prepared = prepare(picture.pixels, self.card.preprocess)
         decoded = time.perf_counter()
         film = prepared.array[None]
@@ -133,21 +143,24 @@ class Reader:
         targets = self._targets(options, int(reading.probabilities[0].argmax()))
         explanations = self._explain(options.explain, targets, prepared, prediction, features)
         explained = time.perf_counter()
-        height, width = picture.pixels.shape
         return Answer(
             id=request.id,
             **_answer_fields(self.card.labels, reading, self._evidence.image),
             fold_spread=_spread(prediction, reading, self.card),
             fused=self._fuse(_patient_facts(options, picture.source), reading),
             evidence=self._evidence,
-            quality=Quality(warnings=picture.warnings, source=picture.source),
-            film=Film(width=width, height=height),
+            quality=quality,
+            film=film_size,
             explanations=explanations,
             model=self._model_info,
             timing_ms=Timing(
                 decode=_ms(started, decoded), model=_ms(decoded, answered), explain=_ms(answered, explained)
             ),
         )
+
+    def _refusal(self, request: Request, quality: Quality, film: Film, started: float) -> Refusal:
+        timing = Timing(decode=_ms(started, time.perf_counter()), model=0, explain=0)
+        return Refusal(id=request.id, quality=quality, film=film, model=self._model_info, timing_ms=timing)
 
     def _options(self, request: Request) -> Options:
         options = parse_options(request.options, self.card.labels)

@@ -15,6 +15,8 @@ from osteolens.schema import (
     OPTION_NAMES,
     ErrorAnswer,
     ErrorDetail,
+    FilmRefused,
+    Refusal,
     Row,
     content_digest,
     dump,
@@ -82,6 +84,8 @@ def _read(reader: Reader, film: Request) -> Result:
     """The answer to one film; an error is that film's alone."""
     try:
         return HTTPStatus.OK, reader.answer(film)
+    except FilmRefused as refused:
+        return HTTPStatus.OK, refused.row
     except Exception as error:  # noqa: BLE001 - `refusal` logs what is not an InputError
         return refusal(error)
 
@@ -120,6 +124,8 @@ def tally(row: Row) -> Tally:
     """What is counted of a film's answer or refusal."""
     if isinstance(row, ErrorAnswer):
         return Tally("failed" if row is FAILURE else "refused", "none", row.error.code, {})
+    if isinstance(row, Refusal):
+        return Tally("refused", "none", row.quality.reasons[0].code, {})
     seconds = {step: milliseconds / 1000 for step, milliseconds in row.timing_ms}
     return Tally("answered", _NOT_IN_A_METRIC.sub("_", row.label), "none", seconds)
 

@@ -112,7 +112,7 @@ async function sendLater() {
 /** @param {import("./sending.js").Taken} taken */
 function words(taken) {
   if (taken.state === "waiting") return "kept, and answered as soon as the model server is up";
-  if (taken.state === "refused") return "kept, but the model can't read it: open it to see why";
+  if (taken.state === "refused") return "kept, but not answered: open it to see why";
   return [taken.label, taken.triage].filter(Boolean).join(" · ");
 }
 

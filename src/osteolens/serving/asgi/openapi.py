@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from osteolens.films.read import SUPPORTED
-from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, Options, header_name
+from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, Options, Refusal, header_name
 from osteolens.serving.requests import MAX_FILMS
 
 _COMPONENTS = "#/components/schemas/"
@@ -40,7 +40,9 @@ def document(models: Sequence[str] = ()) -> dict[str, Any]:
     Args:
         models: Names that are served; none where that is not known.
     """
-    _, defined = models_json_schema([(Answer, "serialization"), (ErrorAnswer, "serialization")], ref_template=_REF)
+    _, defined = models_json_schema(
+        [(kind, "serialization") for kind in (Answer, Refusal, ErrorAnswer)], ref_template=_REF
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,12 +108,12 @@ def _bodies() -> dict[str, Any]:
 
 
 def _answered() -> dict[str, Any]:
-    row = {"$ref": f"{_COMPONENTS}Answer"}
-    rows = {"type": "array", "items": {"oneOf": [row, {"$ref": f"{_COMPONENTS}ErrorAnswer"}]}}
+    answer, refusal, error = ({"$ref": f"{_COMPONENTS}{kind}"} for kind in ("Answer", "Refusal", "ErrorAnswer"))
+    rows = {"type": "array", "items": {"oneOf": [answer, refusal, error]}}
     return {
-        "description": "An answer to one film, or a list with a row for each of several.",
+        "description": "An answer to one film, or why the gate refuses it, or a list with a row for each of several.",
         "headers": {DIGEST_HEADER: {"description": "SHA-256 of the body (RFC 9530).", "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"oneOf": [row, rows]}}},
+        "content": {"application/json": {"schema": {"oneOf": [answer, refusal, rows]}}},
     }
 
 

@@ -39,6 +39,7 @@ def run(
     opacity: float = 0.6,
     colour_map: str = DEFAULT_COLOUR_MAP,
     explain: str | None = None,
+    force: bool = False,
     max_in_flight: int = MAX_IN_FLIGHT,
     connect_timeout: float = 5.0,
     read_timeout: float = 60.0,
@@ -63,6 +64,7 @@ def run(
         opacity: Opacity of the overlays, 0 to 1.
         colour_map: Colour map of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
         explain: The explanation that is requested; default: `gradcam` with overlays, else `none`.
+        force: Have films answered that the gate refuses, too.
         max_in_flight: Most requests under way per model.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for the next bytes of an answer.
@@ -90,7 +92,7 @@ def run(
     return run_batch(
         Sources([str(name) for name in inputs], Path(out), null),
         _ServerAnswerer(client, patience, max_in_flight),
-        models=models, explain=explain, overlays=overlays, look=Look(opacity, colour_map), fresh=fresh,
+        models=models, explain=explain, force=force, overlays=overlays, look=Look(opacity, colour_map), fresh=fresh,
         accept_new_model=accept_new_model, progress=progress,
     )  # fmt: skip
 

@@ -143,7 +143,7 @@ class Pipeline:
         Raises:
             ModelChanged: There is none any more.
         """
-        options = {**content.film.facts, "explain": self.work.explain}
+        options = {**content.film.facts, **self.work.options}
         for _ in range(TRIES):
             reply = await self.sender.ask(content.data, model, options)
             if reply.answer is None:

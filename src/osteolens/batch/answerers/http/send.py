@@ -18,7 +18,7 @@ from osteolens.batch.answerers.http.limiter import Limiter
 from osteolens.batch.rows import Status
 from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy, is_loopback
 from osteolens.errors import ClientError, RequestRefused, ServerRefuses, ServerUnreachable
-from osteolens.schema import Answer
+from osteolens.schema import Answer, FilmRefused
 
 TRIES = 8
 """Failures that a film may have while the server answers others."""
@@ -151,6 +151,10 @@ class Sender:
                     limiter.answered(latency)
                     self._answers_again(model)
                     return Reply(attempt, answer, round(latency * 1000, 1))
+                except FilmRefused as refused:
+                    limiter.answered(monotonic() - sent)
+                    self._answers_again(model)
+                    return Reply(attempt, status="refused", code=refused.code, message=str(refused))
                 except (ClientError, httpx.HTTPError, aiohttp.ClientError, OSError) as caught:
                     error = caught
                 if isinstance(error, RequestRefused) and _is_final(error):

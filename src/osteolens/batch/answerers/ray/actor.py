@@ -41,12 +41,12 @@ class Job:
 
     Attributes:
         models: Each answers each film.
-        explain: `gradcam` or `none`.
+        options: `explain`, which is `gradcam` or `none`, and perhaps `force`: texts by name.
         look: Look of the overlays; None for none.
     """
 
     models: Sequence[Model]
-    explain: str
+    options: Mapping[str, str]
     look: Look | None
 
 
@@ -61,7 +61,7 @@ class FilmReader:
         import cv2
 
         cv2.setNumThreads(1)
-        self.explain, self.look = job.explain, job.look
+        self.options, self.look = job.options, job.look
         self.readers: dict[str, Reader] = {}
         for model in job.models:
             with tempfile.TemporaryDirectory(prefix="osteolens-") as folder:  # nothing is read later
@@ -111,7 +111,7 @@ class FilmReader:
 
     def _outcome(self, reader: Reader, content: Content) -> Answer | Exception:
         """A fault stays with the film that has it: its row says what happened, and the next call tries again."""
-        options = {**content.film.facts, "explain": self.explain}
+        options = {**content.film.facts, **self.options}
         try:
             return reader.answer(Request(content.data, options, f"{SERVER}-{(content.sha256 or '')[:16]}"))
         except InputError as error:

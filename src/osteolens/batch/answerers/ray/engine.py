@@ -48,6 +48,7 @@ def run(
     opacity: float = 0.6,
     colour_map: str = DEFAULT_COLOUR_MAP,
     explain: str | None = None,
+    force: bool = False,
     null: bool = False,
     fresh: bool = False,
     accept_new_model: bool = False,
@@ -71,6 +72,7 @@ def run(
         opacity: Opacity of the overlays, 0 to 1.
         colour_map: Colour map of the overlays, one of `osteolens.films.overlay.COLOUR_MAPS`.
         explain: `gradcam` or `none`; default: `gradcam` with overlays, else `none`.
+        force: Answer films that the gate refuses, too.
         null: Paths on standard input end in a zero byte.
         fresh: Forget what an earlier batch did in this folder.
         accept_new_model: If a model has changed, answer the films again that the earlier one answered.
@@ -86,7 +88,7 @@ def run(
     loaded = [find_model(name, store=store, weights=weights, exports=exports) for name in models]
     return run_batch(
         AnySources([str(name) for name in inputs], Path(out), null), _RayAnswerer(loaded),
-        models=models, explain=explain, overlays=overlays, look=Look(opacity, colour_map), fresh=fresh,
+        models=models, explain=explain, force=force, overlays=overlays, look=Look(opacity, colour_map), fresh=fresh,
         accept_new_model=accept_new_model, progress=progress,
     )  # fmt: skip
 
@@ -113,7 +115,7 @@ class _RayAnswerer:
         work.reporter.total = work.reporter.done + sum(len(json.loads(text)) for text in tasks["current"].to_pylist())
         if not len(tasks):
             return
-        job = Job(self.models, work.explain, work.look)
+        job = Job(self.models, work.options, work.look)
         missing = len(tasks)
         with ray_session():
             for rows in answered(tasks, job):
