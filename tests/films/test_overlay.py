@@ -131,3 +131,18 @@ def test_any_size_of_map_is_a_png_that_others_read(shape: tuple[int, int]) -> No
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), levels)
     png_layout = examine(png)  # the reader's own check of chunks and checksums
     assert (png_layout.height, png_layout.width, png_layout.bits, png_layout.channels) == (*shape, 8, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 256), (256, 1), (201, 77)])
+def test_a_coloured_picture_is_a_png_that_others_read(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    png = overlay.encode_png(pixels)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), pixels)
+    png_layout = examine(png)
+    assert (png_layout.height, png_layout.width, png_layout.bits, png_layout.channels) == (*shape, 8, 3)
+
+
+def test_each_level_has_the_colour_and_opacity_of_the_ramp() -> None:
+    drawn = np.asarray(overlay.layer(np.arange(256, dtype=np.uint8)[None], 0.5, "viridis", strength=0.5))
+    np.testing.assert_array_equal(drawn[0, :, :3], overlay.colours(np.arange(256, dtype=np.uint8), "viridis"))
+    np.testing.assert_array_equal(drawn[0, :, 3], [round(level * 0.25) for level in range(256)])

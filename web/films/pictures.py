@@ -1,6 +1,5 @@
 """Pictures that are made on the server: the film as shown, its thumbnail, the film under a map."""
 
-import io
 from pathlib import Path
 
 import cv2
@@ -10,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from films import storage
 from films.colours import TABLES
+from osteolens.films.overlay import encode_png
 
 Grey = NDArray[np.uint8]
 THUMB_SIDE = 320
@@ -90,6 +90,4 @@ def with_caption(picture: Image.Image, lines: list[str]) -> bytes:
     for number, line in enumerate(lines):
         place = (size // 2, picture.height + size // 2 + number * (3 * size) // 2)
         draw.text(place, line, fill="white", font=font)
-    buffer = io.BytesIO()
-    page.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return encode_png(np.asarray(page))

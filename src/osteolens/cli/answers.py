@@ -4,14 +4,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -47,8 +46,12 @@ def predict_films(
     """
     outcomes: list[tuple[Path, Outcome]] = []
     progress = Console(stderr=True)
-    names = _names(files, out).items()
-    for path, name in track(names, "answering", console=progress, disable=not progress.is_terminal):
+    names: Iterable[tuple[Path, str]] = _names(files, out).items()
+    if progress.is_terminal:
+        from rich.progress import track
+
+        names = track(list(names), "answering", console=progress)
+    for path, name in names:
         try:
             answer = ask(path, options)
             _write(path, name, answer, out, opacity)
@@ -69,6 +72,8 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
     # What it is of: another film of that name gets another file, in this call and in later ones.
     write_text(answer_file, json.dumps({"file": _absolute(path), **_dumped(answer)}, indent=2) + "\n")
     if answer.explanations:
+        import numpy as np
+
         from osteolens.films import overlay  # OpenCV and Pillow, which the other commands start without
         from osteolens.films.read import read
 
@@ -77,7 +82,7 @@ def _write(path: Path, name: str, answer: Answer, out: Path, opacity: float) -> 
             title, levels = overlay.describe(explanation, answer), overlay.decode_map(explanation.map_png)
             drawn = overlay.blend(film, levels, title, opacity, strength=explanation.strength)
             with whole(out / f"{name}.{_file_part(explanation.target)}.png") as draft:
-                drawn.save(draft, compress_level=3)  # a third of level 6's time for 3 % more bytes
+                draft.write_bytes(overlay.encode_png(np.asarray(drawn)))
 
 
 def _file_part(label: str) -> str:
@@ -98,7 +103,7 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
     table = Table(*(_COLUMNS[column] for column in filled), caption=_caption([outcome for _, outcome in outcomes]))
     for row in rows:
         table.add_row(*(Text(row[column], overflow="fold") for column in filled))
-    console = Console()
+    console = Console(emoji=False)  # nothing here is one, and their table takes time to load
     if not console.is_terminal and "COLUMNS" not in os.environ:
         # For a file or another program: as wide as it must be, so that nothing is cut or wrapped.
         console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)

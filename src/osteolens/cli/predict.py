@@ -58,7 +58,7 @@ def server_asker(url: str | None, key_file: Path | None, model: str) -> "Ask":
 
 def local_asker(folder: Path) -> "Ask":
     """A function that runs the model of a folder in this process."""
-    card = load_card(folder)  # a wrong folder is an error at once
+    card = load_card(folder, check_weights=False)  # the reader checks them; a wrong folder is an error at once
     with packages_of("serve", "--local"):
         from osteolens.cli.answers import printable
         from osteolens.inference.reader import Reader, Request
