@@ -138,17 +138,26 @@ def _program(
         yield server
 
 
-def _python(setup: Setup) -> Path:
+def _python(setup: Setup, *packages: str) -> Path:
+    """The other interpreter, which must have a server's packages and, like all of them, this project's."""
     if setup.python is None:
         raise BenchmarkError("no --python that has benchmarks/servers/requirements.txt")
+    check = "import sys; from importlib.util import find_spec; print(*(n for n in sys.argv[1:] if not find_spec(n)))"
+    command = [setup.python, "-c", check, *packages, "onnxruntime", "pydantic", "cv2"]
+    missing = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    if missing:
+        raise BenchmarkError(
+            f"{setup.python} lacks {', '.join(missing)}: install benchmarks/servers/requirements.txt, and let its file "
+            "osteolens.pth name a folder of this project's packages that exists"
+        )
     return setup.python
 
 
 def fastapi(setup: Setup, processes: int, pool: int) -> AbstractContextManager[Contestant]:
     """Uvicorn with its fast event loop and parser."""
-    (port,) = free_ports(1)
+    python, (port,) = _python(setup, "fastapi", "uvicorn", "uvloop", "httptools"), free_ports(1)
     command = [
-        _python(setup), "-m", "uvicorn", "fastapi_app:app", "--app-dir", SERVERS, "--port", str(port), "--loop",
+        python, "-m", "uvicorn", "fastapi_app:app", "--app-dir", SERVERS, "--port", str(port), "--loop",
         "uvloop", "--http", "httptools", "--workers", str(processes), "--log-level", "warning", "--no-access-log",
     ]  # fmt: skip
     environment = setup.environment(OSTEOLENS_BENCH_POOL=str(pool))
@@ -158,16 +167,16 @@ def fastapi(setup: Setup, processes: int, pool: int) -> AbstractContextManager[C
 def litserve(setup: Setup) -> AbstractContextManager[Contestant]:
     """LitServe."""
     (port,) = free_ports(1)
-    command = [_python(setup), SERVERS / "litserve_app.py", str(port)]
+    command = [_python(setup, "litserve"), SERVERS / "litserve_app.py", str(port)]
     headers = {"Content-Type": "application/octet-stream"}
     return _program(setup, "litserve", command, setup.environment(), f"http://127.0.0.1:{port}/predict", **headers)
 
 
 def bentoml(setup: Setup) -> AbstractContextManager[Contestant]:
     """BentoML; it reports to nobody."""
-    (port,) = free_ports(1)
+    python, (port,) = _python(setup, "bentoml"), free_ports(1)
     command = [
-        _python(setup), "-m", "bentoml", "serve", "bentoml_app:Film", "--working-dir", SERVERS, "--host", "127.0.0.1",
+        python, "-m", "bentoml", "serve", "bentoml_app:Film", "--working-dir", SERVERS, "--host", "127.0.0.1",
         "--port", str(port), "--quiet",
     ]  # fmt: skip
     environment = setup.environment(BENTOML_HOME=str(setup.work / "bentoml-home"), BENTOML_DO_NOT_TRACK="True")
@@ -177,10 +186,9 @@ def bentoml(setup: Setup) -> AbstractContextManager[Contestant]:
 def triton(setup: Setup) -> AbstractContextManager[Contestant]:
     """The server and its Python backend from the wheel of nvidia-pytriton, without pytriton's own proxy."""
     ask = "import json, sys, sysconfig; print(json.dumps([sysconfig.get_path('purelib'), [p for p in sys.path if p]]))"
-    packages, paths = json.loads(subprocess.run([_python(setup), "-c", ask], check=True, capture_output=True).stdout)
+    python = _python(setup, "pytriton")
+    packages, paths = json.loads(subprocess.run([python, "-c", ask], check=True, capture_output=True).stdout)
     wheel = Path(packages) / "pytriton" / "tritonserver"
-    if not wheel.is_dir():
-        raise BenchmarkError("the interpreter has no nvidia-pytriton")
     backend = setup.work / "triton-backends" / "python"
     shutil.copytree(wheel / "backends" / "python", backend)
     stub = wheel / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}"
