@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 from osteolens import places
-from osteolens.errors import OsteoLensError
+from osteolens.errors import OsteoLensError, in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,8 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
             print("stopped", file=sys.stderr)
             sys.exit(Status.INTERRUPTED)
         except (OsteoLensError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            print(f"error: {place}{in_words(error)}", file=sys.stderr)
             sys.exit(Status.USAGE)
 
     return guarded

@@ -36,6 +36,13 @@ class OsteoLensError(Exception):
     """Base of all errors that OsteoLens raises on purpose; the message is meant to be shown as it is."""
 
 
+def in_words(error: Exception) -> str:
+    """An error's message; the operating system's without its number and the file, which the reader knows."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 class InputError(OsteoLensError):
     """A request cannot be answered.
 

@@ -39,12 +39,12 @@ def films(tmp_path: Path) -> Path:
         (["--calls", "0"], "--calls 0 is too small: use 1 or more"),
         (["--model", "absent"], "no card.json in absent"),
         (["--films", "."], "no film in ."),
-        (["--films", "absent"], "[Errno 2] No such file or directory: 'absent'"),
+        (["--films", "absent"], "absent: there is no such file"),
         (["--exports", "absent"], "there is no folder absent: --exports takes one such as build/efficientnet"),
         (["--concurrency", "4"], "--concurrency is for a server: give its address with --server"),
         (["--server", "http://127.0.0.1:9", "--batch", "2"], "--batch does not go with --server"),
         (["--server", "http://127.0.0.1:9"], "no answer from http://127.0.0.1:9"),
-        (["compare", "a.json", "b.json"], "[Errno 2] No such file or directory: 'a.json'"),
+        (["compare", "a.json", "b.json"], "a.json: there is no such file"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -9,8 +9,11 @@ import pytest
 from conftest import SMALL, encoded, knee_like
 from onnx import helper
 from PIL import Image
+from typer.testing import CliRunner
 
 from osteolens.card import load_card
+from osteolens.cli.root import app
+from osteolens.console import Status
 from osteolens.inference.runtimes.onnx import OPSET
 
 OSTEOLENS = [str(Path(sys.executable).parent / "osteolens")]
@@ -130,6 +133,37 @@ def test_errors_are_one_line_and_a_status(arguments: list[str], status: int, mes
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "-d", "absent.csv", "-o", "run"],
+        ["crossval", "-d", "absent.csv", "-o", "run"],
+        ["study", "absent.csv", "-o", "run"],
+        ["evaluate", "{model}", "absent.csv"],
+        ["evaluate", "{model}", "films", "--trained-on", "absent.csv"],
+        ["recalibrate", "{model}", "absent.csv", "-o", "run"],
+        ["audit", "absent.csv"],
+        ["batch", "absent.csv", "-o", "run"],
+        ["dicom", "absent.csv", "-o", "run"],
+        ["deidentify", "absent.csv", "-o", "run"],
+        ["bench", "compare", "absent.csv", "absent.csv"],
+        ["predict", "--local", "-m", "{model}", "absent.csv"],
+    ],
+)
+def test_a_missing_file_is_named_in_words(
+    arguments: list[str], model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("normal", "osteoporosis"):
+        (tmp_path / "films" / label).mkdir(parents=True)
+        (tmp_path / "films" / label / "a.png").write_bytes(encoded(knee_like(seed=len(label))))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [part.format(model=model_folder) for part in arguments])
+    assert done.exit_code == (Status.SOME_FAILED if arguments[0] in ("dicom", "predict") else Status.USAGE), done.output
+    assert "absent.csv" in done.output
+    assert "Errno" not in done.output
+    assert re.search(r"there is no|is not there|neither a file", done.output)
 
 
 def test_card_show(model_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from osteolens.batch.journal import Journal
 from osteolens.batch.outputs import run_json
 from osteolens.batch.outputs.tables import PARQUET, Layout
 from osteolens.batch.rows import COLUMNS, FUSED_SHARES, SHARES
-from osteolens.errors import BatchError
+from osteolens.errors import BatchError, in_words
 from osteolens.parameters import PATIENT_FACTS
 
 MANIFEST = "ray.json"
@@ -55,7 +55,7 @@ def _take_over(path: Path, carried_names: list[str], journal: Journal) -> None:
     try:
         table = parquet.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
-        raise BatchError(f"{path} is damaged ({error}); delete it to answer its films again") from error
+        raise BatchError(f"{path} is damaged ({in_words(error)}); delete it to answer its films again") from error
     labels, fused_labels = (
         tuple(name.removeprefix(f"{prefix}_") for name in table.column_names if name.startswith(f"{prefix}_"))
         for prefix in (SHARES, FUSED_SHARES)

@@ -23,7 +23,7 @@ from osteolens.datasets.folders import FILM_SUFFIXES, files_below
 from osteolens.datasets.names import FILE, ID, find_file
 from osteolens.datasets.tables import TABLE_SUFFIXES, Row, Table, open_table
 from osteolens.datasets.values import plain_number, sex
-from osteolens.errors import BatchError, DataError, InvalidOption
+from osteolens.errors import BatchError, DataError, InvalidOption, in_words
 from osteolens.files import as_text
 from osteolens.parameters import PATIENT_FACTS
 from osteolens.schema import parse_options
@@ -171,9 +171,8 @@ def looked_at(film: Film) -> Film:
 def problem_of(error: OSError | ValueError) -> Problem:
     """The problem of a file that cannot be opened or read."""
     if isinstance(error, FileNotFoundError):
-        return Problem("file_not_found", "there is no such file")
-    reason = (isinstance(error, OSError) and error.strerror) or str(error)
-    return Problem("unreadable_file", f"the file cannot be read: {reason}")
+        return Problem("file_not_found", in_words(error))
+    return Problem("unreadable_file", f"the file cannot be read: {in_words(error)}")
 
 
 def problem_of_facts(facts: Mapping[str, str]) -> Problem | None:

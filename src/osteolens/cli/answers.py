@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from osteolens.console import Status
-from osteolens.errors import InputError, OsteoLensError, RequestRefused, ServerUnreachable
+from osteolens.errors import InputError, OsteoLensError, RequestRefused, ServerUnreachable, in_words
 from osteolens.files import whole, write_text
 from osteolens.parameters import PatientFact, fact_words
 from osteolens.schema import Answer, FilmRefused, Fused, Refusal, TScore
@@ -118,7 +118,7 @@ def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
         yield name, "not answered", "", "", "", printable(str(outcome))
         return
     if not isinstance(outcome, Answer):
-        yield name, "error", "", "", "", printable(str(outcome))
+        yield name, "error", "", "", "", printable(in_words(outcome))
         return
     lead, parts, quality = outcome.lead, list(outcome.parts), outcome.quality
     warnings = "; ".join(
@@ -177,7 +177,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, FilmRefused):
         return {"answer": _dumped(outcome.row)}
     code = outcome.code if isinstance(outcome, InputError | RequestRefused) else type(outcome).__name__
-    return {"error": {"code": code, "message": str(outcome)}}
+    return {"error": {"code": code, "message": in_words(outcome)}}
 
 
 def _dumped(answer: Answer | Refusal) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from osteolens.cli import options
 from osteolens.console import Status, one_line_errors
-from osteolens.errors import OsteoLensError
+from osteolens.errors import OsteoLensError, in_words
 from osteolens.files import as_text, write_bytes
 
 KEY = Path("deidentify.key")
@@ -63,7 +63,7 @@ def deidentify(
         try:
             run.copy(path)
         except (OsteoLensError, OSError) as error:
-            problems.append(f"{path}: {error}")
+            problems.append(f"{path}: {in_words(error)}")
     for problem in problems:
         print(as_text(problem), file=sys.stderr)
     typer.echo(f"{run.summary()} {len(problems)} failed. Key: {key}")
@@ -149,7 +149,7 @@ def _files(inputs: Sequence[Path], apart_from: str, passed_over: Counter[str], p
                 with Path(name).open("rb") as stream:
                     kind = sniff(stream.read(_MAGIC_END))
             except OSError as failure:
-                problems.append(f"{name}: {failure}")
+                problems.append(f"{name}: {in_words(failure)}")
                 continue
             if kind == "DICOM":
                 yield Path(name)

@@ -10,7 +10,7 @@ import typer
 from osteolens.cli import options
 from osteolens.cli.predict import local_asker, server_asker
 from osteolens.console import Status, model_folder, one_line_errors, packages_of
-from osteolens.errors import OsteoLensError, ServerUnreachable
+from osteolens.errors import OsteoLensError, ServerUnreachable, in_words
 
 if TYPE_CHECKING:
     from osteolens.cli.answers import Ask
@@ -59,8 +59,8 @@ def _answer_all(files: list[Path], ask: "Ask", texts: dict[str, str], out: Path,
             status = Status.UNREACHABLE
             break
         except (OsteoLensError, OSError) as error:
-            print(f"error: {path}: {error}", file=sys.stderr)
-            rows.append({"file": str(path), "error": str(error)})
+            print(f"error: {path}: {in_words(error)}", file=sys.stderr)
+            rows.append({"file": str(path), "error": in_words(error)})
             status = Status.SOME_FAILED
             continue
         rows.append({"file": str(path), "objects": {kind: [str(name) for name in written[kind]] for kind in written}})

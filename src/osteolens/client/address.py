@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from osteolens.client.responses import refuses_key
-from osteolens.errors import ClientError, ServerUnreachable
+from osteolens.errors import ClientError, ServerUnreachable, in_words
 from osteolens.places import home
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -63,7 +63,7 @@ def read_key(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ClientError(f"{path} is neither a TorchServe key file nor a key alone: {error}") from error
+        raise ClientError(f"{path} is neither a TorchServe key file nor a key alone: {in_words(error)}") from error
 
 
 def key_source(key_file: Path | None = None) -> Path | None:

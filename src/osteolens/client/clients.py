@@ -170,7 +170,7 @@ def _retry_rules() -> dict[str, Any]:
     return {
         "retry": retry_if_exception(_may_succeed_later),
         "stop": stop_after_attempt(ATTEMPTS),
-        "wait": wait_exponential_jitter(initial=0.2, max=5.0),
+        "wait": wait_exponential_jitter(multiplier=0.2, max=5.0),
         "reraise": True,
     }
 

@@ -16,7 +16,7 @@ from osteolens.card import PreprocessSpec
 from osteolens.datasets import columns, folders, values
 from osteolens.datasets.names import FILE, GROUP, LABEL, composed, find_file
 from osteolens.datasets.tables import Row, Table, open_table
-from osteolens.errors import DataError, InputError
+from osteolens.errors import DataError, InputError, in_words
 from osteolens.files import as_text
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
@@ -127,7 +127,7 @@ def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console)
         try:
             pictures[index] = prepare(read(film.path).pixels, spec).array
         except (InputError, OSError) as error:
-            problems.append(f"{film.place}: {film.file}: {error}")
+            problems.append(f"{film.place}: {film.file}: {in_words(error)}")
     _refuse(problems, "the pictures")
     return pictures
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.card import FILMS_FILE, WEIGHTS_FILE, file_sha256
-from osteolens.errors import DataError, InputError
+from osteolens.errors import DataError, InputError, in_words
 from osteolens.files import write_text
 from osteolens.films.read import read
 
@@ -154,7 +154,7 @@ def look(paths: Iterable[Path]) -> tuple[list[Fingerprint], list[NDArray[np.uint
             data = path.read_bytes()
             pixels = read(data).pixels
         except (InputError, OSError) as error:
-            raise DataError(f"{path}: {error}") from error
+            raise DataError(f"{path}: {in_words(error)}") from error
         sketches = _sketches(detail(thumbnail(pixels)))
         posed.append(sketches)
         hashes = (data, repr(pixels.shape).encode() + pixels.tobytes())

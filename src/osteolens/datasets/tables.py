@@ -12,7 +12,7 @@ from pathlib import Path
 
 from osteolens.datasets.formats import Rows, open_text, parquet_rows, workbook_rows
 from osteolens.datasets.names import fold
-from osteolens.errors import DataError
+from osteolens.errors import DataError, in_words
 
 WORKBOOK_SUFFIXES, PARQUET_SUFFIXES = (".xlsx", ".xlsm"), (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", *WORKBOOK_SUFFIXES, ".xls", ".ods", *PARQUET_SUFFIXES)
@@ -113,8 +113,12 @@ def open_table(path: Path) -> Table:
         text = open_text(path) if kind == "text" else None
         rows = text.rows() if text else workbook_rows(path) if kind == "workbook" else parquet_rows(path)
         _, names = next(_filled(rows), (0, []))
+    except FileNotFoundError:
+        raise DataError(
+            f"there is no {path}; expected a table such as films.csv (CSV, Excel or Parquet), or a folder of films"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the table {path} cannot be read: {error}") from error
+        raise DataError(f"the table {path} cannot be read: {in_words(error)}") from error
     header = tuple(name.strip() for name in (names if text else _without_last_empty(names)))
     doubles = [name for name, count in Counter(map(fold, header)).items() if count > 1 and name]
     if doubles:

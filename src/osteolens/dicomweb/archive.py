@@ -161,7 +161,7 @@ class Archive:
         tries = Retrying(
             retry=retry_if_exception(_may_succeed_later),
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.3, max=5.0),
+            wait=wait_exponential_jitter(multiplier=0.3, max=5.0),
             reraise=True,
         )
         try:

@@ -15,7 +15,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from osteolens.dicomweb.answering import Ask
 from osteolens.dicomweb.ledger import Ledger
 from osteolens.dicomweb.scoring import Destination, Jobs, turn
-from osteolens.errors import ClientError, OsteoLensError, ServerUnreachable
+from osteolens.errors import ClientError, OsteoLensError, ServerUnreachable, in_words
 from osteolens.files import write_bytes
 from osteolens.films import dicom
 
@@ -80,7 +80,7 @@ def receiving(queue: Queue, host: str, port: int, title: str, allowed: Sequence[
     except ValueError as error:
         raise OsteoLensError(f"{error}; an AE title has 1 to 16 letters, such as OSTEOLENS") from error
     except OSError as error:
-        raise OsteoLensError(f"{host}:{port} cannot be listened on: {error}; another --port?") from error
+        raise OsteoLensError(f"{host}:{port} cannot be listened on: {in_words(error)}; another --port?") from error
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from osteolens.datasets.films import Film, LabelledFilms
 from osteolens.datasets.folds import PARTS, Part
-from osteolens.errors import DataError
+from osteolens.errors import DataError, in_words
 from osteolens.files import whole
 from osteolens.inference.calibration import softmax
 from osteolens.labels import have_order, in_order
@@ -156,7 +156,9 @@ def read_predictions(path: Path) -> Predictions:
         )
         return replace(_table(path, parts[scored], labels, ordered), split=split)
     except (OSError, KeyError, ValueError, IndexError, csv.Error) as error:
-        raise DataError(f"{path} is not a table of predictions such as osteolens crossval writes: {error}") from error
+        raise DataError(
+            f"{path} is not a table of predictions such as osteolens crossval writes: {in_words(error)}"
+        ) from error
 
 
 def _table(path: Path, rows: Sequence[dict[str, str]], labels: tuple[str, ...], ordered: bool) -> Predictions:

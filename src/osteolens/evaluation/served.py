@@ -18,7 +18,7 @@ from osteolens.client import DEFAULT_MODEL, Client
 from osteolens.console import WEIGHTS
 from osteolens.datasets.films import Film
 from osteolens.datasets.fingerprints import TrainingFilms, read_training_films
-from osteolens.errors import DataError, InputError
+from osteolens.errors import DataError, InputError, in_words
 from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, protocol_of, refuse_labels, table_of
 from osteolens.evaluation.calibration import facts_of
 from osteolens.evaluation.evidence import Parameters
@@ -114,7 +114,7 @@ class LocalModel:
             try:
                 array = prepare(read(film.path).pixels, self.card.preprocess).array
             except (InputError, OSError) as error:
-                problems.append(f"{film.file}: {error}")
+                problems.append(f"{film.file}: {in_words(error)}")
                 continue
             prediction = self.runtime.predict(array[None])
             answered.append(film)

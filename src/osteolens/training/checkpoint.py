@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from osteolens.errors import DataError
+from osteolens.errors import DataError, in_words
 from osteolens.files import whole
 from osteolens.training.engine import Learner
 from osteolens.training.identity import compare
@@ -88,7 +88,8 @@ def load(path: Path, identity: Mapping[str, Any], learner: Learner) -> Progress:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise DataError(
-            f"the checkpoint {path} cannot be read ({error}); delete it to train this model again, or --restart the run"
+            f"the checkpoint {path} cannot be read ({in_words(error)}); delete it to train this model again, or "
+            "--restart the run"
         ) from error
     compare(path.parent, facts["identity"], identity)
     learner.model.load_state_dict(_below(tensors, "model/"))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from osteolens.card import PreprocessSpec
-from osteolens.errors import DataError
+from osteolens.errors import DataError, in_words
 
 
 class _Section(BaseModel):
@@ -120,7 +120,7 @@ def load_configuration(path: Path) -> Configuration:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"the configuration {path} cannot be read: {error}") from error
+        raise DataError(f"the configuration {path} cannot be read: {in_words(error)}") from error
     try:
         return Configuration.model_validate(values)
     except ValidationError as error:

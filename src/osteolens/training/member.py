@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from osteolens.errors import DataError
+from osteolens.errors import DataError, in_words
 from osteolens.files import write_text
 from osteolens.training.augment import derived_seed
 from osteolens.training.cohort import Cohort
@@ -110,5 +110,5 @@ def _read(path: Path) -> dict[str, Any]:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         stored = {name: stored[name] for name in ("identity", "logits", "t_scores")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}); delete it to train this fold again") from error
+        raise DataError(f"{path} cannot be read ({in_words(error)}); delete it to train this fold again") from error
     return stored

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from osteolens.card import Metric
-from osteolens.errors import DataError
+from osteolens.errors import DataError, in_words
 from osteolens.evaluation.maps.curves import Kind, Order
 from osteolens.files import write_text
 from osteolens.parameters import Frozen
@@ -80,4 +80,4 @@ def read_map_checks(path: Path) -> MapChecks:
     try:
         return MapChecks.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise DataError(f"{path} is not what train/check_maps.py writes: {error}") from error
+        raise DataError(f"{path} is not what train/check_maps.py writes: {in_words(error)}") from error

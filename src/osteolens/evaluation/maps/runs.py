@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from osteolens import models
 from osteolens.card import PreprocessSpec
 from osteolens.datasets.films import Film
-from osteolens.errors import DataError, InputError
+from osteolens.errors import DataError, InputError, in_words
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.films.prepare import Prepared, prepare
@@ -137,4 +137,4 @@ def _prepared(film: Film, data: Path, spec: PreprocessSpec) -> Prepared:
     try:
         return prepare(read(film_path(film, data)).pixels, spec)
     except (InputError, OSError) as error:
-        raise DataError(f"the film {film.file} of the run cannot be read below {data}: {error}") from error
+        raise DataError(f"the film {film.file} of the run cannot be read below {data}: {in_words(error)}") from error
