@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from osteolens.card import CARD_FILE
+from osteolens.card import CARD_FILE, PreprocessSpec
 from osteolens.cli import options
 from osteolens.console import one_line_errors
-from osteolens.datasets.films import read_films
+from osteolens.datasets.films import load_films, read_films
 from osteolens.evaluation.predictions import PREDICTIONS_FILE
 from osteolens.evaluation.run_folder import MODEL_FOLDER, read_run
 from osteolens.training.outcome import write_outcome
@@ -27,6 +27,9 @@ def main(
         Path | None,
         options.model("The model whose card is written again, such as weights/knee; default: RUN/model."),
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Read the films and store how each was taken, for the baseline of that.")
+    ] = False,
 ) -> None:
     """Take age, sex, weight, height and T-score of every film from the table; answers, labels and groups stay.
 
@@ -34,14 +37,17 @@ def main(
     and fitted parameters are computed again, into metrics.json and the model's card.
     """
     stored = read_run(run)
-    before, after = stored.predictions, stored.predictions.with_facts(read_films(data, skip))
+    console, films = Console(stderr=True), read_films(data, skip)
+    if measure:
+        films = load_films(films, PreprocessSpec(), console)[0]
+    before, after = stored.predictions, stored.predictions.with_facts(films)
     path = run / PREDICTIONS_FILE
     after.write(path)
     changed = sum(str(old) != str(new) for old, new in zip(before.all_films, after.all_films, strict=True))
     typer.echo(f"{path}: the facts of {changed} of {len(after.all_films)} films changed")
     folder = model or run / MODEL_FOLDER
     if model or (folder / CARD_FILE).exists():
-        write_outcome(run, Console(), ensemble=stored.ensemble, folder=folder)
+        write_outcome(run, console, ensemble=stored.ensemble, folder=folder)
         typer.echo(f"{folder / CARD_FILE}: written again")
 
 

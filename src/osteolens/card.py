@@ -31,6 +31,9 @@ CARD_FILE, WEIGHTS_FILE, RANGES_FILE = "card.json", "weights.safetensors", "acti
 FILMS_FILE, GRAPH_FILE = "training_films.json", "graph.onnx"
 ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 
+BEYOND_ACQUISITION = "image beyond acquisition"
+"""Subject of the evaluation of what the image tells beyond how the films were taken."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -183,6 +186,10 @@ class Card(Frozen):
         """Hash of the content, whatever the layout of the JSON file."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def figures(self, subject: str) -> dict[str, Metric]:
+        """Figures of a predictor by name; empty where it was not evaluated."""
+        return {metric.name: metric for each in self.evaluations if each.subject == subject for metric in each.metrics}
 
     def accepts(self, precision: str) -> bool:
         """Whether the guard accepted the graph of this precision."""

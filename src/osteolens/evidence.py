@@ -13,7 +13,7 @@ from osteolens.labels import usual
 from osteolens.parameters import PatientFact, fact_words
 
 IMAGE, AGE_AND_SEX = "image", "baseline: age and sex"
-_CHANCE, _AUROC, _WITHIN_FOLDS = 0.5, "AUROC ", "AUROC within folds "
+_CHANCE, _AUROC, _WITHIN = 0.5, "AUROC ", "AUROC within "
 _ILL = "osteoporosis"
 
 
@@ -141,9 +141,9 @@ def _evaluation(card: Card, subject: str) -> Evaluation | None:
 
 
 def _areas(evaluation: Evaluation | None) -> dict[str, Metric]:
-    """AUROC by question; those within folds are left out."""
+    """AUROC by question; those within folds or families are left out."""
     return {
         metric.name.removeprefix(_AUROC): metric
         for metric in (evaluation.metrics if evaluation else ())
-        if metric.name.startswith(_AUROC) and not metric.name.startswith(_WITHIN_FOLDS)
+        if metric.name.startswith(_AUROC) and not metric.name.startswith(_WITHIN)
     }

@@ -96,6 +96,17 @@ class Fusion(Frozen):
     operating_points: OperatingPoints | None = None
     no_triage: str = Field("", description="reason for the lack of operating points")
 
+    @property
+    def labels_by_image(self) -> bool:
+        """Whether the picture has a weight in the labels; without one the answer is that of the facts alone."""
+        return any(any(row) for name, row in self.coefficients.items() if _of_image(name))
+
+    @property
+    def t_score_by_image(self) -> bool:
+        """Whether the picture has a weight in the T-score."""
+        weights = self.t_score.coefficients if self.t_score else {}
+        return any(weight for name, weight in weights.items() if _of_image(name))
+
 
 class FittedOn(Frozen):
     """Films that calibration, operating points, intervals and fusions were fitted on: of a single split, or a site."""
@@ -104,6 +115,10 @@ class FittedOn(Frozen):
     films: int = Field(ge=0)
     groups: int = Field(ge=0)
     left_out: dict[str, str] = Field({}, description="parameter to the reason why it could not be fitted")
+
+
+def _of_image(name: str) -> bool:
+    return name == "t_score" or name.startswith("log_probability_")
 
 
 def fusion_inputs(labels: Sequence[str], facts: Sequence[PatientFact], *, has_t_score: bool) -> tuple[str, ...]:

@@ -3,12 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from support.simulated import simulate, with_films
 
 from osteolens.evaluation import fusion
 from osteolens.evaluation.calibration import Rows, fit_calibration, fit_interval, fit_operating_points, log_loss
+from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.fusion import fit_fusion, fit_parameters, usable_facts
 from osteolens.inference.calibration import calibrate, read_fused, triage
 from osteolens.labels import LABELS
@@ -125,12 +127,14 @@ def test_thresholds_and_widths_of_a_fusion_come_from_films_it_was_not_fitted_on(
     rows = rows_of(simulate(films=60, repeats=1))
     parameters, choice = fit_parameters(rows, (AGE_SEX,))
     probabilities, estimates = np.full((60, 3), np.nan), np.full(60, np.nan)
+    [served] = parameters.fusion
+    chosen = {"labels_by_image": served.labels_by_image, "t_score_by_image": served.t_score_by_image}
     for fitted, scored in rows.turns():
         calibration = fit_calibration(choice.method, fitted)
-        reading = answers(scored, fit_fusion(fitted, AGE_SEX, calibration), calibration)
+        reading = answers(scored, fit_fusion(fitted, AGE_SEX, calibration, **chosen), calibration)
         probabilities[scored.film], estimates[scored.film] = reading.probabilities, reading.t_score
-    [fusion] = parameters.fusion
-    inside = answers(rows, fit_fusion(rows, AGE_SEX, parameters.calibration), parameters.calibration)
+    fusion = served
+    inside = answers(rows, fit_fusion(rows, AGE_SEX, parameters.calibration, **chosen), parameters.calibration)
     assert fusion.operating_points == fit_operating_points(rows, probabilities, inside.probabilities)
     assert fusion.t_score.interval == fit_interval(rows, estimates, inside.t_score)
     assert fusion.t_score.interval.half_width != fit_interval(rows, inside.t_score).half_width
@@ -143,11 +147,57 @@ def test_every_fit_within_a_fold_is_blind_to_the_folds_that_it_answers(monkeypat
     rows = rows_of(simulate(films=60, repeats=2, folds=4))
     seen = []
     original = fusion.fit_fusion
-    monkeypatch.setattr(fusion, "fit_fusion", lambda fitted, *rest: seen.append(fitted) or original(fitted, *rest))
+    monkeypatch.setattr(
+        fusion, "fit_fusion", lambda fitted, *rest, **kind: seen.append(fitted) or original(fitted, *rest, **kind)
+    )
     fit_parameters(rows, (AGE_SEX,))
     final = [fitted for fitted in seen if fitted.chosen.all()]
     inner = [fitted for fitted in seen if not fitted.chosen.all()]
-    assert (len(final), len(inner)) == (1, 8)
+    assert (len(final), len(inner)) == (1, 16)
     for fitted in inner:
         (repeat,) = np.flatnonzero(fitted.chosen.any(axis=1))
         assert len(set(rows.predictions.fold[repeat][fitted.film])) == 3
+
+
+def test_a_picture_that_adds_nothing_gets_weight_0_and_costs_nothing():
+    """The label shows in the age alone: on films it was not fitted on, the fused answer is that of age and sex."""
+    evidence = evaluate(simulate(films=90, repeats=1, folds=5, image=0.0, age=1.5, seed=1), resamples=50)
+    for each in evidence.parameters.fusion:
+        assert not each.labels_by_image
+        assert not each.t_score_by_image
+        assert all(set(each.coefficients[f"log_probability_{label}"]) == {0.0} for label in LABELS)
+    pair = next(each for each in evidence.differences if each.predictor == "image + age and sex")
+    for metric in pair.metrics:
+        if metric.name.startswith("AUROC"):
+            assert metric.value >= -0.005
+
+
+def test_a_picture_that_adds_something_keeps_its_weight():
+    rows = rows_of(simulate(films=120, repeats=1, folds=3))
+    for each in fit_parameters(rows, (AGE_SEX, ALL))[0].fusion:
+        assert each.labels_by_image
+        assert each.t_score_by_image
+
+
+def test_a_picture_of_noise_is_rarely_taken_in():
+    """Noise costs on films that it was not fitted on: its gain there is hardly ever above a standard error."""
+    taken_in = [
+        fit_parameters(rows_of(simulate(films=60, repeats=1, folds=3, image=0.0, seed=seed)), (AGE_SEX,))[0]
+        for seed in range(20)
+    ]
+    assert sum(each.fusion[0].labels_by_image for each in taken_in) <= 2
+
+
+def test_figures_of_facts_are_of_the_films_that_have_them():
+    """A fused answer for a patient of unknown age is that of the image: it says nothing of the fusion."""
+    base = simulate(films=80, repeats=1, folds=4, image=0.0, age=1.5)
+    unknown = with_films(base, age=[np.nan if k < 20 else film.age for k, film in enumerate(base.films)])
+    evidence = evaluate(unknown, resamples=20)
+    films = {each.subject: each.films for each in evidence.evaluations}
+    assert (films["image"], films["baseline: majority"]) == (80, 80)
+    assert (films["image + age and sex"], films["baseline: age and sex"]) == (60, 60)
+    fused = next(each for each in evidence.evaluations if each.subject == "image + age and sex")
+    assert "films with these facts" in fused.protocol
+    answers = next(each for each in evidence.predictors if each.name == fused.subject).probabilities[0]
+    expected = roc_auc_score(base.truth[20:] == 2, answers[20:, 2])
+    assert next(m for m in fused.metrics if m.name == "AUROC osteoporosis vs rest").value == pytest.approx(expected)

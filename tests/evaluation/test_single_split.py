@@ -58,7 +58,7 @@ def test_names_are_those_of_a_cross_validation(evidence):
     crossed = evaluate(simulate(films=60, repeats=1), resamples=20)
     assert [row.subject for row in evidence.evaluations] == [row.subject for row in crossed.evaluations]
     names = [metric.name for metric in evidence.evaluations[0].metrics]
-    within = [metric.name for metric in crossed.evaluations[0].metrics if "within" not in metric.name]
+    within = [metric.name for metric in crossed.evaluations[0].metrics if "within folds" not in metric.name]
     assert names == within
 
 

@@ -101,7 +101,7 @@ def test_what_cannot_be_evaluated_is_refused_before_training(
 def test_a_model_that_cannot_be_built_is_refused_before_a_film_is_read(
     settings_file, table, tmp_path, quiet, monkeypatch
 ):
-    monkeypatch.setattr("osteolens.training.cross_validation.load_pictures", lambda *_: pytest.fail("films were read"))
+    monkeypatch.setattr("osteolens.training.cross_validation.load_films", lambda *_: pytest.fail("films were read"))
     text = TINY.format(epochs=1).replace("pretrained = false", "pretrained = true")
     settings_file.write_text(text.replace("test_efficientnet", "yolov5s"))
     config = load_configuration(settings_file)

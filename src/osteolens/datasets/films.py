@@ -4,7 +4,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from osteolens.datasets.names import FILE, GROUP, LABEL, composed, find_file
 from osteolens.datasets.tables import Row, Table, open_table
 from osteolens.errors import DataError, InputError, in_words
 from osteolens.files import as_text
+from osteolens.films.acquisition import measure
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
 from osteolens.labels import LABELS, SEVERITY, usual
@@ -44,6 +45,7 @@ class Film:
         source: Where the film was taken, for data from several places; empty where unknown.
         family: Family of the file's format or size, which depends on the device; empty where unknown.
         held_out: Whether the data set keeps this film for the final test.
+        acquisition: How it was taken, see `osteolens.films.acquisition.NAMES`; empty before the picture is read.
     """
 
     place: str
@@ -59,6 +61,7 @@ class Film:
     source: str = ""
     family: str = ""
     held_out: bool = False
+    acquisition: tuple[float, ...] = ()
 
 
 class LabelledFilms:
@@ -76,6 +79,11 @@ class LabelledFilms:
     def measured(self) -> NDArray[np.float64]:
         """Each film's measured T-score, float64 [N]; NaN where there is none."""
         return np.array([film.t_score for film in self.films], np.float64)
+
+    @property
+    def family(self) -> NDArray[np.int64]:
+        """Number of each film's device family, int64 [N]."""
+        return np.unique([film.family for film in self.films], return_inverse=True)[1].astype(np.int64)
 
     @property
     def groups(self) -> list[str]:
@@ -121,15 +129,27 @@ def load_pictures(films: Sequence[Film], spec: PreprocessSpec, console: Console)
     Raises:
         DataError: Names every picture that cannot be read.
     """
+    return load_films(films, spec, console)[1]
+
+
+def load_films(films: Sequence[Film], spec: PreprocessSpec, console: Console) -> tuple[list[Film], NDArray[np.uint8]]:
+    """Decode all films: the same with their acquisition measured, and as `load_pictures` gives them.
+
+    Raises:
+        DataError: Names every picture that cannot be read.
+    """
     pictures = np.empty((len(films), 1, spec.height, spec.width), np.uint8)
-    problems = []
+    loaded, problems = [], []
     for index, film in enumerate(track(films, "reading films", console=console)):
         try:
-            pictures[index] = prepare(read(film.path).pixels, spec).array
+            pixels = read(film.path).pixels
         except (InputError, OSError) as error:
             problems.append(f"{film.place}: {film.file}: {in_words(error)}")
+            continue
+        pictures[index] = prepare(pixels, spec).array
+        loaded.append(replace(film, acquisition=measure(pixels)))
     _refuse(problems, "the pictures")
-    return pictures
+    return loaded, pictures
 
 
 def _read_folder(folder: Path, labels: Sequence[str], notify: Callable[[str], None]) -> list[Film]:
@@ -207,7 +227,9 @@ def _film(table: Table, row: Row, cells: dict[str, str], file: str, *, held_out:
         file=name,
         group=composed(as_text(cells.get(GROUP, name))),
         label=usual(composed(as_text(cells[LABEL]))),
-        **{fact: values.number(cells.get(fact, ""), fact, table.decimal_comma) for fact in values.NUMBERS},
+        **{  # type: ignore[arg-type]
+            fact: values.number(cells.get(fact, ""), fact, table.decimal_comma) for fact in values.NUMBERS
+        },
         sex=values.sex(cells.get(columns.SEX, "")),
         source=as_text(cells.get(columns.SOURCE, "")),
         family=as_text(cells.get(columns.FAMILY, "")),

@@ -40,15 +40,8 @@ class Answers:
 
     def among(self, chosen: NDArray[np.bool_]) -> "Answers":
         """Those about some of the films, bool [N]."""
-        table = self.predictions
-        films = [film for film, wanted in zip(table.films, chosen, strict=True) if wanted]
-        arrays = {name: getattr(table, name)[:, chosen] for name in ("fold", "logits", "t_score")}
-        names = ("probabilities", "t_score", "low", "high", "zone")
-        predictors = tuple(
-            replace(predictor, **{name: getattr(predictor, name)[:, chosen] for name in names})
-            for predictor in self.predictors
-        )
-        return replace(self, predictions=replace(table, films=films, **arrays), predictors=predictors)
+        predictors = tuple(predictor.among(chosen) for predictor in self.predictors)
+        return replace(self, predictions=self.predictions.among(chosen), predictors=predictors)
 
 
 def protocol_of(name: str, version: str) -> str:

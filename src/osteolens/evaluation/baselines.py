@@ -1,4 +1,4 @@
-"""Baselines that a model has to beat: the majority, the file's format, and the patient's facts."""
+"""Baselines that a model has to beat: the majority, the file's format, how the film was taken, the patient's facts."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,6 +33,13 @@ def file_format(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence
     if len(families) < 2:
         return None
     return _regress(fitted, scored, labels, lambda film: [film.family == family for family in families])
+
+
+def acquisition(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer | None:
+    """Regression on how the films were taken, without any bone; None unless that was measured of all films."""
+    if not all(film.acquisition for film in (*fitted, *scored)):
+        return None
+    return _regress(fitted, scored, labels, lambda film: film.acquisition)
 
 
 def age_and_sex(fitted: Sequence[Film], scored: Sequence[Film], labels: Sequence[str]) -> Answer | None:

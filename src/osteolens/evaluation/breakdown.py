@@ -13,7 +13,7 @@ from osteolens.evaluation.evidence import Coverage, Difference, Predictor, Subgr
 from osteolens.evaluation.fusion import FactSet
 from osteolens.evaluation.metrics import Bootstrap, Scored, bootstrap, sample
 from osteolens.evaluation.predictions import Predictions
-from osteolens.evaluation.predictors import FACTS, IMAGE, MAJORITY, fused_name
+from osteolens.evaluation.predictors import FACTS, IMAGE, MAJORITY, fused_name, own_films
 from osteolens.inference.calibration import LOW_SUSPICION, REFER, UNCERTAIN, ZONES
 
 Floats = NDArray[np.float64]
@@ -32,22 +32,27 @@ _HELD_OUT = {
 def sampled_figures(
     predictions: Predictions, predictor: Predictor, draws: Floats, chosen: Flags | slice = slice(None)
 ) -> Bootstrap:
-    """A predictor's figures on all films or on some, and on every resample."""
-    groups = np.array(predictions.groups)[chosen].tolist()
-    truth, measured = predictions.truth[chosen], predictions.measured[chosen]
+    """A predictor's figures on its own films (`own_films`) or on some of them, and on every resample."""
+    where = _own_among(predictions, predictor, chosen)
+    table, answers, draws = predictions.among(where), predictor.among(where), draws[:, where]
+    rows = zip(answers.probabilities, answers.t_score, table.fold, strict=True)
     repeats = [
-        Scored(predictions.labels, groups, truth, probabilities[chosen], measured, t_score[chosen], fold[chosen])
-        for probabilities, t_score, fold in zip(
-            predictor.probabilities, predictor.t_score, predictions.fold, strict=True
-        )
+        Scored(table.labels, table.groups, table.truth, shares, table.measured, t_score, fold, table.family)
+        for shares, t_score, fold in rows
     ]
-    sampled = bootstrap(repeats, draws[:, chosen])
+    sampled = bootstrap(repeats, draws)
     if predictor.name != MAJORITY:
         return sampled
     # Constant within a fold: it ranks films only by small differences between folds, which mean nothing.
     return Bootstrap(
         {name: v for name, v in sampled.point.items() if not name.startswith(_RANKINGS)}, sampled.resampled
     )
+
+
+def _own_among(predictions: Predictions, predictor: Predictor, chosen: Flags | slice) -> Flags:
+    own = np.zeros(len(predictions.films), bool)
+    own[chosen] = own_films(predictions, predictor.name)[chosen]
+    return own
 
 
 def evaluation(
@@ -57,8 +62,9 @@ def evaluation(
     resamples: int,
     chosen: Flags | slice = slice(None),
 ) -> Evaluation:
-    """Evaluation of a predictor on all films or on some, with the protocol in words."""
-    groups = np.array(predictions.groups)[chosen]
+    """Evaluation of a predictor on its own films or on some of them, with the protocol in words."""
+    own = _own_among(predictions, predictor, chosen)
+    groups = np.array(predictions.groups)[own]
     repeats = len(predictions.fold)
     over = f"mean over {repeats} repeats of " if repeats > 1 else ""
     folds = len(np.unique(predictions.fold))
@@ -67,9 +73,10 @@ def evaluation(
         if folds > 1
         else _HELD_OUT[predictions.split.scored if predictions.split else ""]
     )
+    known = "" if own_films(predictions, predictor.name).all() else "; films with these facts"
     return Evaluation(
         subject=predictor.name,
-        protocol=f"{predictor.protocol}; {over}{where}; 95 % percentile intervals from "
+        protocol=f"{predictor.protocol}{known}; {over}{where}; 95 % percentile intervals from "
         f"{resamples} bootstrap resamples of groups",
         films=len(groups),
         groups=len(set(groups.tolist())),
@@ -77,16 +84,24 @@ def evaluation(
     )
 
 
-def differences(sampled: dict[str, Bootstrap], fact_sets: Sequence[FactSet]) -> tuple[Difference, ...]:
-    """Differences from the baseline of age and sex, and of each fused predictor from the baseline of its own facts."""
+def differences(
+    predictions: Predictions, predictors: Sequence[Predictor], draws: Floats, fact_sets: Sequence[FactSet]
+) -> tuple[Difference, ...]:
+    """Differences from the baseline of age and sex, and of each fused predictor from the baseline of its own facts.
+
+    Both are measured on the films that have the facts of both.
+    """
+    named = {predictor.name: predictor for predictor in predictors}
     images = [IMAGE, *(fused_name(names) for names in fact_sets)]
     pairs = [(image, "baseline: age and sex") for image in images]
     pairs += [(fused_name(names), f"baseline: {FACTS[names]}") for names in fact_sets]
-    return tuple(
-        Difference(predictor=image, baseline=baseline, metrics=sampled[image].minus(sampled[baseline]).metrics())
-        for image, baseline in dict.fromkeys(pairs)
-        if baseline in sampled
-    )
+    rows = []
+    for image, baseline in dict.fromkeys(pairs):
+        if baseline in named:
+            common = own_films(predictions, image) & own_films(predictions, baseline)
+            ours, theirs = (sampled_figures(predictions, named[name], draws, common) for name in (image, baseline))
+            rows.append(Difference(predictor=image, baseline=baseline, metrics=ours.minus(theirs).metrics()))
+    return tuple(rows)
 
 
 def image_subgroups(predictions: Predictions, predictors: Sequence[Predictor], draws: Floats) -> tuple[Subgroup, ...]:
@@ -117,9 +132,9 @@ def subgroups(
             ),
         )
         for name in names
-        for chosen in [np.array(values) == name]
-        if chosen.sum() >= MIN_SUBGROUP
         for predictor in predictors
+        for chosen in [_own_among(predictions, predictor, np.array(values) == name)]
+        if chosen.sum() >= MIN_SUBGROUP
     )
 
 

@@ -6,6 +6,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from osteolens.card import Card
 from osteolens.errors import DataError
+from osteolens.evaluation.acquisition import beyond_acquisition
 from osteolens.evaluation.breakdown import (
     differences,
     ece_by_chance,
@@ -84,10 +85,13 @@ def evidence_of(predictions: Predictions, fit: Fit, draws: NDArray[np.float64], 
     return Evidence(
         predictions=predictions,
         predictors=predictors,
-        evaluations=tuple(
-            evaluation(predictions, predictor, sampled[predictor.name], resamples) for predictor in predictors
+        evaluations=(
+            *(evaluation(predictions, predictor, sampled[predictor.name], resamples) for predictor in predictors),
+            *beyond_acquisition(predictions, predictors, draws),
         ),
-        differences=differences(sampled, [names for names in FACTS if fused_name(names) in sampled]),
+        differences=differences(
+            predictions, predictors, draws, [names for names in FACTS if fused_name(names) in sampled]
+        ),
         per_source=subgroups(predictions, predictors, "source", [film.source for film in predictions.films], draws),
         subgroups=image_subgroups(predictions, predictors, draws),
         triage=tuple(triage_zones(predictions, predictor, str(label), draws) for predictor in with_zones),

@@ -1,6 +1,6 @@
 """Evidence about a model from its stored predictions, as data: pages, cards and files are written from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -86,8 +86,9 @@ class Predictor:
     """Predictions for every film of every repeat, never fitted on that film.
 
     Attributes:
-        name: `image`, `baseline: majority`, `baseline: file format`, `baseline: age and sex`,
-            `baseline: age, sex, weight and height`, `image + age and sex`, `image + age, sex, weight and height`.
+        name: `image`, `baseline: majority`, `baseline: file format`, `baseline: acquisition`,
+            `baseline: age and sex`, `baseline: age, sex, weight and height`, `image + age and sex`,
+            `image + age, sex, weight and height`.
         protocol: How its predictions were made, without the full stop.
         probabilities: float64 [R, N, K].
         t_score: float64 [R, N]; NaN where there is none.
@@ -104,6 +105,11 @@ class Predictor:
     high: Floats
     zone: NDArray[np.str_]
 
+    def among(self, chosen: NDArray[np.bool_]) -> "Predictor":
+        """The same for some of the films, bool [N]."""
+        names = ("probabilities", "t_score", "low", "high", "zone")
+        return replace(self, **{name: getattr(self, name)[:, chosen] for name in names})
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -112,7 +118,8 @@ class Evidence:
     Attributes:
         predictions: The table.
         predictors: The image first, then the image with the patient's facts, then the baselines.
-        evaluations: Figures of each predictor, in the same order.
+        evaluations: Figures of each predictor, in the same order; and, where the films' acquisition was measured, those
+            of the image beyond it.
         differences: The image and each fused predictor against the age-and-sex baseline, and each fused predictor
             against the baseline of its own facts, which is what the image adds; empty without these baselines.
         per_source: Figures of each predictor per source, where there are at least two.

@@ -16,7 +16,7 @@ from osteolens.evaluation import measures
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
-WITHIN_FOLDS = "AUROC within folds"
+WITHIN_FOLDS, WITHIN_FAMILIES = "AUROC within folds", "AUROC within families"
 _CHUNK = 4_000_000
 """Weights that are processed together, which bounds the memory that thousands of films take."""
 
@@ -33,6 +33,7 @@ class Scored:
         measured: float64 [N], the T-score; NaN where there is none.
         t_score: float64 [N], predicted; NaN where there is none.
         fold: int64 [N], the fold whose model predicted; None where one model predicted all films.
+        family: int64 [N], the device family of each film; None where it is not known.
     """
 
     labels: tuple[str, ...]
@@ -42,12 +43,14 @@ class Scored:
     measured: Floats
     t_score: Floats
     fold: NDArray[np.int64] | None = None
+    family: NDArray[np.int64] | None = None
 
     def among(self, chosen: NDArray[np.bool_]) -> "Scored":
         """Some of the films, chosen by bool [N]."""
         groups = [group for group, is_chosen in zip(self.groups, chosen, strict=True) if is_chosen]
         rows = (self.truth[chosen], self.probabilities[chosen], self.measured[chosen], self.t_score[chosen])
-        return Scored(self.labels, groups, *rows, None if self.fold is None else self.fold[chosen])
+        strata = (None if values is None else values[chosen] for values in (self.fold, self.family))
+        return Scored(self.labels, groups, *rows, *strata)
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,10 @@ def _values(scored: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     binary = [(q.name, q.score(scored.probabilities), q.truth(scored.truth)) for q in questions(labels)]
     for name, score, positive in binary:
         yield f"AUROC {name}", measures.auroc(score, positive, weights)
-    if scored.fold is not None and len(np.unique(scored.fold)) > 1:
-        for name, score, positive in binary:
-            yield f"{WITHIN_FOLDS} {name}", measures.auroc_within(score, positive, weights, scored.fold)
+    for prefix, strata in ((WITHIN_FOLDS, scored.fold), (WITHIN_FAMILIES, scored.family)):
+        if strata is not None and len(np.unique(strata)) > 1:
+            for name, score, positive in binary:
+                yield f"{prefix} {name}", measures.auroc_within(score, positive, weights, strata)
     for name, score, positive in binary:
         yield f"average precision {name}", measures.average_precision(score, positive, weights)
     for index, label in enumerate(labels):

@@ -17,14 +17,15 @@ from osteolens.datasets.films import Film, LabelledFilms
 from osteolens.datasets.folds import PARTS, Part
 from osteolens.errors import DataError, in_words
 from osteolens.files import whole
+from osteolens.films.acquisition import NAMES
 from osteolens.inference.calibration import softmax
 from osteolens.labels import have_order, in_order
 
 PREDICTIONS_FILE = "predictions.csv"
 _FACTS = ("file", "group", "source", "family", "label", "t_score", "age", "sex", "weight_kg", "height_m")
-_FACTS_OF_PATIENTS = ("t_score", "age", "sex", "weight_kg", "height_m")
+_FACTS_OF_TABLE = ("t_score", "age", "sex", "weight_kg", "height_m")
 _NUMBERS = ("t_score", "age", "weight_kg", "height_m")
-_LOGIT, _RANK, _PART = "logit_", "label_rank", "part"
+_LOGIT, _RANK, _PART, _ACQUISITION = "logit_", "label_rank", "part", "acquisition_"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,13 @@ class Predictions(LabelledFilms):
         validation = split.validation.films if split and split.validation else []
         return [*(split.training if split else []), *validation, *self.films]
 
+    def among(self, chosen: NDArray[np.bool_]) -> "Predictions":
+        """Predictions of some of the films, bool [N]."""
+        films = [film for film, wanted in zip(self.films, chosen, strict=True) if wanted]
+        return replace(
+            self, films=films, **{name: getattr(self, name)[:, chosen] for name in ("fold", "logits", "t_score")}
+        )
+
     def together(self) -> "Predictions":
         """Mean prediction for each film over the repeats, in the folds of the first.
 
@@ -83,6 +91,8 @@ class Predictions(LabelledFilms):
 
     def with_facts(self, films: Sequence[Film]) -> "Predictions":
         """The same predictions, with the patients' facts (T-score, age, sex, weight, height) of another table.
+
+        And with its films' acquisition, where that was measured.
 
         Raises:
             DataError: A film is missing there, or has another label or group, so that its fold is another one.
@@ -99,10 +109,12 @@ class Predictions(LabelledFilms):
         """Write one row per repeat and film; numbers are rounded to 6 digits, NaN is an empty cell.
 
         Where the names of the labels do not say their order, the column `label_rank` does: 0 is the mildest. The
-        table of a single split has a column `part`; its training films have no prediction.
+        table of a single split has a column `part`; its training films have no prediction. Columns `acquisition_...`
+        are there where a film's acquisition was measured.
         """
         columns = ["repeat", "fold", *_FACTS, *(_LOGIT + label for label in self.labels), "t_score_predicted"]
         columns += [_RANK] * (self.ordered and not have_order(self.labels)) + [_PART] * (self.split is not None)
+        columns += [_ACQUISITION + name for name in NAMES if any(film.acquisition for film in self.all_films)]
         with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
             writer.writeheader()
@@ -206,7 +218,8 @@ def average(tables: Sequence[Predictions]) -> Predictions:
 def _row(film: Film, repeat: int, fold: int) -> dict[str, Any]:
     values = {name: getattr(film, name) for name in _FACTS}
     facts = {name: _cell(value) if name in _NUMBERS else value for name, value in values.items()}
-    return {"repeat": repeat, "fold": fold, **facts}
+    taken = {_ACQUISITION + name: f"{value:.4g}" for name, value in zip(NAMES, film.acquisition, strict=False)}
+    return {"repeat": repeat, "fold": fold, **facts, **taken}
 
 
 def _with_facts(film: Film, table: Mapping[str, Film]) -> Film:
@@ -214,7 +227,8 @@ def _with_facts(film: Film, table: Mapping[str, Film]) -> Film:
     if other is None or (other.label, other.group) != (film.label, film.group):
         where = "is not in the table" if other is None else f"is {other.label} of group {other.group} there"
         raise DataError(f"{film.file}, here {film.label} of group {film.group}, {where}: train on it again")
-    return replace(film, **{name: getattr(other, name) for name in _FACTS_OF_PATIENTS})
+    facts = {name: getattr(other, name) for name in _FACTS_OF_TABLE}
+    return replace(film, **facts, acquisition=other.acquisition or film.acquisition)
 
 
 def _cell(value: float) -> str:
@@ -227,4 +241,6 @@ def _value(text: str) -> float:
 
 def _film(row: dict[str, str]) -> Film:
     facts = {name: _value(row[name]) if name in _NUMBERS else row[name] for name in _FACTS}
-    return Film(place=row["file"], path=Path(), **facts)  # type: ignore[arg-type]
+    taken = [row.get(_ACQUISITION + name, "") for name in NAMES]
+    acquisition = tuple(map(float, taken)) if all(taken) else ()
+    return Film(place=row["file"], path=Path(), acquisition=acquisition, **facts)  # type: ignore[arg-type]

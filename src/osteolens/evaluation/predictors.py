@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteolens.datasets.films import Film
 from osteolens.evaluation import baselines
@@ -20,21 +21,38 @@ from osteolens.parameters import fact_words
 
 FACTS: dict[FactSet, str] = {names: fact_words(names) for names in FACT_SETS}
 MAJORITY = "baseline: majority"
+ACQUISITION = "baseline: acquisition"
 BASELINES: dict[str, tuple[str, Baseline]] = {
     MAJORITY: ("the shares of the labels and the mean T-score", baselines.majority),
     "baseline: file format": ("regression on the format family of the file", baselines.file_format),
+    ACQUISITION: (
+        "regression on borders, brightness, contrast, sharpness, size, legs and markers of the film, without its bone",
+        baselines.acquisition,
+    ),
     "baseline: age and sex": ("regression on age and sex", baselines.age_and_sex),
     "baseline: age, sex, weight and height": (
         "regression on age, sex, weight and height",
         baselines.age_sex_weight_and_height,
     ),
 }
+MIN_OWN_FILMS = 10
 _FITTED = "of the other folds of the same repeat"
 
 
 def fused_name(names: FactSet) -> str:
     """Name of the predictor from the image and these facts."""
     return subject_of(names)
+
+
+def own_films(predictions: Predictions, name: str) -> NDArray[np.bool_]:
+    """Films that say something of a predictor, bool [N]: those with the facts it uses, or all if hardly any has them.
+
+    Without them, what takes the image in answers from the image alone, and a baseline from the median patient.
+    """
+    names = next((facts for facts, words in FACTS.items() if name in (fused_name(facts), f"baseline: {words}")), ())
+    facts = facts_of(predictions.films)
+    known = np.all([np.isfinite(facts[fact]) for fact in names], axis=0) if names else np.array(True)
+    return np.broadcast_to(known if known.sum() >= MIN_OWN_FILMS else True, len(predictions.films))
 
 
 def answer_from_images(rows: Rows, fact_sets: Sequence[FactSet], who: str) -> tuple[Predictor, ...]:

@@ -139,7 +139,8 @@ def describe_parameters(card: Card) -> Iterator[tuple[str, str]]:
         yield "T-score interval", f"estimate +- {interval.half_width:.2f}, meant for {interval.level:.0%} of films"
     for fusion in card.fusion:
         points = f"; {_describe_points(card, fusion.operating_points)}" if fusion.operating_points else ""
-        yield "also answers with", f"{', '.join(fusion.inputs)}{points}"
+        unused = "" if fusion.labels_by_image else " (the picture added nothing on other folds, and has weight 0)"
+        yield "also answers with", f"{', '.join(fusion.inputs)}{unused}{points}"
 
 
 def _describe_points(card: Card, points: OperatingPoints) -> str:

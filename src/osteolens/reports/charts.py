@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from osteolens.evaluation.evidence import Evidence, Predictor
 from osteolens.evaluation.metrics import Question
-from osteolens.evaluation.predictors import IMAGE
+from osteolens.evaluation.predictions import Predictions
+from osteolens.evaluation.predictors import IMAGE, own_films
 from osteolens.reports.chart_values import GRID, Curve, band, calibration_bins, precision_recall, roc
 from osteolens.reports.figures import find, slug, with_interval
 
@@ -79,7 +80,7 @@ def calibration_chart(evidence: Evidence, question: Question) -> Chart:
     pairs: list[str] = []
     # Shifted a little sideways: the error bars of three predictors would hide each other.
     for (predictor, colour, style), shift in zip(_shown(evidence), (0, 0.006, -0.006), strict=False):
-        bins = calibration_bins(evidence.predictions, predictor, question)
+        bins = calibration_bins(*on_own_films(evidence.predictions, predictor), question)
         observed = [each.observed for each in bins]
         middle = np.array([metric.value for metric in observed])
         ends = np.abs(np.array([[metric.low for metric in observed], [metric.high for metric in observed]]) - middle)
@@ -118,7 +119,7 @@ def confusion_chart(evidence: Evidence, predictor: Predictor) -> Chart:
 
 def t_score_charts(evidence: Evidence, predictor: Predictor) -> Iterator[Chart]:
     """Measured against predicted T-scores, and their differences (Bland and Altman 1986)."""
-    predictions = evidence.predictions
+    predictions, predictor = on_own_films(evidence.predictions, predictor)
     predicted = predictor.t_score.mean(axis=0)
     known = np.isfinite(predicted) & np.isfinite(predictions.measured)
     predicted, measured, truth = predicted[known], predictions.measured[known], predictions.truth[known]
@@ -148,11 +149,17 @@ def t_score_charts(evidence: Evidence, predictor: Predictor) -> Iterator[Chart]:
     yield Chart(f"agreement_{slug(predictor.name)}", f"Bland-Altman, {predictor.name}", alt, figure)
 
 
+def on_own_films(predictions: Predictions, predictor: Predictor) -> tuple[Predictions, Predictor]:
+    """Films that a predictor's figures are of, and its answers to them."""
+    own = own_films(predictions, predictor.name)
+    return predictions.among(own), predictor.among(own)
+
+
 def confusion(evidence: Evidence, predictor: Predictor) -> NDArray[np.float64]:
     """Films by true label (rows) and predicted label, mean over repeats: [K, K]."""
-    count = len(evidence.predictions.labels)
-    answers = predictor.probabilities.argmax(axis=2)
-    cells = evidence.predictions.truth * count + answers
+    predictions, predictor = on_own_films(evidence.predictions, predictor)
+    count = len(predictions.labels)
+    cells = predictions.truth * count + predictor.probabilities.argmax(axis=2)
     counts = [np.bincount(row, minlength=count**2).reshape(count, count) for row in cells]
     return np.asarray(np.mean(counts, axis=0))
 
@@ -164,7 +171,7 @@ def _draw_curves(axes: Axes, evidence: Evidence, question: Question, curve: Curv
         area = find(evidence.evaluations, predictor.name, f"{area_name} {question.name}")
         if area is None:  # a class without films
             continue
-        interval = band(curve, evidence.predictions, predictor, question)
+        interval = band(curve, *on_own_films(evidence.predictions, predictor), question)
         axes.fill_between(GRID, interval.low, interval.high, color=colour, alpha=0.13, linewidth=0)
         axes.plot(GRID, interval.value, color=colour, linestyle=style, label=f"{predictor.name}: {area.value:.2f}")
         areas.append(f"{predictor.name} {with_interval(area)}")

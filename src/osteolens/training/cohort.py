@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
-from osteolens.datasets.films import Film, LabelledFilms, load_pictures, read_films
+from osteolens.datasets.films import Film, LabelledFilms, load_films, read_films
 from osteolens.datasets.folds import split
 from osteolens.files import whole
 from osteolens.labels import label_order
@@ -48,7 +48,8 @@ class Cohort(LabelledFilms):
         Raises:
             DataError: Names every picture that cannot be read.
         """
-        return replace(self, pictures=load_pictures(self.films, config.preprocess, console))
+        films, pictures = load_films(self.films, config.preprocess, console)
+        return replace(self, films=films, pictures=pictures)
 
     def write(self, path: Path) -> None:
         """Write one row per film: file, group, label, part."""

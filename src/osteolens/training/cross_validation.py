@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from dataclasses import replace
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from osteolens.datasets.films import load_pictures
+from osteolens.datasets.films import load_films
 from osteolens.datasets.folds import mark_validation
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from osteolens.files import write_text
@@ -63,7 +64,8 @@ def cross_validate(
     identity = _identity(config, plan, members, parts)
     if not restart:
         check(out, identity)  # at once: reading the pictures may take minutes
-    pictures = load_pictures(plan.films, config.preprocess, console)
+    films, pictures = load_films(plan.films, config.preprocess, console)
+    plan = replace(plan, films=films)
     claim(out, with_pictures(identity, pictures), restart=restart)
     plan.write(out / FOLDS_FILE)
     cohorts = [Cohort(plan.films, plan.labels, pictures, sides) for sides in parts]
@@ -81,7 +83,7 @@ def all_films(config: Configuration, plan: Plan, console: Console) -> Cohort:
     if config.data.validation:
         labels, groups = [film.label for film in plan.films], [film.group for film in plan.films]
         mark_validation(parts, labels, groups, config.data.validation, config.data.split_seed)
-    return Cohort(plan.films, plan.labels, load_pictures(plan.films, config.preprocess, console), parts)
+    return Cohort(plan.films, plan.labels, load_films(plan.films, config.preprocess, console)[1], parts)
 
 
 def _identity(
