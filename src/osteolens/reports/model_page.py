@@ -111,7 +111,7 @@ def _settings(model: Model) -> str:
 
 
 def _settings_file(root: Path, model: Model) -> str:
-    """The file with a model's settings: those its run recorded, or else the only ones for its data set."""
+    """The file with a model's settings: those its run recorded, or else of its name or the only ones for its data set."""
     known = {
         path.relative_to(root).as_posix(): load_configuration(path)
         for path in sorted((root / CONFIGURATIONS).glob("*.toml"))
@@ -121,6 +121,7 @@ def _settings_file(root: Path, model: Model) -> str:
         settings = Configuration.model_validate(recorded)
         return next((path for path, other in known.items() if other == settings), _UNKNOWN)
     fitting = [path for path, other in known.items() if other.dataset.name == model.card.data.name]
+    fitting = [path for path in fitting if Path(path).stem == model.card.name] or fitting
     return fitting[0] if len(fitting) == 1 else _UNKNOWN
 
 
