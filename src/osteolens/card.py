@@ -126,6 +126,11 @@ class Card(Frozen):
     labels: tuple[str, ...] = Field(min_length=2)
     has_t_score: bool = Field(description="whether the T-score head was trained")
     preprocess: PreprocessSpec
+    mirrored: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="whether an answer is the mean over the film and its mirror image",
+    )
     weights_sha256: Sha256
     data: TrainingData
     evaluations: tuple[Evaluation, ...] = ()

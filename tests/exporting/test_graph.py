@@ -11,8 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from osteolens.card import GRAPH_FILE, ONNX_FILE, load_card
 from osteolens.errors import ExportError
+from osteolens.exporting.check import max_difference
 from osteolens.exporting.graph import MADE_OF, filled, load_graph, load_weights, made_of, without_weights, write_graphs
 from osteolens.exporting.onnx import to_onnx, write_graph
+from osteolens.inference.runtimes.onnx import OnnxRuntime
 
 SHIPPED = sorted(path.parent for path in ROOT.glob("weights/*/card.json"))
 KILOBYTE, MEGABYTE = 1000, 1000**2
@@ -72,6 +74,21 @@ def test_that_of_an_ensemble_too(ensemble_folder: Path, tmp_path: Path) -> None:
     exported = to_onnx(folder, tmp_path / "traced")
     write_graph(folder, exported)
     assert write_graphs(folder, tmp_path / "made")[0].read_bytes() == exported.read_bytes()
+
+
+@pytest.mark.slow
+def test_that_of_a_mirrored_model_too(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    card = load_card(folder).model_copy(update={"mirrored": True})
+    card.save(folder)
+    exported = to_onnx(folder, tmp_path / "exported")
+    write_graph(folder, exported)
+    (graph,) = write_graphs(folder, tmp_path / "made")
+    assert graph.read_bytes() == exported.read_bytes()
+    film = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 96), dtype=np.uint8)
+    straight, turned = (OnnxRuntime(graph, card).predict(pixels) for pixels in (film, film[..., ::-1].copy()))
+    assert max_difference(straight, turned) < 1e-4
+    np.testing.assert_allclose(straight.maps, turned.maps[..., ::-1], atol=1e-4)
 
 
 def test_an_export_does_not_say_where_it_was_made(exports: Path) -> None:

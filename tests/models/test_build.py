@@ -119,3 +119,14 @@ def test_weights_that_cannot_be_fetched_are_named_at_once(monkeypatch: pytest.Mo
     assert len(calls) == 1
     with pytest.raises(DataError, match="timm has no ImageNet weights for efficientnet_b8; set pretrained = false"):
         models.build("efficientnet_b8", 3, has_t_score=False, pretrained=True)
+
+
+def test_a_mirrored_model_answers_by_the_mean_of_a_film_and_its_mirror_image(films: Tensor) -> None:
+    model = models.for_inference(models.build("tf_efficientnet_lite0", 3, has_t_score=True))
+    maps, mirrored_maps = model.features(films), model.features(films.flip(3)).flip(3)
+    expected = [(one + other) / 2 for one, other in zip(model(films), model(films.flip(3)), strict=True)]
+    model.mirrored = True
+    torch.testing.assert_close(model.features(films), (maps + mirrored_maps) / 2)
+    for answer in (model(films), model(films.flip(3))):
+        torch.testing.assert_close(list(answer), expected, rtol=1e-4, atol=1e-5)
+    assert model.train().features(films).shape == maps.shape  # and one way at a time

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from osteolens.errors import DataError
 from osteolens.training import checkpoint
 from osteolens.training.checkpoint import Progress
 from osteolens.training.engine import train_one_epoch
+from osteolens.training.optimise import averaged
 
 IDENTITY = {"version": 1, "films": {"labels": "abc"}, "configuration": {"run": {"seed": 0}}}
 
@@ -33,6 +35,12 @@ def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss():
         progress.add(row(loss), learner.model)
     assert progress.best_epoch == 2
     assert progress.best["classifier.bias"].tolist() == [2.0] * 3
+
+
+def test_the_best_epoch_can_be_that_of_the_highest_kappa():
+    rows = [row(0.7) | {"validation quadratic-weighted kappa": kappa} for kappa in (0.5, 0.8, 0.8)]
+    assert Progress(history=[*rows, row(0.1)], choose_by="quadratic-weighted kappa").best_epoch == 2
+    assert Progress(history=rows).best_epoch == 1
 
 
 def test_without_validation_films_the_last_epoch_is_taken():
@@ -96,3 +104,20 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"c\.safetensors cannot be read .*--restart"):
         checkpoint.load(path, IDENTITY, tiny_learner())
+
+
+def test_the_average_of_weights_goes_on_too(tmp_path):
+    path, learners = tmp_path / "c.safetensors", []
+    for _ in range(2):
+        learner = tiny_learner()
+        learners.append(replace(learner, average=averaged(learner.model, 0.5)))
+    learner, other = learners
+    train_one_epoch(learner, tiny_batches(), 0, lambda _: None)
+    checkpoint.save(path, IDENTITY, Progress(), learner)
+    checkpoint.load(path, IDENTITY, other)
+    for each in learners:
+        train_one_epoch(each, tiny_batches(), 1, lambda _: None)
+    assert learner.average is not None
+    assert learner.average.n_averaged == 4
+    for name, value in learner.scored.state_dict().items():
+        assert torch.equal(value, other.scored.state_dict()[name]), name

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from support.training import tiny_batches, tiny_learner
 
 from osteolens.errors import TrainingError
 from osteolens.training.engine import MAX_GRADIENT_NORM, predict, train_one_epoch
+from osteolens.training.optimise import averaged
 
 
 def test_an_epoch_lowers_the_loss_and_reports_each_step():
@@ -45,3 +48,16 @@ def test_predict_gives_every_film_in_order_whatever_the_batch():
     assert [tuple(part.shape) for part in in_batches] == [(8, 3), (8,)]
     for a, b in zip(in_batches, all_at_once, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_scored_weights_are_the_moving_average_of_those_after_each_step():
+    learner = tiny_learner()
+    assert learner.scored is learner.model
+    learner, steps = replace(learner, average=averaged(learner.model, 0.75)), []
+    weight = learner.model.classifier.weight
+    train_one_epoch(learner, tiny_batches(3), 0, lambda _: steps.append(weight.detach().clone()))
+    # The first step's weights start the average, then each step has a quarter of what is new.
+    expected = steps[0]
+    for step in steps[1:]:
+        expected = 0.75 * expected + 0.25 * step
+    torch.testing.assert_close(learner.scored.classifier.weight.detach(), expected)

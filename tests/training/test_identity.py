@@ -136,6 +136,17 @@ def test_settings_are_named_with_both_values(once):
         once(optimisation={"learning_rate": 0.5}, preprocess={"height": 96, "width": 64})
 
 
+def test_a_setting_that_the_run_did_not_have_yet_was_at_its_default(once, tmp_path):
+    once()
+    path = tmp_path / "out" / "identity.json"
+    stored = json.loads(path.read_text())
+    del stored["configuration"]["optimisation"]["head_factor"]
+    path.write_text(json.dumps(stored))
+    once()
+    with pytest.raises(DataError, match=r"optimisation\.head_factor was 1\.0 and is 5\.0"):
+        once(optimisation={"head_factor": 5.0})
+
+
 def test_a_folder_of_an_earlier_version_is_refused_in_one_line(once, crossed, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "checkpoint.safetensors").write_bytes(b"as it was")

@@ -34,6 +34,17 @@ def test_only_weights_decay():
     assert {p.ndim for p in free["params"]} == {1}
 
 
+def test_heads_learn_faster_by_their_factor():
+    learner = tiny_learner()
+    optimiser = build_optimiser(learner.model, 0.01, 0.1, head_factor=5.0)
+    learner.schedule.apply(optimiser, 3)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert rates[id(learner.model.backbone.weight)] == pytest.approx(0.005)
+    assert rates[id(learner.model.classifier.weight)] == pytest.approx(0.025)
+    assert rates[id(learner.model.regressor.bias)] == pytest.approx(0.025)
+    assert len(rates) == len(list(learner.model.parameters()))
+
+
 def test_bf16_is_for_a_cpu_that_has_it_and_asks_for_it(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
     with pytest.raises(DataError, match=r"run\.precision is 'bf16'.*\"auto\""):

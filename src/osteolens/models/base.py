@@ -17,6 +17,8 @@ class KneeModel(nn.Module):
         has_t_score: Whether there is a T-score head; without it `t_score` is NaN.
         mean, std: The backbone's normalisation per channel, for grey values scaled to 0..1.
         dropout: Share of pooled features dropped in training.
+        mirrored: Whether an answer is the mean over the film and its mirror image, at twice the time. Heads are linear,
+            so the mean of both feature maps, the second mirrored back, gives the mean logits, and their maps too.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class KneeModel(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         dropout: float = 0.0,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
+        self.mirrored = mirrored
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
@@ -55,8 +59,17 @@ class KneeModel(nn.Module):
         Returns:
             float32 [N, C, h, w].
         """
-        features: Tensor = self.backbone(self.normalise(x))
-        return features
+        return self.feature_map(self.normalise(x))
+
+    def feature_map(self, normalised: Tensor) -> Tensor:
+        """The last feature map [N, C, h, w] of what `normalise` gives; training sees each film one way at a time."""
+        features: Tensor
+        if not self.mirrored or self.training:
+            features = self.backbone(normalised)
+            return features
+        features = self.backbone(torch.cat([normalised, normalised.flip(3)]))
+        films = normalised.shape[0]
+        return (features[:films] + features[films:].flip(3)) / 2
 
     def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """From a feature map [N, C, h, w] to logits [N, K] and T-scores [N]."""

@@ -38,7 +38,7 @@ class Ensemble(nn.Module):
         for index, member in enumerate(self.members):
             first = self.same_input[index]  # whose input is made once for all that normalise alike
             inputs.append(inputs[first] if first < index else member.normalise(x))
-            maps.append(member.backbone(inputs[index]))
+            maps.append(member.feature_map(inputs[index]))
         return torch.cat(maps, dim=1)
 
     def split(self, features: Tensor) -> list[Tensor]:

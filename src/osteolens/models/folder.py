@@ -59,6 +59,8 @@ def untrained(card: Card) -> Model:
     if not architectures:
         raise CardError(f"the card of {card.name} says {ENSEMBLE} and names no members")
     models = [build(name, len(card.labels), has_t_score=card.has_t_score) for name in architectures]
+    for model in models:
+        model.mirrored = card.mirrored
     return Ensemble(models) if card.architecture == ENSEMBLE else models[0]
 
 
@@ -128,6 +130,7 @@ def save_ensemble(folders: Sequence[Path], out: Path, name: str) -> Card:
         labels=cards[0].labels,
         has_t_score=cards[0].has_t_score,
         preprocess=cards[0].preprocess,
+        mirrored=cards[0].mirrored,
         weights_sha256=file_sha256(out / WEIGHTS_FILE),
         data=cards[0].data,
         licence=cards[0].licence,
@@ -148,6 +151,7 @@ def _check_members(folders: Sequence[Path]) -> None:
             "labels": card.labels,
             "has_t_score": card.has_t_score,
             "preprocess": card.preprocess,
+            "mirrored": card.mirrored,
             "grid of the feature map": tuple(model.features(blank).shape[2:]),
         }
         first = first or facts

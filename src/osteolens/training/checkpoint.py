@@ -5,6 +5,7 @@ numbers need no state, as each epoch derives its own from the seed.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,11 +32,13 @@ class Progress:
 
     Attributes:
         history: One row per finished epoch.
-        best: The weights with the lowest validation loss so far.
+        best: The weights of the best epoch so far.
+        choose_by: Figure on the validation films that says which epoch is the best.
     """
 
     history: list[Row] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    choose_by: str = "loss"
 
     @property
     def best_epoch(self) -> int:
@@ -43,8 +46,14 @@ class Progress:
 
         Without validation films it is the last.
         """
-        losses = [row["validation loss"] for row in self.history if "validation loss" in row]
-        return losses.index(min(losses)) + 1 if losses else len(self.history)
+        sign = -1 if self.choose_by == "loss" else 1
+        # A kappa is not defined where all films and answers have one label.
+        values = [
+            sign * row.get(f"validation {self.choose_by}", -math.inf)
+            for row in self.history
+            if "validation loss" in row
+        ]
+        return values.index(max(values)) + 1 if values else len(self.history)
 
     def finished(self, epochs: int, patience: int) -> bool:
         """Whether all epochs are done, or too many in a row were no better than the best."""
@@ -68,6 +77,8 @@ def save(path: Path, identity: Mapping[str, Any], progress: Progress, learner: L
         learner: Model and optimiser after the last epoch.
     """
     tensors = {f"model/{name}": value for name, value in learner.model.state_dict().items()}
+    if learner.average:
+        tensors |= {f"average/{name}": value for name, value in learner.average.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in progress.best.items()}
     for index, state in learner.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{name}": value for name, value in state.items()}
@@ -95,6 +106,8 @@ def load(path: Path, identity: Mapping[str, Any], learner: Learner) -> Progress:
     learner.model.load_state_dict(_below(tensors, "model/"))
     _restore_optimiser(learner.optimiser, _below(tensors, "optimiser/"))
     learner.scaler.load_state_dict(facts["scaler"])
+    if learner.average:
+        learner.average.load_state_dict(_below(tensors, "average/"))
     return Progress(facts["history"], _below(tensors, "best/"))
 
 

@@ -52,6 +52,7 @@ class ModelSection(_Section):
     pretrained: bool = Field(True, description="start from weights that the architecture comes with")
     start: str = Field("", description="a model folder whose backbone to start from", examples=["weights/knee_oa"])
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped")
+    mirrored: bool = Field(False, description="answer by the mean over a film and its mirror image, at twice the time")
     frozen_blocks: int = Field(
         0, ge=0, le=6, description="the stem and this many of an EfficientNet's blocks stay as they start; 0: none"
     )
@@ -82,13 +83,19 @@ class OptimisationSection(_Section):
     head_factor: float = Field(1.0, ge=0.1, le=100, description="the heads' learning rate over that of the backbone")
     weight_decay: float = Field(0.02, ge=0, le=1, description="on weights, not on biases and batch norms")
     warmup_epochs: float = Field(2.0, ge=0)
+    weight_average: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of weights that is scored and saved; 0: none"
+    )
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = Field("balanced", description="balanced: each class counts the same")
     ordinal_weight: float = Field(
         0.0, ge=0, le=100, description="factor of the squared error of the expected label's rank; 0 leaves it out"
     )
     t_score_weight: float = Field(1.0, ge=0, le=100, description="factor of the T-score's loss; 0 leaves T-scores out")
-    patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation loss")
+    choose_by: Literal["loss", "quadratic-weighted kappa"] = Field(
+        "loss", description="what says which epoch is the best on the validation films; kappa is for ordered labels"
+    )
+    patience: int = Field(10, ge=1, description="stop after this many epochs that were no better by choose_by")
 
 
 class RunSection(_Section):

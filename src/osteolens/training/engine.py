@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from osteolens.errors import TrainingError
 from osteolens.models import KneeModel, Model
@@ -26,6 +28,7 @@ class Learner:
 
     Attributes:
         frozen: Parts of the model that stay as they are, batch norms' statistics too.
+        average: Moving average of the weights (Polyak and Juditsky 1992), if any: it is what is scored and saved.
     """
 
     model: KneeModel
@@ -35,6 +38,12 @@ class Learner:
     precision: Precision
     scaler: GradScaler
     frozen: Sequence[nn.Module] = ()
+    average: AveragedModel | None = None
+
+    @property
+    def scored(self) -> KneeModel:
+        """The model to score and save."""
+        return cast("KneeModel", self.average.module) if self.average else self.model
 
 
 def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_step: Callable[[float], None]) -> float:
@@ -73,6 +82,8 @@ def train_one_epoch(learner: Learner, batches: Iterable[Batch], epoch: int, on_s
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         learner.scaler.step(learner.optimiser)
         learner.scaler.update()
+        if learner.average:
+            learner.average.update_parameters(model)
         on_step(losses[-1])
     return sum(losses) / len(losses)
 

@@ -33,7 +33,7 @@ from osteolens.training.identity import Identity
 from osteolens.training.logs import RunLog, draw_curves, epoch_line, progress_bar
 from osteolens.training.model_folder import predict_split, save_model
 from osteolens.training.objective import Objective, balanced_weights
-from osteolens.training.optimise import Precision, Schedule, build_optimiser, choose_precision
+from osteolens.training.optimise import Precision, Schedule, averaged, build_optimiser, choose_precision
 from osteolens.training.outcome import parts_of_fit, show, write_outcome
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -104,6 +104,7 @@ def train(
     if path.exists():
         progress = checkpoint.load(path, run_identity, learner)
         console.print(f"going on after epoch {len(progress.history)} of {settings.epochs} in {out}")
+    progress.choose_by = settings.choose_by
     log = RunLog(out, progress.history)
     steps, done = learner.schedule.steps_per_epoch, len(progress.history)
     with progress_bar(console) as bar:
@@ -114,7 +115,7 @@ def train(
 
         while not progress.finished(settings.epochs, settings.patience):
             row = run_epoch(config, learner, training, validation, len(progress.history), on_step)
-            progress.add(row, learner.model)
+            progress.add(row, learner.scored)
             checkpoint.save(path, run_identity, progress, learner)
             log.add(progress.history)
             console.print(epoch_line(progress, settings.epochs), soft_wrap=True)
@@ -153,7 +154,7 @@ def validate(learner: Learner, validation: Cohort, batch_size: int) -> Row:
     if not validation.films:
         return {}
     pictures = torch.from_numpy(validation.pictures)
-    logits, t_scores = predict(learner.model, pictures, batch_size, learner.precision)
+    logits, t_scores = predict(learner.scored, pictures, batch_size, learner.precision)
     device = learner.precision.device
     targets = torch.from_numpy(validation.truth), torch.from_numpy(validation.measured).float()
     loss = learner.objective(*(tensor.to(device) for tensor in (logits, t_scores, *targets))).item()
@@ -200,6 +201,7 @@ def build_learner(config: Configuration, training: Cohort, precision: Precision)
         precision=precision,
         scaler=precision.scaler(),
         frozen=frozen,
+        average=averaged(model, settings.weight_average),
     )
 
 
@@ -232,6 +234,7 @@ def build_model(config: Configuration, training: Sequence[Film], classes: int) -
         pretrained=config.model.pretrained and not config.model.start,
         dropout=config.model.dropout,
     )
+    model.mirrored = config.model.mirrored
     if config.model.start:
         models.load_backbone(model, Path(config.model.start))
     if has_t_score:

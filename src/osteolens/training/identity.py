@@ -20,7 +20,7 @@ from osteolens.datasets.films import Film
 from osteolens.errors import DataError
 from osteolens.evaluation.maps.findings import MAPS_FILE
 from osteolens.files import write_text
-from osteolens.training.config import Configuration
+from osteolens.training.config import Configuration, DatasetSection
 
 Identity = dict[str, Any]
 """JSON values by name, with lists where Python has tuples."""
@@ -147,7 +147,8 @@ def compare(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], gro
             f"{folder} holds a run of another version of OsteoLens, which stored other facts about its films; "
             "use another --out, or --restart to train again there"
         )
-    old, new = _flat(before), _flat(now)
+    # A run from before a setting existed had what is the default now.
+    old, new = _defaults() | _flat(before), _flat(now)
     different = [
         key
         for key, value in new.items()
@@ -162,6 +163,11 @@ def compare(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], gro
             f"{folder} holds a run that was started differently: {'; '.join([*shown, *rest])}; "
             "use another --out, or --restart to train again there"
         )
+
+
+def _defaults() -> dict[str, Any]:
+    """Settings that a configuration has without any line, by their names in an identity."""
+    return _flat({"configuration": Configuration(dataset=DatasetSection(name="any")).model_dump(mode="json")})
 
 
 def _sentence(key: str, old: Any, new: Any) -> str:

@@ -30,6 +30,7 @@ def save_model(out: Path, config: Configuration, name: str, model: KneeModel, co
         labels=cohort.labels,
         has_t_score=model.has_t_score,
         preprocess=config.preprocess,
+        mirrored=config.model.mirrored,
         weights_sha256=file_sha256(models.save_weights(model, folder)),
         data=_training_data(config, cohort),
     )

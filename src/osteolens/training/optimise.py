@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import AdamW, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from osteolens.errors import DataError
 from osteolens.models import KneeModel
@@ -84,6 +85,14 @@ class Schedule:
         for group in optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         return rate
+
+
+def averaged(model: KneeModel, decay: float) -> AveragedModel | None:
+    """Moving average of a model's weights and statistics; None for a decay of 0."""
+    if not decay:
+        return None
+    move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
 
 
 def build_optimiser(model: KneeModel, learning_rate: float, weight_decay: float, head_factor: float = 1.0) -> AdamW:

@@ -1,0 +1,118 @@
+"""The benchmarks of planted bone loss and of shuffled rows, on numbers made here."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from rich.console import Console
+from sklearn.linear_model import Ridge
+from sklearn.metrics import roc_auc_score
+
+from osteolens.training.people import People
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def planted() -> ModuleType:
+    return load("planted_signal")
+
+
+def knee(seed: int = 0) -> np.ndarray:
+    """A bright bone of fine texture on a dark ground."""
+    picture = np.full((160, 160), 30, np.float32)
+    picture[:, 40:120] = 150 + np.random.default_rng(seed).normal(0, 12, (160, 80))
+    return picture
+
+
+def test_a_step_takes_its_share_of_the_structure_and_leaves_the_ground_alone(planted: ModuleType) -> None:
+    assert planted.plant(knee(), 0.0) == pytest.approx(knee(), abs=1e-3)
+    halved = planted.plant(knee(), 0.5)
+    lost = planted.structure(halved.round().astype(np.uint8)) - planted.structure(knee().round().astype(np.uint8))
+    # A little less is lost than half, as coarse structure is partly shape.
+    assert lost == pytest.approx(np.log(0.5), abs=0.1)
+    assert halved[:, :25] == pytest.approx(knee()[:, :25], abs=0.5)
+
+
+def test_the_cortex_becomes_thinner(planted: ModuleType) -> None:
+    picture = knee()
+    picture[:, 40:43] = picture[:, 117:120] = 230
+    edges = np.r_[38:45, 115:122]
+    assert planted.plant(picture, 0.4)[:, edges].mean() < picture[:, edges].mean() - 5
+
+
+def test_the_acquisition_varies_with_its_random_numbers_alone(planted: ModuleType) -> None:
+    one, again, other = (planted.acquire(knee(), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert abs(one.astype(float) - other).mean() > 3
+
+
+def test_areas_are_those_of_scikit_learn(planted: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    scores, ill = random.integers(0, 9, (50, 3)).astype(float), random.random((50, 3)) < 0.4
+    expected = [roc_auc_score(ill[:, column], scores[:, column]) for column in range(3)]
+    assert planted.areas(scores, ill) == pytest.approx(expected)
+
+
+def test_out_of_fold_scores_are_those_of_scikit_learn_s_ridge(planted: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(60, 80)), random.random(60)
+    scores = planted.out_of_fold(x, np.random.default_rng(3)) @ y
+    fold = np.random.default_rng(3).permutation(60) % planted.FOLDS
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0)
+    for number in range(planted.FOLDS):
+        # Without an intercept, as the features' means over all knees are 0 already.
+        model = Ridge(alpha=planted.PENALTY, fit_intercept=False).fit(
+            scaled[fold != number], y[fold != number] - y[fold != number].mean()
+        )
+        assert scores[fold == number] == pytest.approx(model.predict(scaled[fold == number]), abs=1e-9)
+
+
+def test_what_is_planted_is_found_and_nothing_else(planted: ModuleType) -> None:
+    healthy = np.random.default_rng(0).normal(size=(120, 40)).astype(np.float32)
+    quantity = np.zeros(120)
+    table = {0.0: (healthy, quantity), 1.0: (healthy + 0.7, quantity - 1)}
+    nothing, something = planted.measure(table, {100: 40}, Console(quiet=True))
+    assert nothing["power"] <= 0.15
+    assert nothing["AUROC, mean"] == pytest.approx(0.5, abs=0.03)
+    assert something["power"] == 1
+    assert something["AUROC of the planted quantity"] == 1
+
+
+def test_more_persons_tell_sex_and_age_better(planted: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(900, 30))
+    sex = (x[:, :10].sum(axis=1) + random.normal(0, 3, 900) > 0).astype(float)
+    first, *_, last = planted.learning_curves(x, sex, 60 + x[:, 10:20].sum(axis=1) + random.normal(0, 3, 900))
+    assert (first["persons"], last["persons"]) == (157, 720)
+    assert 0.7 < first["AUROC of sex"] < last["AUROC of sex"]
+    assert 0.4 < first["r of age"] < last["r of age"]
+
+
+def test_shuffled_rows_are_reported_and_right_ones_are_not() -> None:
+    shuffled = load("shuffled_rows")
+    random = np.random.default_rng(0)
+    persons = np.repeat(np.arange(400), 2).astype(str).tolist()
+    sex, age = np.repeat(random.integers(0, 2, 400), 2), np.repeat(random.uniform(45, 79, 400), 2)
+    facts = np.column_stack([sex, age, np.full((800, 3), np.nan)]).astype(np.float32)
+    people = People(persons, persons, np.ones(800, bool), facts, np.zeros((800, 1, 0, 0), np.uint8))
+    outputs = np.zeros((800, 9))
+    outputs[:, 0] = random.normal(np.where(sex == 1, 2, -2), 1.4)
+    outputs[:, 1] = 30 + age / 2 + random.normal(0, 6, 800)
+    for share, reported in ((0.0, 0), (0.2, 1)):
+        trials = [shuffled.trial(people, outputs, 300, share, np.random.default_rng(seed))[0] for seed in range(3)]
+        summary = shuffled.summary(trials)
+        assert summary["reported"] == reported
+        assert summary["share of wrong rows"] == pytest.approx(share, abs=0.05)
+        assert summary["its upper bound"] > share
