@@ -83,7 +83,8 @@ def outline_of_peak(levels: NDArray[np.uint8]) -> NDArray[np.float64] | None:
         return None
     largest = cv2.approxPolyDP(max(contours, key=cv2.contourArea), _TOLERANCE, closed=True)[:, 0]
     height, width = fine.shape
-    return (np.concatenate([largest, largest[:1]]) + 0.5) / (width, height)
+    closed = np.concatenate([largest, largest[:1]])
+    return (closed.astype(np.float64) + 0.5) / np.array([width, height], np.float64)
 
 
 def _groups(film: SourceFilm, answer: Answer) -> Iterator[hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
@@ -119,8 +120,8 @@ def _groups(film: SourceFilm, answer: Answer) -> Iterator[hd.sr.PlanarROIMeasure
         outline = outline_of_peak(overlay.decode_map(explanation.map_png))
         if outline is not None:
             peak = hd.sr.Measurement(own_code("peak", "Maximum of the heat map"), round(explanation.peak, 4), UNITLESS)
-            finding = own_code("half-peak", "Heat map above half of its maximum")
-            yield group(f"{explanation.method} of {explanation.target}", outline, finding, [peak], [])
+            high = own_code("half-peak", "Heat map above half of its maximum")
+            yield group(f"{explanation.method} of {explanation.target}", outline, high, [peak], [])
 
 
 def _measurements(part: Answer | Fused) -> Iterator[hd.sr.Measurement]:
