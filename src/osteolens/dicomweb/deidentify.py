@@ -21,7 +21,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 from osteolens.dicomweb.burnt_in import black_out, text_boxes
 from osteolens.dicomweb.pseudonyms import keyed, patient_of, pseudonym, text_of, uid_for
 from osteolens.errors import UnsupportedType
-from osteolens.films import dicom, dicom_bare
+from osteolens.films import dicom, dicom_bare, dicom_pixels
 from osteolens.films.read import read
 from osteolens.films.sniff import sniff
 
@@ -108,7 +108,7 @@ def deidentify(data: bytes, key: bytes, *, clean_pixels: bool = True, keep_facts
     pixels = read(data).pixels
     with dicom.unchecked():
         film = dicom.open_film(data, _READ)
-        values = dicom.stored_values(film)
+        values = dicom_pixels.stored_values(film)
         boxes = text_boxes(pixels) if clean_pixels else []
         if boxes:
             values = black_out(values, pixels, boxes)

@@ -13,6 +13,7 @@ Each step depends on a pixel's value alone, so they are worked out once per poss
 becomes its ITU-R BT.601 luminance.
 """
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -23,7 +24,6 @@ from osteolens.films.dicom import DAMAGED, FAULTS, GREY, integer
 from osteolens.films.window import range_of_counts, strides
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-_BLOCK = 32
 _NO_VIEW = "the window in the DICOM header shows nothing of the film, so the film's own range was used"
 
 
@@ -61,15 +61,13 @@ def _luminance(film: Dataset, values: NDArray[np.integer]) -> NDArray[np.uint8]:
 def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     bits = integer(film, "BitsStored")
     highest = 2**bits - 1
-    index = values.astype(np.uint16, copy=False)
-    if bits < 16:
-        index = index & np.uint16(highest)
+    index = values.view(f"u{values.dtype.itemsize}")
     stored = np.arange(highest + 1)
     if integer(film, "PixelRepresentation", 0):
         stored = np.where(stored > highest // 2, stored - highest - 1, stored)  # two's complement, PS3.5 6.2
     padding = _padding(film, stored)
     levels = _modality(film, stored)
-    counts = np.bincount(index[strides(index.shape)].ravel(), minlength=highest + 1) * ~padding
+    counts = _counts(index, highest + 1) * ~padding
     shown = _view(film, levels)
     warnings: tuple[str, ...] = ()
     if shown is not None and _blank(shown[counts > 0]) and not _blank(levels[counts > 0]):
@@ -84,20 +82,21 @@ def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uin
         shown = 255 - shown
     table = np.rint(shown).astype(np.uint8)
     table[padding] = 0
-    return _look_up_pixels(table, index), warnings
+    return cv2.LUT(index, np.resize(table, _possible(index))).astype(np.uint8, copy=False), warnings
 
 
 def _blank(shown: NDArray[np.float64]) -> bool:
     return not shown.size or np.ptp(np.rint(shown)) == 0
 
 
-def _look_up_pixels(table: NDArray[np.uint8], index: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """`table[index]`, in blocks that stay within the processor's cache: two thirds of the time."""
-    pixels = np.empty(index.shape, np.uint8)
-    for top in range(0, len(index), _BLOCK):
-        block = slice(top, top + _BLOCK)
-        np.take(table, index[block].astype(np.intp), out=pixels[block], mode="clip")
-    return pixels
+def _counts(index: NDArray[np.unsignedinteger], values: int) -> NDArray[np.integer]:
+    """How often each of the stored values occurs in a sample of the pixels, whatever their other bits are."""
+    counts = np.bincount(index[strides(index.shape)].ravel(), minlength=_possible(index))
+    return np.asarray(counts.reshape(-1, values).sum(axis=0))
+
+
+def _possible(index: NDArray[np.unsignedinteger]) -> int:
+    return int(np.iinfo(index.dtype).max) + 1
 
 
 def _padding(film: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_]:

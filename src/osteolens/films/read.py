@@ -162,12 +162,12 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
 
 
 def _dicom(data: bytes, bare: bool) -> tuple[NDArray[np.uint8], tuple[str, ...], Source, tuple[Reason, ...], bytes]:
-    from osteolens.films import dicom, dicom_display, dicom_header  # pydicom is loaded when a DICOM film arrives
+    from osteolens.films import dicom, dicom_display, dicom_header, dicom_pixels  # pydicom is loaded by a DICOM film
 
     with dicom.unchecked():
         film = dicom.open_film(data)
         _check_size("DICOM film", *dicom.size(film))
-        values = dicom.stored_values(film)
+        values = dicom_pixels.stored_values(film)
         pixels, shown = dicom_display.grey(film, values)
         source, reasons, noted = dicom_header.read_header(film)
         if bare:
