@@ -77,6 +77,16 @@ def test_losslessly_compressed_films(syntax: str) -> None:
     assert np.array_equal(read(read_bare(whole)[1]).pixels, expected(knee()))
 
 
+def as_pydicom_decodes_it(whole: bytes) -> np.ndarray:
+    with dicom.unchecked():
+        coded = dicom.open_film(whole)
+        theirs, _ = get_decoder(coded.file_meta.TransferSyntaxUID).as_array(coded, raw=True, index=0)
+        ours = dicom_pixels.stored_values(coded)
+    assert ours.dtype == theirs.dtype
+    assert np.array_equal(ours, theirs)
+    return ours
+
+
 @pytest.mark.parametrize("signed", [0, 1])
 @pytest.mark.parametrize("bits", [7, 8, 10, 12, 16])
 @pytest.mark.parametrize("level", [0, 3])
@@ -85,13 +95,23 @@ def test_jpeg_ls_is_decoded_as_pydicom_decodes_it(bits: int, signed: int, level:
     pixels = knee(bits=bits).astype(np.uint8 if bits <= 8 else np.uint16)
     syntax = uid.JPEGLSNearLossless if level else uid.JPEGLSLossless
     frame = imagecodecs.jpegls_encode(pixels, level=level)
-    with dicom.unchecked():
-        coded = dicom.open_film(save(dataset(pixels, bits, PixelRepresentation=signed), syntax, frame))
-        theirs, _ = get_decoder(syntax).as_array(coded, raw=True, index=0)
-        ours = dicom_pixels.stored_values(coded)
-    assert ours.dtype == theirs.dtype
-    assert np.array_equal(ours, theirs)
+    ours = as_pydicom_decodes_it(save(dataset(pixels, bits, PixelRepresentation=signed), syntax, frame))
     assert np.abs(ours.astype(int) - pixels.astype(ours.dtype)).max() <= level
+
+
+@pytest.mark.parametrize("header_signed", [0, 1])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+@pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless], ids=lambda uid: uid.name)
+def test_jpeg_2000_is_decoded_as_pydicom_decodes_it(syntax: str, kind: type, header_signed: int) -> None:
+    bits = 8 if kind is np.uint8 else 12
+    pixels = knee(bits=bits).astype(kind) - (2048 if kind is np.int16 else 0)
+    if syntax == uid.HTJ2KLossless:
+        frame = imagecodecs.htj2k_encode(pixels)
+    else:
+        options = {"level": 40} if syntax == uid.JPEG2000 else {"reversible": True, "level": 0}
+        frame = imagecodecs.jpeg2k_encode(pixels, codecformat="J2K", bitspersample=bits, **options)
+    whole = dataset(pixels, bits, PixelRepresentation=header_signed)
+    as_pydicom_decodes_it(save(whole, syntax, frame))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.9])

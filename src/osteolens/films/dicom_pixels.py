@@ -1,5 +1,6 @@
 """The pixels of a DICOM film: stored values, decoded and checked against the header."""
 
+import os
 import struct
 from typing import Any
 
@@ -19,6 +20,7 @@ from osteolens.films.limits import check_cost
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
+_THREADS = min(4, os.cpu_count() or 1)
 _MAX_TILES = 10_000
 _FRAME_HEADERS = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
 
@@ -65,6 +67,8 @@ def stored_values(film: Dataset) -> NDArray[Any]:
             _check_frame_size(film)
             if by_index and syntax in JPEGLSTransferSyntaxes:
                 return _jpeg_ls(film)
+            if by_index and _family(syntax) == "JPEG 2000" and (values := _jpeg_2000(film)) is not None:
+                return values
         options: Any = {"correct_unused_bits": not by_index}  # of grey pydicom keeps the lowest bits, wherever ours are
         values, _ = get_decoder(syntax).as_array(film, raw=by_index, index=0, **options)
     except NotImplementedError as error:
@@ -101,6 +105,14 @@ def _jpeg_ls(film: Dataset) -> NDArray[np.integer]:
     if values.shape != size(film)[::-1] or values.dtype.itemsize > _kind(film).itemsize:
         raise ValueError("its samples are not those of the header")
     return np.asarray(values.view(f"{_kind(film).kind}{values.dtype.itemsize}"))
+
+
+def _jpeg_2000(film: Dataset) -> NDArray[np.integer] | None:
+    """A picture of JPEG 2000 or HTJ2K, on several cores; None where header and picture disagree on negative values."""
+    values = imagecodecs.jpeg2k_decode(get_frame(film.PixelData, 0, number_of_frames=1), numthreads=_THREADS)
+    if values.shape != size(film)[::-1]:
+        raise ValueError("its samples are not those of the header")
+    return np.asarray(values) if values.dtype.kind == _kind(film).kind else None
 
 
 def _kind(film: Dataset) -> np.dtype[np.integer]:
