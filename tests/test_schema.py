@@ -38,6 +38,12 @@ ANSWER = {
     "quality": {"accepted": True, "reasons": [], "warnings": [], "unfamiliarity": 0.2, "source": None},
     "film": {"width": 10, "height": 20},
     "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1, "strength": 0.5}],
+    "knees": [{
+        "box": [0, 1, 9, 10], "joint": [4.5, 6.0], "plateau_width": 7.5, "turn": -2.0,
+        "regions": {"joint": [1, 5, 8, 7]}, "side": "left", "side_from": "fibula", "label": "osteopenia",
+        "probabilities": {"normal": 0.1, "osteopenia": 0.6, "osteoporosis": 0.3}, "t_score": None, "fold_spread": None,
+        "triage": None, "explanations": [],
+    }],
     "model": {"name": "knee", "version": "1.0", "card_sha256": "00"},
     "timing_ms": {"decode": 2.0, "model": 3.0, "explain": 0.1},
 }  # fmt: skip
@@ -56,7 +62,7 @@ def test_the_contract_round_trips() -> None:
 
 
 def test_an_answer_of_before_these_fields_is_still_read() -> None:
-    later = ("fold_spread", "triage", "fused", "evidence", "lead")
+    later = ("fold_spread", "triage", "fused", "evidence", "lead", "knees")
     old = {name: value for name, value in ANSWER.items() if name not in later}
     old["explanations"] = [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1}]
     answer = parse(json.dumps(old).encode())

@@ -28,13 +28,16 @@ from osteolens.parameters import (
 # Names of all files in a model folder and among its exports. They are not in `models.folder`, because the web app and a
 # worker that answers from ONNX need them without PyTorch.
 CARD_FILE, WEIGHTS_FILE, RANGES_FILE = "card.json", "weights.safetensors", "activation_ranges.json"
-FILMS_FILE, GRAPH_FILE = "training_films.json", "graph.onnx"
+FILMS_FILE, GRAPH_FILE, FINDER_FILE = "training_films.json", "graph.onnx", "joints.onnx"
 ONNX_FILE, INT8_FILE, TORCHSCRIPT_FILE = "model.onnx", "model.int8.onnx", "model.torchscript.pt"
 
 BEYOND_ACQUISITION = "image beyond acquisition"
 """Subject of the evaluation of what the image tells beyond how the films were taken."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+View = Literal["whole film", "each knee"]
 
 
 class PreprocessSpec(Frozen):
@@ -45,6 +48,18 @@ class PreprocessSpec(Frozen):
     crop_borders: bool = Field(True, description="cut off empty black or white borders first")
     centre_height: float = Field(1.0, ge=0.2, le=1, description="share of the height kept around the centre")
     centre_width: float = Field(1.0, ge=0.2, le=1, description="share of the width kept around the centre")
+    # Left out of the JSON where they say nothing, so that cards from before them keep their hash.
+    view: View = Field(
+        "whole film",
+        exclude_if=lambda value: value == "whole film",
+        description="`each knee`: each knee is cut out in a standard frame (`osteolens.films.joints`) and answered by "
+        "itself; the film's answer is that of the worse knee",
+    )
+    mirror_to: Literal["left", "right"] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="for `each knee`: a knee of the other side is mirrored, so that the model sees one side only",
+    )
 
 
 class Metric(Frozen):
@@ -132,6 +147,11 @@ class Card(Frozen):
         description="whether an answer is the mean over the film and its mirror image",
     )
     weights_sha256: Sha256
+    joints_sha256: Sha256 | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="joint finder that cuts out the knees; none for a model of whole films",
+    )
     data: TrainingData
     evaluations: tuple[Evaluation, ...] = ()
     calibration: Temperature | VectorScaling | None = Field(

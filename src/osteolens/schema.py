@@ -152,6 +152,9 @@ class Spread(_Message):
 
 
 Side = Literal["left", "right"]
+SideSource = Literal["header", "position", "fibula"]
+"""How a side is known: from the DICOM header; as the right leg is on the left of a film of both; or from the side that
+the fibula, which is lateral, is on."""
 
 
 class Source(_Message):
@@ -216,6 +219,28 @@ class Explanation(_Message):
     )
 
 
+PixelBox = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the displayed film."""
+
+
+class Knee(_Message):
+    """A knee on the film. It has an answer of its own where the model reads each knee by itself."""
+
+    box: PixelBox = Field(description="the part of the film that a model which reads each knee is shown")
+    joint: tuple[float, float] = Field(description="centre of the joint space, from the left and from the top, pixels")
+    plateau_width: float = Field(description="width of the tibial plateau in pixels")
+    turn: float = Field(description="degrees that the leg is turned clockwise from upright")
+    regions: dict[str, PixelBox] = Field(description="femoral shaft, joint and tibial shaft, as far as they are on it")
+    side: Side | None = Field(description="null where it is not known")
+    side_from: SideSource | None = Field(description="how the side is known")
+    label: str | None = Field(None, description="this and what follows: null or empty for a model of whole films")
+    probabilities: dict[str, float] | None = None
+    t_score: TScore | None = None
+    fold_spread: Spread | None = None
+    triage: Zone | None = None
+    explanations: tuple[Explanation, ...] = ()
+
+
 class ModelInfo(_Message):
     """Which model answered."""
 
@@ -277,6 +302,11 @@ class Answer(_Message):
     quality: Quality
     film: Film
     explanations: tuple[Explanation, ...]
+    knees: tuple[Knee, ...] = Field(
+        (),
+        description="from left to right; a model that reads each knee answers for the film as for the worse of them; "
+        "empty where the model's folder has no joint finder",
+    )
     model: ModelInfo
     timing_ms: Timing
 

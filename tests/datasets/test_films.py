@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.films import save_film
 
 from osteolens.card import PreprocessSpec
-from osteolens.datasets.films import load_pictures, read_films
+from osteolens.datasets.films import load_pictures, read_films, split_side
 from osteolens.datasets.folds import split
 from osteolens.errors import DataError
+from osteolens.films.joints import Finder, Joint
 from osteolens.labels import label_order
 
 
@@ -256,3 +258,48 @@ def test_a_linked_class_is_read_and_one_file_in_two_classes_refused(tmp_path):
     (tmp_path / "films" / "well" / "3.png").symlink_to(tmp_path / "store" / "1.png")
     with pytest.raises(DataError, match=r"well/3.png: well/3.png is already named on ill/1.png"):
         read_films(tmp_path / "films")
+
+
+SIDES = "file,label,side\na.png,normal,right\na.png,osteopenia,L\nb.png,normal,\n"
+
+
+def test_rows_may_be_about_one_knee_of_a_film(folder):
+    right, left, whole = read_films(write(folder, SIDES), knees=True)
+    assert [(film.file, film.side) for film in (right, left, whole)] == [
+        ("a.png#right", "right"), ("a.png#left", "left"), ("b.png", None)
+    ]  # fmt: skip
+    assert right.path == left.path == folder / "a.png"
+    assert split_side("a#b.png") == ("a#b.png", None)
+
+
+def test_sides_mean_nothing_to_a_model_of_whole_films(folder):
+    sentences: list[str] = []
+    first, second = read_films(write(folder, SIDES.replace("a.png,osteo", "c.png,osteo")), notify=sentences.append)[:2]
+    assert (first.file, second.file) == ("a.png", "c.png")
+    assert sentences == ["Columns of films.csv that are not used: side."]
+    assert problems(folder, SIDES) == ["line 3: a.png is already named on line 2"]
+
+
+def test_wrong_and_repeated_sides_are_named(folder):
+    text = "file,label,side\na.png,normal,right\na.png,normal,R\nb.png,normal,both\n"
+    with pytest.raises(DataError) as caught:
+        read_films(write(folder, text), knees=True)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "line 4: side is 'both'; say left or right, or leave it empty for a film of one knee",
+        "line 3: a.png#right is already named on line 2",
+    ]
+
+
+def test_pictures_of_knees_are_cut_out_of_their_films(folder, quiet, monkeypatch):
+    pixels = np.zeros((300, 400), np.uint8)
+    pixels[100:200, 60:140], pixels[100:200, 260:340] = 120, 240
+    Image.fromarray(pixels).save(folder / "a.png")
+    joints = tuple(Joint(x, 150, 66, 0, left, 0.9) for x, left in ((100, 0.05), (300, 0.95)))
+    monkeypatch.setattr(Finder, "__init__", lambda self, path: None)
+    monkeypatch.setattr(Finder, "find", lambda self, pixels: joints if pixels.shape == (300, 400) else ())
+    spec = PreprocessSpec(height=32, width=32, view="each knee")
+    right, left, whole = load_pictures(read_films(write(folder, SIDES), knees=True), spec, quiet)
+    assert (right[0, 16, 16], left[0, 16, 16]) == (120, 240)
+    assert whole.shape == (1, 32, 32)
+    with pytest.raises(DataError, match="the film shows 2 knees"):
+        load_pictures(read_films(write(folder, "file,label\na.png,normal\n"), knees=True), spec, quiet)

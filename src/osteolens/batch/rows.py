@@ -1,5 +1,6 @@
 """The columns of a result's row, named once for the journal, the tables and the documentation."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,6 +66,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("accepted", "boolean", "whether the picture looks like something the model can read"),
     Column("warnings", "text", "on the film's quality, one a line"),
     Column("unfamiliarity", "real", "how far the picture is from those the model knows"),
+    Column("knees", "text", "each knee's box, side and own answer, if it has one, as a JSON list from left to right"),
     Column("width", "integer", "of the film as displayed, in pixels"),
     Column("height", "integer", "likewise"),
     Column("explanation", "text", "the heat map's method"),
@@ -121,6 +123,7 @@ def answer_columns(answer: Answer) -> tuple[Row, dict[str, float], dict[str, flo
         "accepted": quality.accepted,
         "warnings": "\n".join(quality.warnings) or None,
         "unfamiliarity": quality.unfamiliarity,
+        "knees": knees_text(answer),
         "width": answer.film.width,
         "height": answer.film.height,
         "model_name": answer.model.name,
@@ -142,6 +145,12 @@ def answer_columns(answer: Answer) -> tuple[Row, dict[str, float], dict[str, flo
     if fused is None:
         return row, answer.probabilities, {}
     return row | _fused_columns(fused), answer.probabilities, fused.probabilities
+
+
+def knees_text(answer: Answer) -> str | None:
+    """The knees as JSON, without their maps; None where none were found."""
+    knees = [knee.model_dump(mode="json", exclude={"explanations"}, exclude_none=True) for knee in answer.knees]
+    return json.dumps(knees) if knees else None
 
 
 def failure_columns(status: Status, code: str, message: str) -> Row:

@@ -17,7 +17,7 @@ from osteolens.bench.results import Case
 from osteolens.card import ONNX_FILE, Card
 from osteolens.errors import CardError, ExportError
 from osteolens.films import overlay
-from osteolens.films.prepare import prepare
+from osteolens.films.joints import prepare_row
 from osteolens.films.read import read
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import Backend, Prediction, Runtime, load_runtime
@@ -142,7 +142,7 @@ class Subject:
     def __init__(self, reader: Reader, films: Sequence[bytes]) -> None:
         self.reader = reader
         self.films = films
-        prepared = [prepare(read(film).pixels, reader.card.preprocess).array for film in films]
+        prepared = [prepare_row(read(film).pixels, reader.card.preprocess, reader.finder, None).array for film in films]
         self.arrays: NDArray[np.uint8] = np.stack(prepared)
 
     def calls(self, case: Case, start: int, count: int) -> list[Call]:

@@ -18,7 +18,7 @@ from osteolens.console import Status
 from osteolens.errors import InputError, OsteoLensError, RequestRefused, ServerUnreachable, in_words
 from osteolens.files import whole, write_text
 from osteolens.parameters import PatientFact, fact_words
-from osteolens.schema import Answer, FilmRefused, Fused, Refusal, TScore
+from osteolens.schema import Answer, FilmRefused, Fused, Knee, Refusal, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
 """Answers a film, given its path and option texts by name."""
@@ -130,10 +130,14 @@ def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
         yield name, lead.headline, "", "", "", warnings
     for part in parts:
         yield f"  {part.source}, output", part.answer.label, *_numbers(part.answer), ""
+    for number, knee in enumerate(outcome.knees, 1):
+        if knee.label:
+            name = f"{knee.side} knee" if knee.side else f"knee {number} from the left"
+            yield f"  {name}, output", knee.label, *_numbers(knee), ""
 
 
-def _numbers(answer: Answer | Fused) -> tuple[str, str, str]:
-    shares = ", ".join(f"{label} {_share(share)}" for label, share in answer.probabilities.items())
+def _numbers(answer: Answer | Fused | Knee) -> tuple[str, str, str]:
+    shares = ", ".join(f"{label} {_share(share)}" for label, share in (answer.probabilities or {}).items())
     return shares, _t_score(answer.t_score), answer.triage or ""
 
 

@@ -13,7 +13,7 @@ from osteolens.datasets.tables import Row, Table
 from osteolens.errors import DataError
 
 T_SCORE, AGE, SEX, WEIGHT, HEIGHT = "t_score", "age", "sex", "weight_kg", "height_m"
-SOURCE, FAMILY = "source", "format_family"
+SOURCE, FAMILY, SIDE = "source", "format_family", "side"
 
 MEANINGS = {
     GROUP: "keeps all films of a patient on one side of a split",

@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from osteolens.card import PreprocessSpec
+from osteolens.card import FINDER_FILE, PreprocessSpec
 from osteolens.datasets import columns, folders, values
 from osteolens.datasets.names import FILE, GROUP, LABEL, composed, find_file
 from osteolens.datasets.tables import Row, Table, open_table
 from osteolens.errors import DataError, InputError, in_words
 from osteolens.files import as_text
 from osteolens.films.acquisition import measure
-from osteolens.films.prepare import prepare
+from osteolens.films.joints import Finder, prepare_row
+from osteolens.films.prepare import Prepared
 from osteolens.films.read import read
 from osteolens.labels import LABELS, SEVERITY, usual
+from osteolens.places import shipped
+from osteolens.schema import Side
 
 SHOWN_PROBLEMS = 20
 _KNOWN = (FILE, LABEL, GROUP, *values.NUMBERS, columns.SEX, columns.SOURCE, columns.FAMILY)
@@ -34,7 +37,7 @@ class Film:
     Attributes:
         place: Place in the data set, for messages: `line 7`, or the file's name.
         path: The picture.
-        file: Name of the picture in the data set.
+        file: Name of the picture in the data set; `1.jpg#left` for a row about one knee of it.
         group: Films of one group (a patient) always stay on the same side of a split.
         label: The class.
         t_score: Standard deviations from the young adult mean, or NaN.
@@ -62,6 +65,19 @@ class Film:
     family: str = ""
     held_out: bool = False
     acquisition: tuple[float, ...] = ()
+
+    @property
+    def side(self) -> Side | None:
+        """The knee that the row is about; None for the whole film, or its only knee."""
+        return split_side(self.file)[1]
+
+
+def split_side(file: str) -> tuple[str, Side | None]:
+    """The picture and the knee of a `Film.file`."""
+    name, _, side = file.rpartition("#")
+    if name and side == "left":
+        return name, "left"
+    return (name, "right") if name and side == "right" else (file, None)
 
 
 class LabelledFilms:
@@ -97,6 +113,8 @@ def read_films(
     held_out: str = "",
     labels: Sequence[str] = (),
     notify: Callable[[str], None] = lambda _: None,
+    *,
+    knees: bool = False,
 ) -> list[Film]:
     """Read the films of a data set.
 
@@ -109,12 +127,14 @@ def read_films(
         held_out: A column of the table; rows where it is true are kept for the final test.
         labels: All labels that may occur; without them, those of `osteolens.labels` or any others, but not both.
         notify: Called with a sentence on the columns and files that are not used.
+        knees: For a model that reads each knee: the column `side` (left or right) says which knee of its film a row is
+            about, and a film of both may have two rows.
 
     Raises:
         DataError: Names every wrong row with its line, up to 20, and how many there are.
     """
     if not source.is_dir():
-        return _read_table(source, skip, held_out, labels, notify)
+        return _read_table(source, skip, held_out, labels, notify, knees=knees)
     for key, column in (("skip", skip), ("held_out", held_out)):
         if column:
             raise DataError(
@@ -139,17 +159,37 @@ def load_films(films: Sequence[Film], spec: PreprocessSpec, console: Console) ->
         DataError: Names every picture that cannot be read.
     """
     pictures = np.empty((len(films), 1, spec.height, spec.width), np.uint8)
+    finder = shipped_finder(spec)
     loaded, problems = [], []
     for index, film in enumerate(track(films, "reading films", console=console)):
         try:
             pixels = read(film.path).pixels
+            pictures[index] = prepare_row(pixels, spec, finder, film.side).array
         except (InputError, OSError) as error:
             problems.append(f"{film.place}: {film.file}: {in_words(error)}")
             continue
-        pictures[index] = prepare(pixels, spec).array
         loaded.append(replace(film, acquisition=measure(pixels)))
     _refuse(problems, "the pictures")
     return loaded, pictures
+
+
+def prepare_film(film: Film, spec: PreprocessSpec, finder: Finder | None) -> Prepared:
+    """Read and prepare a film, or the knee of it that the row is about.
+
+    Raises:
+        InputError, OSError: It cannot be read, or it is not clear which knee is meant.
+    """
+    return prepare_row(read(film.path).pixels, spec, finder, film.side)
+
+
+def shipped_finder(spec: PreprocessSpec) -> Finder | None:
+    """The joint finder that comes with OsteoLens, for a model that reads each knee."""
+    return Finder(finder_path()) if spec.view == "each knee" else None
+
+
+def finder_path() -> Path:
+    """The file of the joint finder that comes with OsteoLens."""
+    return shipped() / "weights" / "joints" / FINDER_FILE
 
 
 def _read_folder(folder: Path, labels: Sequence[str], notify: Callable[[str], None]) -> list[Film]:
@@ -175,17 +215,18 @@ def _read_folder(folder: Path, labels: Sequence[str], notify: Callable[[str], No
     if sentence := folders.describe(passed_over):
         notify(sentence)
     problems += _label_problems(films, labels)
-    problems += _repeated(films, os.path.realpath)  # links too: two classes may hold one file
+    problems += _repeated(films, lambda film: os.path.realpath(film.path))  # links too: two classes may hold one file
     _refuse(problems, str(folder))
     return films
 
 
 def _read_table(
-    path: Path, skip: str, held_out: str, labels: Sequence[str], notify: Callable[[str], None]
+    path: Path, skip: str, held_out: str, labels: Sequence[str], notify: Callable[[str], None], *, knees: bool
 ) -> list[Film]:
     table = open_table(path)
     flags = [name for name in (skip, held_out) if name]
-    used = columns.find_columns(table, [*_KNOWN, *flags], (FILE, LABEL, *flags), "file,label,group")
+    known = (*_KNOWN, columns.SIDE) if knees else _KNOWN
+    used = columns.find_columns(table, [*known, *flags], (FILE, LABEL, *flags), "file,label,group")
     if used.others:
         notify(f"Columns of {path.name} that are not used: {', '.join(used.others)}.")
     films: list[Film] = []
@@ -201,7 +242,7 @@ def _read_table(
         except ValueError as error:
             problems.append(f"{row.place}: {error}")
     problems += _label_problems(films, labels)
-    problems += _repeated(films, os.path.normpath)
+    problems += _repeated(films, lambda film: os.path.normpath(film.path) + (film.side or ""))
     _refuse(problems, str(path))
     if not films:
         raise DataError(f"{path} has no rows to train on; expected lines such as films/1.jpg,normal")
@@ -221,10 +262,11 @@ def _film(table: Table, row: Row, cells: dict[str, str], file: str, *, held_out:
     if not path.is_file():
         raise ValueError(f"there is no file {as_text(str(path))}")
     name = as_text(cells[FILE])
+    side = values.side(cells.get(columns.SIDE, ""))
     return Film(
         place=row.place,
         path=path,
-        file=name,
+        file=f"{name}#{side}" if side else name,
         group=composed(as_text(cells.get(GROUP, name))),
         label=usual(composed(as_text(cells[LABEL]))),
         **{  # type: ignore[arg-type]
@@ -250,13 +292,13 @@ def _label_problems(films: Sequence[Film], labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _repeated(films: Sequence[Film], identity: Callable[[Path], str]) -> list[str]:
+def _repeated(films: Sequence[Film], identity: Callable[[Film], str]) -> list[str]:
     """Problems with films named twice, which could end up on both sides of a split."""
     first: dict[str, str] = {}
     return [
-        f"{film.place}: {film.file} is already named on {first[identity(film.path)]}"
+        f"{film.place}: {film.file} is already named on {first[identity(film)]}"
         for film in films
-        if first.setdefault(identity(film.path), film.place) != film.place
+        if first.setdefault(identity(film), film.place) != film.place
     ]
 
 

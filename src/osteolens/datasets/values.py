@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from osteolens.datasets.columns import AGE, HEIGHT, T_SCORE, WEIGHT
 from osteolens.datasets.names import fold
+from osteolens.schema import Side
 
 NUMBERS = (T_SCORE, AGE, WEIGHT, HEIGHT)
 EXAMPLES = {T_SCORE: "-1.5", AGE: "63", WEIGHT: "71.5", HEIGHT: "1.62"}
@@ -67,6 +68,21 @@ def sex(text: str) -> str:
         why = "can mean either" if text in ("0", "1", "0.0", "1.0", "2") else "is not known"
         raise ValueError(f"sex is {text!r}, which {why}; say female or male (read are {SEX_WORDS}), or leave it empty")
     return known
+
+
+def side(text: str) -> Side | None:
+    """Read a cell as the side of a knee, or as empty.
+
+    Raises:
+        ValueError: It is another word.
+    """
+    if not text:
+        return None
+    if fold(text) in ("left", "l", "links"):
+        return "left"
+    if fold(text) in ("right", "r", "rechts"):
+        return "right"
+    raise ValueError(f"side is {text!r}; say left or right, or leave it empty for a film of one knee")
 
 
 def flag(text: str, name: str) -> bool:

@@ -13,10 +13,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from osteolens.card import CARD_FILE, FILMS_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
+from osteolens.card import CARD_FILE, FILMS_FILE, FINDER_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.client import DEFAULT_MODEL, Client
 from osteolens.console import WEIGHTS
-from osteolens.datasets.films import Film
+from osteolens.datasets.films import Film, prepare_film
 from osteolens.datasets.fingerprints import TrainingFilms, read_training_films
 from osteolens.errors import DataError, InputError, in_words
 from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, protocol_of, refuse_labels, table_of
@@ -25,8 +25,7 @@ from osteolens.evaluation.evidence import Parameters
 from osteolens.evaluation.predictors import answer_as_served
 from osteolens.evaluation.running_server import RunningServer
 from osteolens.files import as_text, whole
-from osteolens.films.prepare import prepare
-from osteolens.films.read import read
+from osteolens.films.joints import finder_of
 from osteolens.inference.runtimes import BACKENDS, Backend, Runtime, load_runtime
 from osteolens.inference.runtimes.loading import FILES
 
@@ -98,6 +97,7 @@ class LocalModel:
         self.card = load_card(folder)
         self.folder: Path | None = folder
         self.runtime: Runtime = load_runtime(folder, self.card, backend)
+        self.finder = finder_of(folder, self.card)
         self.label = label
 
     def training_films(self) -> TrainingFilms | None:
@@ -112,7 +112,7 @@ class LocalModel:
         logits, t_scores = [], []
         for film in track(films, "answering films", console=console, disable=not console.is_terminal):
             try:
-                array = prepare(read(film.path).pixels, self.card.preprocess).array
+                array = prepare_film(film, self.card.preprocess, self.finder).array
             except (InputError, OSError) as error:
                 problems.append(f"{film.file}: {in_words(error)}")
                 continue
@@ -148,7 +148,7 @@ def _unpack(archive: Path, folder: Path) -> Backend:
             config = stored.read(_MODEL_CONFIG).decode() if _MODEL_CONFIG in names else ""
             match = _BACKEND.search(config)
             backend: Backend = next((each for each in BACKENDS if match and match[1] == each), "eager")
-            for name in {CARD_FILE, WEIGHTS_FILE, FILMS_FILE, FILES.get(backend, CARD_FILE)} & names:
+            for name in {CARD_FILE, WEIGHTS_FILE, FILMS_FILE, FINDER_FILE, FILES.get(backend, CARD_FILE)} & names:
                 with whole(folder / name) as draft:
                     draft.write_bytes(stored.read(name))
     except FileNotFoundError:

@@ -16,18 +16,30 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import osteolens
-from osteolens.card import CARD_FILE, FILMS_FILE, INT8_FILE, ONNX_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
+from osteolens.card import (
+    CARD_FILE,
+    FILMS_FILE,
+    FINDER_FILE,
+    INT8_FILE,
+    ONNX_FILE,
+    WEIGHTS_FILE,
+    Card,
+    file_sha256,
+    load_card,
+)
 from osteolens.errors import ExportError
 from osteolens.exporting.graph import up_to_date, write_graphs
 from osteolens.files import write_text
+from osteolens.films.joints import finder_beside
 from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
 from osteolens.inference.runtimes.loading import EXPORTERS, FILES, preferred_backend
 from osteolens.places import shipped
 from osteolens.serving.model_store import read_checksum
 
 SHIPPED = (
-    "__init__.py", "py.typed", "card.py", "errors.py", "files.py", "labels.py", "parameters.py", "schema.py", "films",
-    "models", "inference", "serving/__init__.py", "serving/metrics.py", "serving/requests.py", "serving/worker.py",
+    "__init__.py", "py.typed", "card.py", "errors.py", "evidence.py", "files.py", "labels.py", "parameters.py",
+    "schema.py", "films", "models", "inference", "serving/__init__.py", "serving/metrics.py", "serving/requests.py",
+    "serving/worker.py",
 )  # fmt: skip
 """What a worker imports of the package. A change of anything else, the audit for example, leaves archives current."""
 
@@ -150,6 +162,8 @@ def collect(model: Path, exports: Path, checkout: Path, backend: Backend) -> dic
     known = [FILMS_FILE] if (model / FILMS_FILE).is_file() else []  # by which a validation refuses these films
     paths |= {name: model / name for name in (CARD_FILE, WEIGHTS_FILE, *known)}
     paths |= {name: checkout / "handlers" / name for name in HANDLERS}
+    finder = finder_beside(model)
+    paths |= {FINDER_FILE: finder} if finder else {}
     config = MODEL_CONFIG.format(backend=backend, backends=", ".join(BACKENDS))
     written = {CONFIG_FILE: config, REQUIREMENTS_FILE: requirements(checkout / "constraints.txt")}
     return {name: path.read_bytes() for name, path in paths.items()} | {

@@ -35,6 +35,7 @@ class Geometry:
         scaled: (height, width) of that part after scaling.
         offset: (top, left) of the scaled part inside the input.
         input: (height, width) of the input.
+        mirrored: Whether the input is mirrored, left to right.
     """
 
     film: tuple[int, int]
@@ -42,6 +43,7 @@ class Geometry:
     scaled: tuple[int, int]
     offset: tuple[int, int]
     input: tuple[int, int]
+    mirrored: bool = False
 
     def to_film(self, values: NDArray[np.float32], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """Lay a map over the model's input back on the film.
@@ -53,6 +55,7 @@ class Geometry:
         Returns:
             float32 [height, width] that covers the film edge to edge; 0 where the film was cropped away.
         """
+        values = values[:, ::-1] if self.mirrored else values
         height, width = size or self.film
         down, across = values.shape[0] / self.input[0], values.shape[1] / self.input[1]
         (top, left), (inner_h, inner_w) = self.offset, self.scaled
@@ -102,33 +105,53 @@ class Prepared:
     geometry: Geometry
 
 
-def prepare(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> Prepared:
+def prepare(pixels: NDArray[np.uint8], spec: PreprocessSpec, *, mirrored: bool = False) -> Prepared:
     """Crop empty borders, keep the centre, scale with the aspect ratio kept, and pad with black to the input size.
 
     Args:
         pixels: uint8 [H, W] as `osteolens.films.read.read` gives it.
         spec: Parameters from the model's card.
+        mirrored: Mirror the input, left to right.
+    """
+    box = content_box(pixels) if spec.crop_borders else (0, 0, *pixels.shape)
+    return cut(pixels, box, spec, mirrored=mirrored)
+
+
+def cut(
+    pixels: NDArray[np.uint8], box: tuple[int, int, int, int], spec: PreprocessSpec, *, mirrored: bool = False
+) -> Prepared:
+    """Keep the centre of a box, scale it with the aspect ratio kept, and pad with black to the input size.
+
+    Args:
+        pixels: uint8 [H, W].
+        box: (top, left, height, width) in pixels; black where it reaches beyond the film.
+        spec: Parameters from the model's card.
+        mirrored: Mirror the input, left to right.
     """
     height, width = pixels.shape
-    box = content_box(pixels) if spec.crop_borders else (0, 0, height, width)
-    top, left, crop_h, crop_w = _centre(box, spec)
-    scale = min(spec.height / crop_h, spec.width / crop_w)
-    scaled_h, scaled_w = (max(1, round(crop_h * scale)), max(1, round(crop_w * scale)))
-    image = Image.fromarray(pixels[top : top + crop_h, left : left + crop_w])
+    top, left, box_h, box_w = _centre(box, spec)
+    scale = min(spec.height / box_h, spec.width / box_w)
+    y0, x0, y1, x1 = max(top, 0), max(left, 0), min(top + box_h, height), min(left + box_w, width)
+    offset_y = (spec.height - max(1, round(box_h * scale))) // 2 + round((y0 - top) * scale)
+    offset_x = (spec.width - max(1, round(box_w * scale))) // 2 + round((x0 - left) * scale)
+    scaled_h = min(max(1, round((y1 - y0) * scale)), spec.height - offset_y)
+    scaled_w = min(max(1, round((x1 - x0) * scale)), spec.width - offset_x)
     # Pillow's bilinear filter widens with the reduction, so it does not alias, and works in integers: the
     # same bytes come out on every machine.
-    scaled = np.asarray(image.resize((scaled_w, scaled_h), Image.Resampling.BILINEAR))
-    offset_y, offset_x = (spec.height - scaled_h) // 2, (spec.width - scaled_w) // 2
+    image = Image.fromarray(pixels[y0:y1, x0:x1])
     array = np.zeros((1, spec.height, spec.width), np.uint8)
-    array[0, offset_y : offset_y + scaled_h, offset_x : offset_x + scaled_w] = scaled
+    array[0, offset_y : offset_y + scaled_h, offset_x : offset_x + scaled_w] = np.asarray(
+        image.resize((scaled_w, scaled_h), Image.Resampling.BILINEAR)
+    )
     geometry = Geometry(
         film=(height, width),
-        crop=(top, left, crop_h, crop_w),
+        crop=(y0, x0, y1 - y0, x1 - x0),
         scaled=(scaled_h, scaled_w),
         offset=(offset_y, offset_x),
         input=(spec.height, spec.width),
+        mirrored=mirrored,
     )
-    return Prepared(array, geometry)
+    return Prepared(np.ascontiguousarray(array[:, :, ::-1]) if mirrored else array, geometry)
 
 
 def _centre(box: tuple[int, int, int, int], spec: PreprocessSpec) -> tuple[int, int, int, int]:

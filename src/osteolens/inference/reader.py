@@ -15,8 +15,9 @@ from osteolens.card import ONNX_FILE, Card, load_card
 from osteolens.errors import InvalidOption
 from osteolens.evidence import Evidence, evidence_of
 from osteolens.films import overlay
-from osteolens.films.prepare import Geometry, Prepared, prepare
-from osteolens.films.read import MIN_SIDE, read
+from osteolens.films.joints import Joint, faults, finder_of, prepare_each, sides, within
+from osteolens.films.prepare import Geometry, Prepared
+from osteolens.films.read import MIN_SIDE, Picture, read
 from osteolens.inference import calibration
 from osteolens.inference.availability import needs_packages
 from osteolens.inference.calibration import Reading
@@ -30,11 +31,15 @@ from osteolens.schema import (
     Film,
     FilmRefused,
     Fused,
+    Knee,
     Method,
     ModelInfo,
     Options,
     Quality,
+    Reason,
     Refusal,
+    Side,
+    SideSource,
     Source,
     Spread,
     Timing,
@@ -47,6 +52,21 @@ if TYPE_CHECKING:
 
     from osteolens.inference.runtimes.eager import EagerRuntime
     from osteolens.inference.runtimes.heads import HeadsRuntime
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a model says of one of its inputs: a film, or one knee."""
+
+    prediction: Prediction
+    reading: Reading
+    explanations: tuple[Explanation, ...] = ()
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """Index of the answered label, then the expected index, by which the worse knee is chosen."""
+        shares = self.reading.probabilities[0]
+        return int(shares.argmax()), float(shares @ np.arange(len(shares)))
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,7 @@ class Reader:
         self.runtime = runtime or self.eager
         self.graph = graph or folder / ONNX_FILE
         self.slow_methods = slow_methods
+        self.finder = finder_of(folder, self.card)
         self._gradients = runtime is None
         self._evidence = evidence_of(self.card)
         self._model_info = ModelInfo(name=self.card.name, version=self.card.version, card_sha256=self.card.sha256)
@@ -125,33 +146,32 @@ class Reader:
         picture = read(request.data)
         height, width = picture.pixels.shape
         film_size = Film(width=width, height=height)
-        quality = Quality(
-            accepted=not picture.reasons, reasons=picture.reasons, warnings=picture.warnings, source=picture.source
-        )
+        joints = self.finder.find(picture.pixels) if self.finder else ()
+        known = sides(joints, picture.source.side if picture.source else None)
+        quality = self._quality(picture, joints)
         if not (quality.accepted or options.force):
             raise FilmRefused(self._refusal(request, quality, film_size, started))
-        prepared = prepare(picture.pixels, self.card.preprocess)
+        inputs = prepare_each(picture.pixels, self.card.preprocess, joints, tuple(side for side, _ in known))
         decoded = time.perf_counter()
-        film = prepared.array[None]
-        features: Tensor | None = None
-        if self._gradients:
-            prediction, features = self.eager.predict_with_features(film)
-        else:
-            prediction = self.runtime.predict(film)
+        predicted = [self._predict(prepared.array[None]) for prepared in inputs]
         answered = time.perf_counter()
-        reading = calibration.read_image(self.card.labels, prediction.logits, prediction.t_score, self.card)
-        targets = self._targets(options, int(reading.probabilities[0].argmax()))
-        explanations = self._explain(options.explain, targets, prepared, prediction, features)
+        parts = [self._part(options, prepared, *outputs) for prepared, outputs in zip(inputs, predicted, strict=True)]
+        worse = max(parts, key=lambda part: part.severity)
         explained = time.perf_counter()
+        own = parts if self.card.preprocess.view == "each knee" else [None] * len(joints)
         return Answer(
             id=request.id,
-            **_answer_fields(self.card.labels, reading, self._evidence.image),
-            fold_spread=_spread(prediction, reading, self.card),
-            fused=self._fuse(_patient_facts(options, picture.source), reading),
+            **_answer_fields(self.card.labels, worse.reading, self._evidence.image),
+            fold_spread=_spread(worse.prediction, worse.reading, self.card),
+            fused=self._fuse(_patient_facts(options, picture.source), worse.reading),
             evidence=self._evidence,
             quality=quality,
             film=film_size,
-            explanations=explanations,
+            explanations=worse.explanations,
+            knees=tuple(
+                self._knee(joint, *side, part, (height, width))
+                for joint, side, part in zip(joints, known, own, strict=False)
+            ),
             model=self._model_info,
             timing_ms=Timing(
                 decode=_ms(started, decoded), model=_ms(decoded, answered), explain=_ms(answered, explained)
@@ -170,6 +190,45 @@ class Reader:
                 f"explain=gradcam, or without a server: osteolens predict FILE --local --explain {options.explain}",
             )
         return options
+
+    def _quality(self, picture: Picture, joints: tuple[Joint, ...]) -> Quality:
+        """What speaks against the film. Joints that are not as they should be are reasons where each knee is read."""
+        flaws = faults(joints, picture.pixels.shape) if self.finder else {}
+        each = self.card.preprocess.view == "each knee"
+        reasons = picture.reasons + tuple(Reason(code=code, message=text) for code, text in flaws.items() if each)
+        warnings = picture.warnings if each else (*picture.warnings, *flaws.values())
+        return Quality(accepted=not reasons, reasons=reasons, warnings=warnings, source=picture.source)
+
+    def _predict(self, film: NDArray[np.uint8]) -> "tuple[Prediction, Tensor | None]":
+        """Outputs for one input uint8 [1, 1, H, W], and the feature map where the eager model answers."""
+        if self._gradients:
+            return self.eager.predict_with_features(film)
+        return self.runtime.predict(film), None
+
+    def _part(self, options: Options, prepared: Prepared, prediction: Prediction, features: "Tensor | None") -> _Part:
+        reading = calibration.read_image(self.card.labels, prediction.logits, prediction.t_score, self.card)
+        targets = self._targets(options, int(reading.probabilities[0].argmax()))
+        return _Part(prediction, reading, self._explain(options.explain, targets, prepared, prediction, features))
+
+    def _knee(
+        self, joint: Joint, side: Side | None, how: SideSource | None, part: _Part | None, film: tuple[int, int]
+    ) -> Knee:
+        """A knee of the answer, with its own answer where it has one."""
+        own: dict[str, Any] = {}
+        if part:
+            spread = _spread(part.prediction, part.reading, self.card)
+            own = _answer_fields(self.card.labels, part.reading, self._evidence.image)
+            own |= {"fold_spread": spread, "explanations": part.explanations}
+        return Knee(
+            box=within(joint.frame, film),
+            joint=(round(joint.x, 1), round(joint.y, 1)),
+            plateau_width=round(joint.width, 1),
+            turn=round(joint.turn, 1),
+            regions=joint.regions(film),
+            side=side,
+            side_from=how,
+            **own,
+        )
 
     def _explain(
         self, method: Method, targets: list[int], prepared: Prepared, prediction: Prediction, features: "Tensor | None"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from osteolens.card import WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.errors import CardError, DataError
 from osteolens.files import whole
+from osteolens.films.joints import copy_finder, finder_beside
 from osteolens.models.base import KneeModel
 from osteolens.models.build import build, for_inference
 from osteolens.models.ensemble import Ensemble
@@ -123,6 +124,8 @@ def save_ensemble(folders: Sequence[Path], out: Path, name: str) -> Card:
     out.mkdir(parents=True, exist_ok=True)
     with whole(out / WEIGHTS_FILE) as draft:
         save_file(state, draft)
+    if cards[0].joints_sha256:
+        copy_finder(finder_beside(folders[0]), out)
     card = Card(
         name=name,
         architecture=ENSEMBLE,
@@ -132,6 +135,7 @@ def save_ensemble(folders: Sequence[Path], out: Path, name: str) -> Card:
         preprocess=cards[0].preprocess,
         mirrored=cards[0].mirrored,
         weights_sha256=file_sha256(out / WEIGHTS_FILE),
+        joints_sha256=cards[0].joints_sha256,
         data=cards[0].data,
         licence=cards[0].licence,
     )

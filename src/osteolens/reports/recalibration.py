@@ -4,14 +4,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from osteolens.card import GRAPH_FILE, WEIGHTS_FILE, Card, Metric, load_card
 from osteolens.console import print_sentence
-from osteolens.datasets.films import read_films
 from osteolens.datasets.fingerprints import TrainingFilms, look
 from osteolens.errors import DataError
 from osteolens.evaluation.evidence import Evidence
@@ -20,10 +18,11 @@ from osteolens.evaluation.recalibration import Recalibration, recalibrate, recal
 from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.evaluation.served import opened
 from osteolens.files import whole_folder, write_text
+from osteolens.films.joints import copy_finder, finder_beside
 from osteolens.reports.figures import percent, signed
 from osteolens.reports.figures_page import Row, Table, TextTable, write_figures_page
 from osteolens.reports.hub_card import write_hub_card
-from osteolens.reports.validation import Request, answer_unseen
+from osteolens.reports.validation import Request, answer_unseen, films_for
 from osteolens.reports.validation_page import comparison_table, key_metrics
 
 PAGE_FILE, JSON_FILE = "report.html", "recalibration.json"
@@ -53,11 +52,10 @@ def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: 
         raise DataError(f"the name {name!r} is not a lower-case word of letters, digits and _, such as knee_here")
     if (out / MODEL_FOLDER).exists():
         raise DataError(f"{out} holds a model already: take another --out")
-    films = read_films(request.source, request.skip, notify=partial(print_sentence, console))
     with opened(request.model, key_file=request.key_file) as model:
         if model.folder is None:
             raise DataError("a server does not give what its numbers are fitted on: name the model's folder or archive")
-        checked = answer_unseen(model, films, request, console)
+        checked = answer_unseen(model, films_for(model, request, console), request, console)
         with console.status("fitting"):
             recalibration = recalibrate(checked.answers)
         parent = load_card(model.folder)
@@ -72,6 +70,8 @@ def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: 
             for file in (WEIGHTS_FILE, GRAPH_FILE):  # the graph holds no number of the card
                 if (model.folder / file).is_file():
                     shutil.copyfile(model.folder / file, folder / file)
+            if card.joints_sha256:
+                copy_finder(finder_beside(model.folder), folder)
             fingerprints, _ = look([film.path for film in table.films])
             known = listed.fingerprints if listed else ()
             TrainingFilms([*known, *fingerprints], bool(listed and listed.complete)).write(folder)

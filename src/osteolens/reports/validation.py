@@ -13,8 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from osteolens import models
 from osteolens.audit.run import films_in_common
+from osteolens.card import load_card
 from osteolens.console import print_sentence
-from osteolens.datasets.films import Film, read_films
+from osteolens.datasets.films import Film, prepare_film, read_films
 from osteolens.datasets.fingerprints import describe, look
 from osteolens.errors import DataError
 from osteolens.evaluation.answers import Answers
@@ -24,8 +25,7 @@ from osteolens.evaluation.maps.findings import MAPS_FILE, MapChecks
 from osteolens.evaluation.maps.runs import Unseen
 from osteolens.evaluation.served import FinishedModel, opened
 from osteolens.files import whole, write_text
-from osteolens.films.prepare import prepare
-from osteolens.films.read import read
+from osteolens.films.joints import finder_of
 from osteolens.reports.figures import signed, with_interval
 from osteolens.reports.validation_page import key_metrics, write_validation_page
 from osteolens.reports.verdicts import verdicts
@@ -80,8 +80,8 @@ def validate_at_site(request: Request, out: Path, console: Console) -> Validatio
         CardError, ExportError: A part of the model is missing or damaged.
         ClientError: The server refuses, or is not there.
     """
-    films = read_films(request.source, request.skip, notify=partial(print_sentence, console))
     with opened(request.model, key_file=request.key_file) as model:
+        films = films_for(model, request, console)
         if request.map_films and model.folder is None:
             raise DataError("a server does not give its weights: check heat maps on the model's folder or archive")
         checked = answer_unseen(model, films, request, console)
@@ -103,6 +103,16 @@ def validate_at_site(request: Request, out: Path, console: Console) -> Validatio
     write_text(out / JSON_FILE, json.dumps(dumped, indent=2, ensure_ascii=False) + "\n")
     write_validation_page(out / PAGE_FILE, validation, request.source.name, maps, remarks)
     return validation
+
+
+def films_for(model: FinishedModel, request: Request, console: Console) -> list[Film]:
+    """The films of the table, or their knees for a model on this machine that reads each.
+
+    Raises:
+        DataError: The table is wrong.
+    """
+    each = model.folder is not None and load_card(model.folder).preprocess.view == "each knee"
+    return read_films(request.source, request.skip, notify=partial(print_sentence, console), knees=each)
 
 
 def answer_unseen(model: FinishedModel, films: Sequence[Film], request: Request, console: Console) -> Checked:
@@ -150,7 +160,8 @@ def _maps(model: FinishedModel, answers: Answers, limit: int, console: Console) 
     if len(films) > limit:
         drawn = np.random.default_rng(0).choice(len(films), limit, replace=False)
         films = [films[number] for number in sorted(drawn.tolist())]
-    part = Unseen(network, films, [prepare(read(film.path).pixels, card.preprocess) for film in films])
+    finder = finder_of(model.folder, card)
+    part = Unseen(network, films, [prepare_film(film, card.preprocess, finder) for film in films])
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(f"explaining {len(films)} films", total=passes([part]))
         return check_maps([part], card.labels, card.calibration, lambda count: bar.advance(task, count))

@@ -11,9 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from osteolens.audit.pictures import look
-from osteolens.datasets.films import Film
-from osteolens.films.prepare import prepare
-from osteolens.films.read import read
+from osteolens.datasets.films import Film, prepare_film, shipped_finder
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
 from osteolens.training.engine import train_one_epoch
@@ -125,7 +123,7 @@ def _time_looking(films: Sequence[Film]) -> float:
 
 def _prepared(config: Configuration, films: Sequence[Film]) -> NDArray[np.uint8]:
     """The first film over and over, as many as there are in a batch."""
-    array = prepare(read(films[0].path).pixels, config.preprocess).array
+    array = prepare_film(films[0], config.preprocess, shipped_finder(config.preprocess)).array
     return np.repeat(array[None], min(len(films), config.optimisation.batch_size), axis=0)
 
 

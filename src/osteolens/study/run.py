@@ -18,15 +18,14 @@ from osteolens.audit.rows import Naming
 from osteolens.audit.run import JSON_FILE, PAGE_FILE, collect, examine, summarise
 from osteolens.card import INT8_FILE, Card, load_card
 from osteolens.console import print_sentence
-from osteolens.datasets.films import Film
+from osteolens.datasets.films import Film, prepare_film
 from osteolens.errors import CardError, ExportError, LeakFound
 from osteolens.evaluation.run_folder import FACTS_FILE, MODEL_FOLDER
 from osteolens.exporting.archive import build_archive
 from osteolens.exporting.check import MAX_DIFFERENCE, MAX_MAP_DIFFERENCE, max_difference, max_map_difference
 from osteolens.exporting.onnx import to_onnx
 from osteolens.files import write_text
-from osteolens.films.prepare import prepare
-from osteolens.films.read import read
+from osteolens.films.joints import finder_of
 from osteolens.inference.runtimes import Prediction, load_runtime
 from osteolens.reports.hub_card import write_hub_card
 from osteolens.reports.run_page import write_report_page
@@ -152,10 +151,11 @@ def parity(out: Path, films: Sequence[Film]) -> dict[str, float | int]:
     folder = out / RUN / MODEL_FOLDER
     model, card = models.load(folder)
     runtime = load_runtime(out / EXPORTS, card, "onnx-fp32")
+    finder = finder_of(folder, card)
     chosen = films[:: max(1, len(films) // _PARITY_FILMS)]
     probability, heat_map, other = 0.0, 0.0, 0
     for film in chosen:
-        array = prepare(read(film.path).pixels, card.preprocess).array[None]
+        array = prepare_film(film, card.preprocess, finder).array[None]
         with torch.no_grad():
             outputs = model.outputs(model.features(torch.from_numpy(array)))
         eager, graph = Prediction(*(output.numpy() for output in outputs)), runtime.predict(array)

@@ -73,7 +73,8 @@ def split_films(config: Configuration, source: Path, notify: Callable[[str], Non
     Raises:
         DataError: Rows or labels are wrong, or there are too few groups to split.
     """
-    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, notify)
+    each = config.preprocess.view == "each knee"
+    films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, notify, knees=each)
     labels = label_order((film.label for film in films), config.data.labels)
     parts = split(
         [film.label for film in films],

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from osteolens import models
 from osteolens.card import Card, TrainingData, file_sha256
+from osteolens.datasets.films import finder_path
 from osteolens.datasets.folds import PARTS, Part
 from osteolens.evaluation.predictions import Predictions, Split
 from osteolens.evaluation.run_folder import MODEL_FOLDER
+from osteolens.films.joints import copy_finder
 from osteolens.models import KneeModel
 from osteolens.training.cohort import Cohort
 from osteolens.training.config import Configuration
@@ -24,6 +26,7 @@ def save_model(out: Path, config: Configuration, name: str, model: KneeModel, co
     """Write `model/{weights.safetensors,card.json}` into a run's folder and return that folder."""
     folder = out / MODEL_FOLDER
     folder.mkdir(exist_ok=True)
+    each = config.preprocess.view == "each knee"
     card = Card(
         name=name,
         architecture=config.model.architecture,
@@ -32,6 +35,7 @@ def save_model(out: Path, config: Configuration, name: str, model: KneeModel, co
         preprocess=config.preprocess,
         mirrored=config.model.mirrored,
         weights_sha256=file_sha256(models.save_weights(model, folder)),
+        joints_sha256=copy_finder(finder_path(), folder) if each else None,
         data=_training_data(config, cohort),
     )
     card.save(folder)

@@ -101,7 +101,8 @@ def plan(
         DataError: The data set is wrong, a label has fewer groups than folds, the fold table does not fit it, or a
             group is in two sources.
     """
-    films = read_films(source, config.data.skip, labels=config.data.labels, notify=partial(print_sentence, console))
+    notify, each = partial(print_sentence, console), config.preprocess.view == "each knee"
+    films = read_films(source, config.data.skip, labels=config.data.labels, notify=notify, knees=each)
     labels = label_order((film.label for film in films), config.data.labels)
     if table is not None:
         return Plan(films, labels, _read_folds(table, films))

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from osteolens import models
 from osteolens.card import PreprocessSpec
-from osteolens.datasets.films import Film
+from osteolens.datasets.films import Film, prepare_film, shipped_finder, split_side
 from osteolens.errors import DataError, InputError, in_words
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
-from osteolens.films.prepare import Prepared, prepare
-from osteolens.films.read import read
+from osteolens.films.prepare import Prepared
 from osteolens.inference.calibration import softmax
 from osteolens.models import Ensemble, KneeModel, Model
 
@@ -95,7 +94,7 @@ def draw_files(predictions: Predictions, limit: int, seed: int) -> set[str]:
 
 def film_path(film: Film, data: Path) -> Path:
     """Path of a film of a table of predictions."""
-    return (data if data.is_dir() else data.parent) / film.file
+    return (data if data.is_dir() else data.parent) / split_side(film.file)[0]
 
 
 def model_folder(run: Path, fold: int, predictions: Predictions) -> Path:
@@ -135,6 +134,6 @@ def _prepared(film: Film, data: Path, spec: PreprocessSpec) -> Prepared:
         DataError: The film is missing, or cannot be read.
     """
     try:
-        return prepare(read(film_path(film, data)).pixels, spec)
+        return prepare_film(replace(film, path=film_path(film, data)), spec, shipped_finder(spec))
     except (InputError, OSError) as error:
         raise DataError(f"the film {film.file} of the run cannot be read below {data}: {in_words(error)}") from error

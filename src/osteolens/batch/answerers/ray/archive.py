@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osteolens.card import CARD_FILE, WEIGHTS_FILE, Card, load_card
+from osteolens.card import CARD_FILE, FINDER_FILE, WEIGHTS_FILE, Card, load_card
 from osteolens.errors import BatchError, CardError
+from osteolens.films.joints import finder_beside
 from osteolens.inference.runtimes.loading import FILES, Backend, load_runtime, preferred_backend
 from osteolens.serving.model_store import verify_archives
 
@@ -23,7 +24,7 @@ class Model:
         name: Name under which it is called.
         card: Its card.
         backend: Which graph it is.
-        files: Card, weights and the graph: file name to content.
+        files: Card, weights, the graph and the joint finder: file name to content.
     """
 
     name: str
@@ -64,7 +65,8 @@ def find_model(name: str, *, store: Path, weights: Path, exports: Path) -> Model
         with zipfile.ZipFile(archive) as stored:
             card = Card.model_validate_json(stored.read(CARD_FILE))
             backend = _backend(card, set(stored.namelist()), archive)
-            files = {file: stored.read(file) for file in (CARD_FILE, WEIGHTS_FILE, FILES[backend])}
+            finder = {FINDER_FILE} & set(stored.namelist())
+            files = {file: stored.read(file) for file in (CARD_FILE, WEIGHTS_FILE, FILES[backend], *finder)}
     else:
         card, backend, files = _from_folders(name, archive, weights / name, exports / name)
     model = Model(name, card, backend, files)
@@ -82,7 +84,10 @@ def _from_folders(name: str, archive: Path, folder: Path, exports: Path) -> tupl
         ) from error
     backend = _backend(card, {path.name for path in exports.glob("*")}, exports)
     places = {CARD_FILE: folder, WEIGHTS_FILE: folder, FILES[backend]: exports}
-    return card, backend, {file: (place / file).read_bytes() for file, place in places.items()}
+    paths = {file: place / file for file, place in places.items()}
+    finder = finder_beside(folder)
+    paths |= {FINDER_FILE: finder} if finder else {}
+    return card, backend, {file: path.read_bytes() for file, path in paths.items()}
 
 
 def _backend(card: Card, files: set[str], place: Path) -> Backend:
