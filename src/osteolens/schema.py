@@ -114,9 +114,9 @@ class _Message(BaseModel):
 
 def percent(share: float) -> str:
     """A probability in whole percent that is never shown as impossible or certain."""
-    if 0 < share < 0.005:
-        return "below 1 %"
-    return "above 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+    if 0 < share <= 0.005:
+        return "below 1%"
+    return "above 99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 class TScore(_Message):

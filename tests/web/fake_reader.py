@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from support.shown import evidence
 
 from osteolens.films.overlay import encode_map
 from osteolens.films.read import read
@@ -19,7 +20,12 @@ SHARES = {"normal": 0.2, "osteopenia": 0.5, "osteoporosis": 0.3}
 
 
 def answer(
-    model: str, film: bytes, facts: dict[str, str], version: str = "1.0", strength: float | None = None
+    model: str,
+    film: bytes,
+    facts: dict[str, str],
+    version: str = "1.0",
+    strength: float | None = None,
+    low: float | None = 0.7,
 ) -> dict[str, Any]:
     """An answer of the HTTP contract; the map of the n-th label is bright in the n-th third of the film's width."""
     picture = read(film)
@@ -47,7 +53,7 @@ def answer(
         "film": {"width": width, "height": height}, "explanations": explanations,
         "model": {"name": model, "version": version, "card_sha256": "ab" * 32},
         "timing_ms": {"decode": 1.0, "model": 1.0, "explain": 0.1},
-    }  # fmt: skip
+    } | ({} if low is None else {"evidence": evidence(low, fused=0.8).model_dump()})  # fmt: skip
 
 
 @dataclass
@@ -59,6 +65,7 @@ class FakeReader:
         films: The bytes of each, likewise.
         version: Of the model in the answers.
         strength: Of every map; None for a server that says none.
+        low: Lower end of the AUROC's interval of the film alone; None for an early server, which sends no evidence.
         faults: What happens instead of answers, by model: called with the request, it may raise or answer.
     """
 
@@ -66,6 +73,7 @@ class FakeReader:
     films: list[bytes] = field(default_factory=list)
     version: str = "1.0"
     strength: float | None = None
+    low: float | None = 0.7
     faults: dict[str, Callable[[httpx.Request], httpx.Response]] = field(default_factory=dict)
 
     def respond(self, request: httpx.Request) -> httpx.Response:
@@ -80,7 +88,7 @@ class FakeReader:
         fault = self.faults.get(model) or self.faults.get("all")
         if fault:
             return fault(request)
-        return httpx.Response(200, json=answer(model, request.content, facts, self.version, self.strength))
+        return httpx.Response(200, json=answer(model, request.content, facts, self.version, self.strength, self.low))
 
     def go_away(self) -> None:
         """From now on nobody listens."""

@@ -19,10 +19,10 @@ def test_new_facts_are_new_questions_and_give_the_fused_answer(client: Client, f
     assert (film.age, film.sex, film.label_text, film.note) == (63.0, "female", "left", "")
     assert [facts for _, facts in reader.asked] == [{"age": "63", "sex": "female"}] * 3
     context = client.get(f"/films/{film.id}/").context
-    assert context["main"].fused["label"] == "normal"
-    assert context["main"].fused["inputs"] == ["age", "sex"]
+    [_, fused] = context["main"].parts
+    assert (fused.source, fused.label, fused.inputs) == ("with age and sex", "normal", ["age", "sex"])
     assert len(context["older"]) == 3
-    assert not context["needs_facts"]
+    assert context["ask_form"] is None
     assert AuditEntry.objects.filter(action="edit", film_id=film.id).exists()
 
 

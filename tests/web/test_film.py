@@ -35,12 +35,13 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     url = f"/films/{film.id}/maps/{reading.pk}/osteoporosis.png"
     assert knee["classes"][2]["map"] == {"url": url, "peak": 2.5, "strength": None, "strengthWords": ""}
     assert (knee["classes"][2]["low"], knee["classes"][2]["high"]) == (0.1, 0.6)
-    assert knee["tScore"] | {"words": ""} == {
+    [part] = response.context["main"].parts
+    assert part.t_score is not None
+    assert part.t_score | {"words": ""} == {
         "estimate": -1.8, "low": -3.0, "high": -0.6, "zone": "osteopenia", "words": "",
     }  # fmt: skip
-    assert knee["fused"] is None
-    assert knee["operatingPoints"] is None  # the card of this made-up answer is not at hand
-    assert knee["spreadWords"].startswith("4 of 5 models")
+    assert part.operating_points is None  # the card of this made-up answer is not at hand
+    assert part.spread_words.startswith("4 of 5 models")
     assert (data["state"], data["waiting"]) == ("answered", 0)
     assert {name: len(table) for name, table in data["colourMaps"].items()} == {
         "inferno": 256, "viridis": 256, "grey": 256,
@@ -67,9 +68,11 @@ def card(settings: Any, tmp_path: Path) -> Iterator[Card]:
 
 def test_operating_points_come_from_the_card_that_answered(client: Client, film: Film, card: Card) -> None:
     film.readings.filter(model="knee").update(card_sha256=card.sha256)
-    main = client.get(f"/films/{film.id}/").context["main"]
-    assert main.operating_points["refer"] == card.operating_points.high_specificity.threshold
-    assert main.operating_points["low_suspicion"] == card.operating_points.high_sensitivity.threshold
+    [part] = client.get(f"/films/{film.id}/").context["main"].parts
+    assert part.operating_points["refer"] == card.operating_points.high_specificity.threshold
+    assert part.operating_points["low_suspicion"] == card.operating_points.high_sensitivity.threshold
+    # 0.2 and 0.6 are thresholds, and both points have 90 % sensitivity and 40 % specificity.
+    assert part.triage_words.startswith("Uncertain: the probability of osteoporosis is between 20% and 60%")
 
 
 def test_other_pages_of_a_film_refuse(client: Client, stranger: Client, film: Film) -> None:

@@ -31,7 +31,7 @@ def test_a_film_is_stored_and_answered(send: Send, owner: User, reader: FakeRead
     film = Film.objects.get()
     assert response.json() == {
         "id": str(film.id), "url": f"/films/{film.id}/", "thumb": f"/films/{film.id}/thumb.jpg",
-        "name": "left knee.jpg", "state": "answered", "label": "osteopenia",
+        "name": "left knee.jpg", "state": "answered", "label": "osteopenia", "headline": "osteopenia",
         "triage": "uncertain", "warnings": film.all_warnings, "duplicate_of": None,
     }  # fmt: skip
     assert (film.owner, film.width, film.height, film.format) == (owner, 200, 100, "JPEG")

@@ -14,8 +14,9 @@ FILM_EXAMPLE = {
     "id": _ID, "name": "knee.jpg", "patient": "P-017", "side": "left",
     "taken_on": "2026-03-01", "label_text": "left, 2026", "note": "", "age": 63.0, "sex": "female",
     "weight_kg": 71.5, "height_m": 1.62, "width": 1248, "height": 1024, "format": "JPEG", "bytes": 184233,
-    "uploaded_at": "2026-11-24T02:34:27Z", "state": "answered", "label": "osteopenia", "probability": 0.61,
-    "t_score": -1.8, "triage": "uncertain", "model": "knee", "model_version": "1.0", "warnings": [],
+    "uploaded_at": "2026-11-24T02:34:27Z", "state": "answered", "headline": "osteopenia with age and sex",
+    "lead": "fused", "label": "osteopenia", "probability": 0.61, "t_score": -1.8, "triage": "uncertain",
+    "output": "osteopenia", "outdated": False, "model": "knee", "model_version": "1.0", "warnings": [],
     "url": f"/films/{_ID}/", "duplicate_of": None,
 }  # fmt: skip
 ANSWER_EXAMPLE = {
@@ -74,10 +75,14 @@ class FilmOut(Schema):
     bytes: int
     uploaded_at: datetime
     state: str = Field(description="`waiting`, `answered` or `refused`")
-    label: str = Field(description="of the main answer; empty without one")
-    probability: float | None = Field(description="of that label")
-    t_score: float | None
-    triage: str
+    headline: str = Field(description="what the main answer leads with, to be shown first; empty without an answer")
+    lead: str = Field(description="where it comes from: `image`, `fused`, or `none`: no finding")
+    label: str = Field(description="the leading label, or `no finding`; empty without an answer")
+    probability: float | None = Field(description="of the leading label; null without one")
+    t_score: float | None = Field(description="of the leading part")
+    triage: str = Field(description="of the leading part")
+    output: str = Field(description="the model's label from the film alone, whether it leads or not")
+    outdated: bool = Field(description="whether facts about the patient have changed since the answer was made")
     model: str
     model_version: str
     warnings: list[str] = Field(description="about the picture and the main answer, in plain sentences")

@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from project import erasing
 
-from films import patients, storage
+from films import leading, patients, storage
 from films.asking import READ_SECONDS, Outcome, ask
 from films.models import FACTS, Film, Reading
 from films.readings import FilmReadings, readings_of
@@ -185,20 +185,11 @@ def summarise(film: Film) -> None:
     readings = readings_of(film)
     film.state, main = _state(readings), readings.main
     film.error_message = readings.refused[0].error_message if film.state == Film.State.REFUSED else ""
-    if main:
-        film.model, film.model_version, film.label, film.triage = (
-            main.model, main.model_version, main.label, main.triage,
-        )  # fmt: skip
-        row = main.row
-        film.probability = row["probabilities"].get(main.label)
-        film.t_score = row["t_score"]["estimate"] if row["t_score"] else None
-        film.warnings = row["quality"]["warnings"]
+    columns = leading.columns_of(main) if main else {}
+    for name, value in columns.items():
+        setattr(film, name, value)
     # These columns alone: label, note and facts may be edited at the same time.
-    film.save(
-        update_fields=(
-            "state", "error_message", "model", "model_version", "label", "triage", "probability", "t_score", "warnings",
-        )
-    )  # fmt: skip
+    film.save(update_fields=("state", "error_message", *columns))
 
 
 def _state(readings: FilmReadings) -> Film.State:

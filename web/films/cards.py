@@ -1,4 +1,4 @@
-"""Model cards beside the app, for what an answer does not carry: the operating points."""
+"""Model cards beside the app, for what an answer does not carry: operating points, and evidence for early answers."""
 
 from functools import lru_cache
 
@@ -6,12 +6,22 @@ from django.conf import settings
 
 from osteolens.card import CARD_FILE, Card, load_card
 from osteolens.errors import CardError
+from osteolens.evidence import evidence_of
+from osteolens.schema import Answer
 
 
 def card_of(model: str, sha256: str) -> Card | None:
     """The card that an answer names, if it is at hand."""
     card = _load(model) if model.isidentifier() else None
     return card if card and card.sha256 == sha256 else None
+
+
+def with_evidence(answer: Answer) -> Answer:
+    """The answer, with its card's evidence where it came without (version 0.1) and the card is at hand."""
+    if answer.evidence is not None:
+        return answer
+    card = card_of(answer.model.name, answer.model.card_sha256)
+    return answer.model_copy(update={"evidence": evidence_of(card)}) if card else answer
 
 
 @lru_cache(32)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from films import storage
+from films.cards import with_evidence
 from films.models import Film, Reading
 from osteolens.schema import Answer
 
@@ -21,7 +22,7 @@ def full_answer(reading: Reading) -> Answer:
         explanation | {"map_png": base64.b64encode(content).decode("ascii")}
         for explanation, content in zip(row["explanations"], map_contents(reading), strict=True)
     ]
-    return Answer.model_validate(row)
+    return with_evidence(Answer.model_validate(row))
 
 
 def map_contents(reading: Reading) -> Iterator[bytes]:
@@ -32,7 +33,7 @@ def map_contents(reading: Reading) -> Iterator[bytes]:
 
 def bare_answer(reading: Reading) -> Answer:
     """The answer without its maps."""
-    return Answer.model_validate(reading.row | {"explanations": []})
+    return with_evidence(Answer.model_validate(reading.row | {"explanations": []}))
 
 
 def map_strength(reading: Reading, label: str) -> float | None:

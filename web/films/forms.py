@@ -1,5 +1,6 @@
 """Forms of the facts about a patient and of the history's filters."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -73,6 +74,16 @@ class EditForm(FactsForm):
         """Fields of `FactsForm`, with the switch that shows the film to reviewers."""
 
         fields = (*FactsForm.Meta.fields, "open_for_review")
+
+
+class AskForm(FactsForm):
+    """Some of the facts about the patient, each of them needed."""
+
+    def __init__(self, *args: Any, names: Collection[str], **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="ask_%s", **kwargs)
+        self.fields = {name: field for name, field in self.fields.items() if name in names}
+        for field in self.fields.values():
+            field.required = True
 
 
 class HistoryForm(forms.Form):

@@ -9,6 +9,8 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from osteolens.schema import percent
+
 FACTS = ("age", "sex", "weight_kg", "height_m")
 """Facts about the patient that models get."""
 
@@ -45,8 +47,9 @@ class Film(models.Model):
 
     The same bytes may be there several times, each time with facts of their own; `copy` numbers these films from 0.
 
-    `state` to `warnings` repeat the main answer (of the first model of settings.MODELS that has one), so that the
-    history needs no other table.
+    `state` to `answered_facts` repeat the main answer (of the first model of settings.MODELS that has one), so that the
+    history needs no other table: `label` to `triage` are what it leads with (`films.leading`), `output` is the model's
+    label from the film alone, whether it leads or not.
     """
 
     class State(models.TextChoices):
@@ -98,12 +101,16 @@ class Film(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     model = models.CharField(max_length=100, blank=True)
     model_version = models.CharField(max_length=40, blank=True)
+    lead = models.CharField(max_length=5, blank=True)
+    headline = models.CharField(max_length=200, blank=True)
     label = models.CharField(max_length=100, blank=True)
     probability = models.FloatField(null=True)
     t_score = models.FloatField(null=True)
     triage = models.CharField(max_length=20, blank=True)
+    output = models.CharField(max_length=100, blank=True)
     error_message = models.TextField(blank=True)
     warnings = models.JSONField(default=list)
+    answered_facts = models.JSONField(default=dict)
 
     class Meta:
         """Unique by person, content and copy; indexes for the history's filters and orders."""
@@ -142,6 +149,16 @@ class Film(models.Model):
     def day(self) -> date:
         """When the film was made, or else came here."""
         return self.taken_on or self.uploaded_at.date()
+
+    @property
+    def share(self) -> str:
+        """The leading label's probability in percent; empty without one."""
+        return "" if self.probability is None else percent(self.probability)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the main answer was made from facts that have changed since."""
+        return self.state == self.State.ANSWERED and self.answered_facts != self.facts
 
     @property
     def all_warnings(self) -> list[str]:

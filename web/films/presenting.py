@@ -8,19 +8,48 @@ from django.urls import reverse
 from films import colours, wording
 from films.asking import AWAY
 from films.cards import card_of
+from films.leading import answer_of, is_outdated
 from films.models import Film, Reading
 from films.readings import FilmReadings
+from osteolens.card import Card
 from osteolens.labels import label_from_t_score
-from osteolens.schema import Answer, Fused, TScore
+from osteolens.parameters import FACT_WORDS, OperatingPoints, PatientFact
+from osteolens.schema import Answer, Fused, Lead, Part, Spread, TScore, percent
+
+
+@dataclass(frozen=True)
+class PartView:
+    """A part of an answer: from the film alone, or with the patient's facts.
+
+    Attributes:
+        source: What it comes from.
+        leads: Whether it is what the answer leads with; if not, it is the model's output.
+        inputs: The facts that were used.
+    """
+
+    source: str
+    leads: bool
+    label: str
+    percent: str
+    triage: str
+    triage_words: str
+    classes: list[dict[str, Any]]
+    t_score: dict[str, Any] | None
+    operating_points: dict[str, Any] | None
+    inputs: list[str]
+    spread_words: str = ""
 
 
 @dataclass(frozen=True)
 class ReadingView:
     """Answer of one model, ready to be shown.
 
-    The viewer's JavaScript gets other keys: `_viewer_model` translates.
-
     Attributes:
+        lead: What it leads with.
+        outdated: Whether the facts that it was made from have changed since.
+        parts: The leading one first.
+        label: The model's output from the film alone, which the maps explain.
+        classes: Probabilities from the film alone, with their maps.
         warnings: The answer's, without those in the film's own `picture_warnings`.
     """
 
@@ -29,48 +58,73 @@ class ReadingView:
     model_version: str
     card_sha256: str
     answered_at: Any
+    lead: Lead
+    outdated: bool
+    parts: list[PartView]
     label: str
-    probability: float
-    triage: str
-    triage_words: str
     classes: list[dict[str, Any]]
-    t_score: dict[str, Any] | None
-    fused: dict[str, Any] | None
-    spread_words: str
     warnings: list[str]
     accepted: bool
     unfamiliarity: float | None
-    operating_points: dict[str, Any] | None
-
-
-def answer_of(reading: Reading) -> Answer:
-    """The stored answer, its maps left out."""
-    return Answer.model_validate(reading.row)
 
 
 def reading_view(film: Film, reading: Reading) -> ReadingView:
     """Everything that is shown of one answer."""
     answer = answer_of(reading)
-    spread = answer.fold_spread
+    classes = _classes(film, reading, answer)
+    card = card_of(reading.model, reading.card_sha256)
     return ReadingView(
         reading=reading.pk,
         model=reading.model,
         model_version=answer.model.version,
         card_sha256=answer.model.card_sha256,
         answered_at=reading.answered_at,
+        lead=answer.lead,
+        outdated=is_outdated(film, reading),
+        parts=[_part(part, classes, card, answer.fold_spread) for part in answer.parts],
         label=answer.label,
-        probability=answer.probabilities[answer.label],
-        triage=answer.triage or "",
-        triage_words=wording.triage(answer.triage or ""),
-        classes=_classes(film, reading, answer),
-        t_score=_t_score(answer.t_score),
-        fused=_fused(answer.fused),
-        spread_words=wording.spread(spread, answer.label) if spread else "",
+        classes=classes,
         warnings=[warning for warning in answer.quality.warnings if warning not in film.picture_warnings],
         accepted=answer.quality.accepted,
         unfamiliarity=answer.quality.unfamiliarity,
-        operating_points=_operating_points(reading),
     )
+
+
+def _part(part: Part, classes: list[dict[str, Any]], card: Card | None, spread: Spread | None) -> PartView:
+    answer, fused = part.answer, isinstance(part.answer, Fused)
+    inputs = answer.inputs if isinstance(answer, Fused) else ()
+    points, zone = _points(card, inputs), answer.triage or ""
+    return PartView(
+        source=part.source,
+        leads=part.leads,
+        label=answer.label,
+        percent=percent(answer.probabilities[answer.label]),
+        triage=zone,
+        triage_words=wording.triage(zone, points, inputs),
+        classes=[_share(*share) for share in answer.probabilities.items()] if fused else classes,
+        t_score=_t_score(answer.t_score),
+        operating_points=_operating_points(points) if points else None,
+        inputs=[FACT_WORDS[name] for name in inputs],
+        spread_words=wording.spread(spread, answer.label) if spread and not fused else "",
+    )
+
+
+def _operating_points(points: OperatingPoints) -> dict[str, Any]:
+    return {
+        "label": points.label,
+        "refer": points.high_specificity.threshold,
+        "low_suspicion": points.high_sensitivity.threshold,
+        "words": wording.operating_points(points),
+    }
+
+
+def _points(card: Card | None, inputs: tuple[PatientFact, ...]) -> OperatingPoints | None:
+    """The thresholds of the film alone, or with these facts; None without any, or without the card."""
+    if card is None:
+        return None
+    if not inputs:
+        return card.operating_points
+    return next((fusion.operating_points for fusion in card.fusion if fusion.inputs == inputs), None)
 
 
 def problem(reading: Reading) -> str:
@@ -101,34 +155,12 @@ def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
 
 def _viewer_model(film: Film, view: ReadingView) -> dict[str, Any]:
     links = {"overlayUrl": "overlay", "answerUrl": "answer", "reportUrl": "report"}
-    points = view.operating_points
     return {
         "reading": view.reading,
         "model": view.model,
         "version": view.model_version,
         "label": view.label,
-        "triage": view.triage,
-        "triageWords": view.triage_words,
         "classes": view.classes,
-        "tScore": view.t_score,
-        "fused": view.fused
-        and {
-            "label": view.fused["label"],
-            "triage": view.fused["triage"],
-            "triageWords": view.fused["triage_words"],
-            "classes": view.fused["classes"],
-            "tScore": view.fused["t_score"],
-            "inputs": view.fused["inputs"],
-        },
-        "spreadWords": view.spread_words,
-        "warnings": view.warnings,
-        "operatingPoints": points
-        and {
-            "label": points["label"],
-            "refer": points["refer"],
-            "lowSuspicion": points["low_suspicion"],
-            "words": points["words"],
-        },
     } | {name: f"{reverse(f'films:{to}', args=[film.id])}?model={view.model}" for name, to in links.items()}
 
 
@@ -144,15 +176,22 @@ def _classes(film: Film, reading: Reading, answer: Answer) -> list[dict[str, Any
         for explanation in answer.explanations
     }
     return [
-        {
-            "label": label,
-            "probability": probability,
-            "low": spread.low.get(label) if spread else None,
-            "high": spread.high.get(label) if spread else None,
-            "map": maps.get(label),
-        }
+        _share(label, probability, spread) | {"map": maps.get(label)}
         for label, probability in answer.probabilities.items()
     ]
+
+
+def _share(label: str, probability: float, spread: Spread | None = None) -> dict[str, Any]:
+    low, high = (ends.get(label) for ends in (spread.low, spread.high)) if spread else (None, None)
+    words = f"single models from {percent(low)} to {percent(high)}" if low is not None and high is not None else ""
+    return {
+        "label": label,
+        "probability": probability,
+        "percent": percent(probability),
+        "low": low,
+        "high": high,
+        "spread": words,
+    }
 
 
 def _t_score(score: TScore | None) -> dict[str, Any] | None:
@@ -165,30 +204,4 @@ def _t_score(score: TScore | None) -> dict[str, Any] | None:
         "high": high,
         "zone": label_from_t_score(score.estimate),
         "words": wording.t_score(score),
-    }
-
-
-def _fused(fused: Fused | None) -> dict[str, Any] | None:
-    if fused is None:
-        return None
-    return {
-        "label": fused.label,
-        "triage": fused.triage or "",
-        "triage_words": wording.triage(fused.triage or ""),
-        "classes": [{"label": label, "probability": share} for label, share in fused.probabilities.items()],
-        "t_score": _t_score(fused.t_score),
-        "inputs": list(fused.inputs),
-    }
-
-
-def _operating_points(reading: Reading) -> dict[str, Any] | None:
-    card = card_of(reading.model, reading.card_sha256)
-    points = card.operating_points if card else None
-    if points is None:
-        return None
-    return {
-        "label": points.label,
-        "refer": points.high_specificity.threshold,
-        "low_suspicion": points.high_sensitivity.threshold,
-        "words": wording.operating_points(points),
     }

@@ -1,6 +1,7 @@
 """A film, its overlay and its figures on one page of PDF."""
 
 import io
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -19,7 +20,8 @@ from films import pictures, wording
 from films.colours import DEFAULT
 from films.models import Film
 from films.pictures import Grey
-from films.presenting import ReadingView
+from films.presenting import PartView, ReadingView
+from osteolens.schema import percent
 
 _MARGIN, _GAP = 18 * mm, 6 * mm
 _PICTURE_HEIGHT = 100 * mm
@@ -76,7 +78,7 @@ def _draw_pictures(page: Canvas, grey: Grey, levels: Grey, strength: float | Non
 
 
 def _bars(classes: list[dict[str, Any]]) -> Drawing:
-    """Probabilities of the film alone as bars."""
+    """Probabilities as bars."""
     row, start, longest = 5.5 * mm, 34 * mm, 100 * mm
     drawing = Drawing(start + longest + 15 * mm, row * len(classes))
     for place, entry in enumerate(reversed(classes)):
@@ -85,7 +87,7 @@ def _bars(classes: list[dict[str, Any]]) -> Drawing:
         for share, colour in ((1.0, "#e6e8eb"), (entry["probability"], "#1f5f8b")):
             bar = Rect(start, low, longest * share, row - 2 * mm, fillColor=HexColor(colour), strokeColor=None)
             drawing.add(bar)
-        drawing.add(String(start + longest + 2 * mm, low + 1, wording.percent(entry["probability"]), fontSize=9.5))
+        drawing.add(String(start + longest + 2 * mm, low + 1, entry["percent"], fontSize=9.5))
     return drawing
 
 
@@ -97,43 +99,50 @@ def _jpeg(picture: Image.Image) -> io.BytesIO:
 
 
 def _story(film: Film, view: ReadingView, label: str, strength: float | None) -> list[Flowable]:
-    """The text below the pictures."""
-    words = [view.t_score["words"]] if view.t_score else []
-    if view.fused:
-        facts = ", ".join(fact.replace("_", " ") for fact in view.fused["inputs"])
-        words.append(f"With {facts}: {_shares(view.fused['classes'])}")
-    words += [view.spread_words, *film.picture_warnings, *view.warnings]
+    """The text below the pictures: what leads and why, then the numbers of each part."""
+    lead = view.lead
+    share = "" if lead.probability is None else f", {percent(lead.probability)}"
+    top = [lead.sentence, *([wording.OUTDATED] if view.outdated else [])]
+    leading = next((part for part in view.parts if part.leads), None)
+    top += [leading.triage_words] if leading else []
     about = [f"Film: {film.title} ({film.width} x {film.height}), uploaded {_time(film.uploaded_at)}"]
     if film.facts:
         known = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in film.facts.items())
         about.append(f"Patient: {known}")
+    if film.note:
+        about.append(f"Note: {film.note}")
     small = [
         f"Right: Grad-CAM for {label}, {_scale(strength)}. It shows what the model's computation rests on, "
         "not bone density or a lesion.",
         f"Model {view.model} {view.model_version}, card {view.card_sha256[:16]}, answered {_time(view.answered_at)}; "
         f"film {film.id}, SHA-256 {film.sha256[:16]}",
     ]
+    warnings = [*film.picture_warnings, *view.warnings]
     return [
-        Paragraph(f"{_text(view.label)}, {wording.percent(view.probability)} from the film alone", _HEAD),
-        Paragraph(_text(view.triage_words), _BODY),
+        Paragraph(_text(f"{lead.text[0].upper()}{lead.text[1:]}{share}"), _HEAD),
+        *(Paragraph(_text(line), _BODY) for line in top if line),
+        *(flowable for part in view.parts for flowable in _part(part)),
         Spacer(1, 2 * mm),
-        _bars(view.classes),
+        *(Paragraph(_text(line), _BODY) for line in (*warnings, *about)),
         Spacer(1, 2 * mm),
-        *(Paragraph(_text(line), _BODY) for line in words if line),
-        Spacer(1, 3 * mm),
-        *(Paragraph(_text(line), _BODY) for line in about),
-        Spacer(1, 3 * mm),
         *(Paragraph(_text(line), _SMALL) for line in small),
     ]
+
+
+def _part(part: PartView) -> Iterator[Flowable]:
+    """Probabilities and T-score of the film alone, or with the patient's facts."""
+    what = part.source.capitalize() if part.leads else f"Output of the model, {part.source}"
+    yield Spacer(1, 2 * mm)
+    yield Paragraph(_text(f"{what}: {part.label}{f', {part.triage}' if part.triage else ''}"), _BODY)
+    yield _bars(part.classes)
+    for words in (part.t_score["words"] if part.t_score else "", part.spread_words):
+        if words:
+            yield Paragraph(_text(words), _BODY)
 
 
 def _scale(strength: float | None) -> str:
     words = wording.map_strength(strength)
     return f"colours relative to its own maximum, {words}" if words else "relative to its own maximum"
-
-
-def _shares(classes: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{entry['label']} {wording.percent(entry['probability'])}" for entry in classes)
 
 
 def _time(at: object) -> str:

@@ -12,8 +12,8 @@ from osteolens.files import harmless
 COLUMNS = (
     "id", "name", "patient_name", "side", "taken_on",
     "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
-    "sha256", "uploaded_at", "state", "model", "model_version", "label", "probability", "t_score", "triage",
-    "warnings",
+    "sha256", "uploaded_at", "state", "model", "model_version", "headline", "lead",
+    "label", "probability", "t_score", "triage", "output", "outdated", "warnings",
 )  # fmt: skip
 
 

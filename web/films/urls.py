@@ -15,6 +15,7 @@ urlpatterns = [
     path("films/<uuid:film_id>/", film.film, name="film"),
     path("films/<uuid:film_id>/state", film.state, name="state"),
     path("films/<uuid:film_id>/edit", film.edit, name="edit"),
+    path("films/<uuid:film_id>/facts", film.facts, name="facts"),
     path("films/<uuid:film_id>/reread", film.reread, name="reread"),
     path("films/<uuid:film_id>/delete", film.delete, name="delete"),
     path("films/<uuid:film_id>/picture.png", files.picture, name="picture"),

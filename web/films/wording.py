@@ -1,15 +1,12 @@
 """Answers in plain words, the same on pages and in the report."""
 
-from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
-from osteolens.parameters import OperatingPoints
-from osteolens.schema import Source, Spread, TScore, Zone
+from collections.abc import Sequence
 
-TRIAGE: dict[Zone, str] = {
-    "refer": "Refer: the probability of osteoporosis is in the range where few films without it are.",
-    "uncertain": "Uncertain: the picture alone does not place this film on either side.",
-    "low suspicion": "Low suspicion: most films with osteoporosis score higher. It rules nothing out: "
-    "about one film with osteoporosis in ten is in this range.",
-}
+from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
+from osteolens.parameters import OperatingPoints, PatientFact, fact_words
+from osteolens.schema import Source, Spread, TScore, percent
+
+OUTDATED = "Outdated: facts about the patient have changed since this answer. A new one is on its way."
 
 MEANING = (
     "The map shows which parts of the picture speak for the chosen class in this model's computation.",
@@ -23,9 +20,35 @@ WAITING = "The server that reads films cannot be reached. The film is kept and i
 WAITING_SHORT = "The film is being read."
 
 
-def triage(zone: str) -> str:
-    """A triage zone as a sentence; empty without one."""
-    return TRIAGE.get(zone, "")  # type: ignore[call-overload, no-any-return]
+def triage(zone: str, points: OperatingPoints | None, inputs: Sequence[PatientFact] = ()) -> str:
+    """A triage zone as a sentence; empty without one.
+
+    Args:
+        zone: One of `osteolens.schema.Zone`, or empty.
+        points: The thresholds behind it, with what they reach; None where the card is not at hand.
+        inputs: Facts about the patient that were used beside the film.
+    """
+    if not zone:
+        return ""
+    if points is None:
+        return f"{zone.capitalize()}: the model's card, which says how often this is right, is not at hand."
+    low, high, label = points.high_sensitivity, points.high_specificity, points.label
+    source = f"the film with {fact_words(inputs)}" if inputs else "the film alone"
+    measured = f"On films the model had not seen, {source}"
+    if zone == "refer":
+        return (
+            f"Refer: the probability of {label} is {percent(high.threshold)} or more. {measured} put "
+            f"{percent(high.sensitivity)} of those with {label} here, and {percent(1 - high.specificity)} of those "
+            "without it."
+        )
+    if zone == "low suspicion":
+        return (
+            f"Low suspicion: the probability of {label} is below {percent(low.threshold)}. {measured} put "
+            f"{percent(low.specificity)} of those without {label} here, and {percent(1 - low.sensitivity)} of those "
+            "with it. It rules nothing out."
+        )
+    between = f"between {percent(low.threshold)} and {percent(high.threshold)}"
+    return f"Uncertain: the probability of {label} is {between}, which places this film on neither side."
 
 
 def source(header: Source) -> str:
@@ -34,13 +57,6 @@ def source(header: Source) -> str:
     if header.pixel_spacing_mm:
         parts.append(f"pixels of {header.pixel_spacing_mm[0]:.4g} x {header.pixel_spacing_mm[1]:.4g} mm")
     return " · ".join(filter(None, parts))
-
-
-def percent(share: float) -> str:
-    """A probability without decimals that is never shown as impossible or certain."""
-    if 0 < share <= 0.005:
-        return "below 1%"
-    return "above 99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def map_strength(share: float | None) -> str:
@@ -71,15 +87,15 @@ def spread(ensemble: Spread, label: str) -> str:
     low, high = ensemble.low.get(label), ensemble.high.get(label)
     text = f"{ensemble.agreeing} of {ensemble.members} models, trained on different parts of the films, say {label} too"
     if low is not None and high is not None:
-        text += f"; they give it between {low:.0%} and {high:.0%}"
+        text += f"; they give it between {percent(low)} and {percent(high)}"
     return f"{text}."
 
 
 def operating_points(points: OperatingPoints) -> str:
     """Thresholds of triage, with sensitivity and specificity on films that the models had not seen."""
-    low, high = points.high_sensitivity, points.high_specificity
+    low, high, label = points.high_sensitivity, points.high_specificity, points.label
     return (
-        f"Refer from {high.threshold:.0%} probability of {points.label}: {high.specificity:.0%} of the films without it"
-        f" were below, {high.sensitivity:.0%} of those with it above. Low suspicion below {low.threshold:.0%}: "
-        f"{low.sensitivity:.0%} of the films with it were above, {low.specificity:.0%} of those without it below."
+        f"Refer from {percent(high.threshold)} probability of {label}: sensitivity {percent(high.sensitivity)}, "
+        f"specificity {percent(high.specificity)}. Low suspicion below {percent(low.threshold)}: sensitivity "
+        f"{percent(low.sensitivity)}, specificity {percent(low.specificity)}. Measured on films the model had not seen."
     )

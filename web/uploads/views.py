@@ -62,6 +62,7 @@ def upload_file(request: Request) -> HttpResponse:
             "name": film.name,
             "state": film.state,
             "label": film.label,
+            "headline": film.headline,
             "triage": film.triage,
             "warnings": film.all_warnings,
             "duplicate_of": None if created else str(film.id),

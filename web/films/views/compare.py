@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from project.request import Request
 
-from films import sightings
+from films import sightings, wording
 from films.access import film_for
 from films.presenting import reading_view, viewer_data
 from films.readings import readings_of
@@ -31,4 +31,4 @@ def compare(request: Request) -> HttpResponse:
             sightings.note(request.user, [film.id])
         views = [reading_view(film, reading) for reading in readings.current]
         sides.append({"film": film, "readings": views, "viewer_data": viewer_data(film, readings)})
-    return render(request, "films/compare.html", {"sides": sides})
+    return render(request, "films/compare.html", {"sides": sides, "outdated_words": wording.OUTDATED})

@@ -18,6 +18,7 @@ from project.request import Request
 from films import exporting, limits, pictures, report, sending, sightings, storage, wording
 from films.access import film_for
 from films.colours import DEFAULT, TABLES
+from films.leading import answer_of
 from films.models import Reading
 from films.presenting import reading_view
 from films.readings import FilmReadings, readings_of
@@ -104,7 +105,7 @@ def overlay(request: Request, film_id: UUID) -> HttpResponse:
     levels = pictures.read_grey(storage.read(map_file))
     strength = exporting.map_strength(reading, label)
     mixed = pictures.under_map(grey, levels, shown["map"] or DEFAULT, opacity, shown["threshold"] or 0.0, strength)
-    caption = f"Grad-CAM for {label}, {reading.model} {reading.model_version}: {reading.label}"
+    caption = f"Grad-CAM for {label}, {reading.model} {reading.model_version}: {answer_of(reading).lead.headline}"
     words = wording.map_strength(strength)
     audit.record(request, "download", film.id, "overlay")
     sightings.note(request.user, [film.id])

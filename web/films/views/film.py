@@ -14,10 +14,12 @@ from project.request import Request
 
 from films import answering, archiving, patients, retention, sightings, storage, wording
 from films.access import film_for, film_of, visible_to
-from films.forms import EditForm
-from films.models import Delivery, Film
-from films.presenting import answer_of, problem, reading_view, viewer_data
+from films.forms import AskForm, EditForm
+from films.leading import answer_of
+from films.models import FACTS, Delivery, Film
+from films.presenting import problem, reading_view, viewer_data
 from films.readings import FilmReadings, readings_of
+from osteolens.schema import Lead
 
 
 @require_safe
@@ -28,11 +30,14 @@ def film(request: Request, film_id: UUID) -> HttpResponse:
     return _page(request, film, EditForm(instance=film), 200)
 
 
-def _page(request: Request, film: Film, form: EditForm, status: int) -> HttpResponse:
+def _page(request: Request, film: Film, form: EditForm, status: int, ask_form: AskForm | None = None) -> HttpResponse:
     readings = readings_of(film)
     if readings.current:
         sightings.note(request.user, [film.id])
-    return render(request, "films/film.html", film_context(request.user, film, readings, form), status=status)
+    context = film_context(request.user, film, readings, form)
+    if ask_form:
+        context["ask_form"] = ask_form
+    return render(request, "films/film.html", context, status=status)
 
 
 def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm) -> dict[str, Any]:
@@ -46,7 +51,16 @@ def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm)
         "waiting": [{"model": reading.model, "message": problem(reading)} for reading in readings.waiting],
         "refused": [{"model": reading.model, "message": problem(reading)} for reading in readings.refused],
         "source": wording.source(header) if header else "",
-        "older": readings.older,
+        "older": [
+            {
+                "model": reading.model,
+                "model_version": reading.model_version,
+                "lead": answer_of(reading).lead,
+                "answered_at": reading.answered_at,
+            }
+            for reading in readings.older
+        ],
+        "outdated_words": wording.OUTDATED,
         "facts_form": form,
         "object_kinds": ("film", "picture", "map", "report", "page"),
         **_on_their_way(film, readings),
@@ -54,7 +68,7 @@ def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm)
         "relatives": patients.relatives(film, visible_to(user).filter(patient=film.patient)) if film.patient else None,
         "viewer_data": viewer_data(film, readings),
         "meaning": wording.MEANING,
-        "needs_facts": film.age is None or not film.sex,
+        "ask_form": _ask_form(user, film, views[0].lead) if views else None,
     }
 
 
@@ -68,6 +82,13 @@ def _on_their_way(film: Film, readings: FilmReadings) -> dict[str, Any]:
         "deliveries": [{"model": reading.model, "delivery": sent.get(reading.model)} for reading in readings.current],
         "on_their_way": sum(delivery.state == Delivery.State.QUEUED for delivery in sent.values()),
     }
+
+
+def _ask_form(user: User, film: Film, lead: Lead) -> AskForm | None:
+    """The facts that would give an answer; None where nothing is missing, and for films of others."""
+    if film.owner_id != user.pk or set(lead.helpful_facts) <= film.facts.keys():
+        return None
+    return AskForm(instance=film, names=lead.helpful_facts)
 
 
 @require_safe
@@ -101,6 +122,19 @@ def edit(request: Request, film_id: UUID) -> HttpResponse:
     answering.save_changes(film, form.changed_data)
     audit.record(request, "edit", film_id, ", ".join(form.changed_data))
     messages.success(request, "Saved.")
+    return redirect(film)
+
+
+@require_POST
+def facts(request: Request, film_id: UUID) -> HttpResponse:
+    """Add the facts that were asked for, and read the film again at once."""
+    film = film_of(request.user, film_id)
+    form = AskForm(request.POST, instance=film, names=[name for name in FACTS if name in request.POST])
+    if not form.fields or not form.is_valid():
+        film = film_of(request.user, film_id)
+        return _page(request, film, EditForm(instance=film), 400, form if form.fields else None)
+    answering.save_changes(film, form.changed_data)
+    audit.record(request, "edit", film_id, ", ".join(form.changed_data))
     return redirect(film)
 
 

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from films import sightings
+from films import sightings, wording
 from project.request import Request
 
 from reviews import access, presenting
@@ -68,6 +68,7 @@ def _page(request: Request, case: Case, form: ReviewForm, status: int) -> HttpRe
         "case": case,
         "form": form,
         "answer": answer,
+        "outdated_words": wording.OUTDATED,
         "others": presenting.others_of(case, request.user),
         "viewer_data": presenting.viewer_data(case, answer),
         "region_data": presenting.region_data(case),

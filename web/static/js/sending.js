@@ -2,7 +2,7 @@
  * One film to the server, with its progress; without a network it goes to the outbox.
  *
  * @import { Known, Refusal } from "./outbox.js"
- * @typedef {{id: string, url: string, thumb: string, name: string, state: string, label: string | null, triage: string | null,
+ * @typedef {{id: string, url: string, thumb: string, name: string, state: string, headline: string, triage: string | null,
  *            warnings: string[],
  *            duplicate_of: string | null}} Taken
  */

@@ -113,7 +113,7 @@ async function sendLater() {
 function words(taken) {
   if (taken.state === "waiting") return "kept, and answered as soon as the model server is up";
   if (taken.state === "refused") return "kept, but not answered: open it to see why";
-  return [taken.label, taken.triage].filter(Boolean).join(" · ");
+  return [taken.headline, taken.triage].filter(Boolean).join(" · ");
 }
 
 /** @returns {[string, string][]} what was filled in beside the files */
