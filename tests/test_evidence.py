@@ -124,6 +124,13 @@ def test_a_fused_answer_of_other_facts_than_the_evidence_does_not_lead() -> None
     assert answer(evidence(0.46, fused=0.8), fused=fused).lead.part == "none"
 
 
+def test_a_refused_picture_that_is_answered_on_request_leads_with_nothing() -> None:
+    reasons = [{"code": "not_a_radiograph", "message": "the picture has colours"}]
+    quality = dict(ANSWER["quality"]) | {"accepted": False, "reasons": reasons}
+    lead = answer(evidence(0.7), quality=quality).lead
+    assert (lead.part, lead.text) == ("none", "no finding: the picture has colours")
+
+
 def test_an_answer_without_evidence_leads_with_nothing() -> None:
     lead = answer(None).lead
     assert (lead.part, lead.headline) == ("none", "no finding")

@@ -325,6 +325,10 @@ class Answer(_Message):
     def lead(self) -> Lead:
         """The film alone where it is shown to beat chance, else the film with the patient's facts, else no finding."""
         evidence, fused = self.evidence, self.fused
+        if not self.quality.accepted:  # answered on request: what the model was shown to know, it was of other pictures
+            why = "; ".join(reason.message for reason in self.quality.reasons) or "the picture was refused"
+            sentence = "The picture was refused, and answered on request: no figure of this model holds for it."
+            return Lead(part="none", headline=NO_FINDING, text=f"{NO_FINDING}: {why}", sentence=sentence)
         if evidence is None:
             why = "this answer came without evidence of what its model knows"
             return Lead(part="none", headline=NO_FINDING, text=f"{NO_FINDING}: {why}", sentence=f"T{why[1:]}.")
