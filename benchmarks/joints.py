@@ -15,11 +15,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from osteolens.card import file_sha256
+from osteolens.card import file_sha256, load_card
 from osteolens.errors import InputError
 from osteolens.files import write_text
-from osteolens.films.joints import Finder, Joint, faults, is_framed, sides
+from osteolens.films.joints import Finder, Joint, faults, is_framed, prepare_each, prepare_row, sides
+from osteolens.films.prepare import prepare
 from osteolens.films.read import read
+from osteolens.inference.runtimes import load_runtime
 
 NEAR = 0.04
 """A joint counts as found within this share of the film's height."""
@@ -51,6 +53,8 @@ def main(
     tables: Annotated[Path, typer.Option(help="Folder with boxes.csv and legs.csv.")] = Path("evidence/joints"),
     part: Annotated[str, typer.Option(help="Part of boxes.csv to measure on.")] = "held_out",
     singles: Annotated[int, typer.Option(help="At most so many single knees.")] = 10_000,
+    model: Annotated[Path, typer.Option(help="A model of single knees.")] = Path("weights/knee_oa"),
+    pairs: Annotated[int, typer.Option(help="People whose two knees become a made-up film.")] = 100,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("evidence/joints/README.md"),
 ) -> None:
     """Measure and write the table."""
@@ -58,6 +62,7 @@ def main(
     find = Finder(finder)
     figures = [*_films(find, data, tables, part), *_singles(find, data, singles), *_without_knees(find, data)]
     figures += _turned(find, data, tables, part)
+    figures += _agreement(find, data, model, pairs)
     lines = [
         "| what | number | share | 95 % interval | target |",
         "|---|---|---|---|---|",
@@ -156,6 +161,46 @@ def _turned(find: Finder, data: Path, tables: Path, part: str) -> list[Figure]:
         Figure("films turned by 20 degrees, with the reason `turned`", turned, len(files)),
         Figure("films cut a little beyond the first joint's centre, with a reason", halves, len(files)),
     ]
+
+
+def _agreement(find: Finder, data: Path, folder: Path, limit: int) -> list[Figure]:
+    """Answers of a model of single knees: with the knee found in its picture, and in a made-up film of both legs."""
+    card = load_card(folder)
+    runtime = load_runtime(folder, card, "eager")
+    whole = card.preprocess.model_copy(update={"view": "whole film"})
+    each = whole.model_copy(update={"view": "each knee"})
+    people: dict[str, dict[str, NDArray[np.uint8]]] = {}
+    for row in _rows(data / "oa_knees.csv"):
+        if row["split"] == "val":
+            people.setdefault(row["person"], {})[row["side"]] = read(data / row["file"]).pixels
+    both = [knees for knees in people.values() if len(knees) == 2][:limit]
+    same, found, alike = 0, 0, 0
+    for knees in both:
+        single = {}
+        for side, pixels in knees.items():
+            array = prepare(pixels, whole).array
+            single[side] = int(runtime.predict(array[None]).logits.argmax())
+            same += np.array_equal(prepare_row(pixels, each, find, None).array, array)
+        film = _pasted(knees["R"], knees["L"])
+        joints = find.find(film)
+        if len(joints) == 2:
+            parts = prepare_each(film, each, joints, ("right", "left"))
+            answers = [int(runtime.predict(part.array[None]).logits.argmax()) for part in parts]
+            found += 1
+            alike += sum(answer == single[side] for answer, side in zip(answers, "RL", strict=True))
+    name = card.name
+    return [
+        Figure(f"single knees that reach {name} as the same bytes with and without the finder", same, 2 * len(both)),
+        Figure("made-up films of a person's two knees with two joints", found, len(both)),
+        Figure(f"knees cut out of these whose grade by {name} is that of the single knee", alike, max(2 * found, 1)),
+    ]
+
+
+def _pasted(right: NDArray[np.uint8], left: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two knees of 224 x 224 on an empty film, as a film of both legs shows them."""
+    film = np.zeros((600, 700), np.uint8)
+    film[180:404, 60:284], film[210:434, 400:624] = right, left
+    return film
 
 
 def _errors(find: Finder, data: Path, tables: Path, part: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from films.exporting import explanations_in
 from osteolens.client import Client, KeyRefused, ServerBusy
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.films.overlay import decode_map
@@ -27,7 +28,7 @@ class Outcome:
 
     Attributes:
         answer: None if there is none.
-        maps: PNG of each explanation, in the answer's order.
+        maps: PNG of each explanation, as `exporting.explanations_in` orders them.
         facts: The patient's facts that were sent along.
         code: Error code of the HTTP contract.
         message: Text of the error, to be shown.
@@ -49,7 +50,7 @@ class Outcome:
         if self.answer is None:
             raise ValueError("there is no answer")
         row = self.answer.model_dump(mode="json", by_alias=True)
-        for explanation in row["explanations"]:
+        for explanation in explanations_in(row):
             explanation["map_png"] = ""
         return row
 
@@ -68,7 +69,8 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
         return Outcome(code=AWAY, message=str(error), is_server_away=True)
     try:
         answer = client.ask(data, model=model, options={"target": ALL_TARGETS, **facts})
-        maps = tuple(_checked_map(explanation.map_png) for explanation in answer.explanations)
+        every = [*answer.explanations, *(each for knee in answer.knees for each in knee.explanations)]
+        maps = tuple(_checked_map(explanation.map_png) for explanation in every)
     except (ServerUnreachable, ServerBusy, KeyRefused, httpx.HTTPError) as error:
         return Outcome(code=AWAY, message=str(error), is_server_away=True)
     except RequestRefused as error:

@@ -18,22 +18,27 @@ def full_answer(reading: Reading) -> Answer:
         Gone: The film was deleted meanwhile.
     """
     row = reading.row
-    row["explanations"] = [
-        explanation | {"map_png": base64.b64encode(content).decode("ascii")}
-        for explanation, content in zip(row["explanations"], map_contents(reading), strict=True)
-    ]
+    for explanation, content in zip(explanations_in(row), map_contents(reading), strict=True):
+        explanation["map_png"] = base64.b64encode(content).decode("ascii")
     return with_evidence(Answer.model_validate(row))
 
 
+def explanations_in(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """All explanations of an answer's JSON, in the order of their files: the film's, then each knee's."""
+    return [*row["explanations"], *(each for knee in row.get("knees", []) for each in knee["explanations"])]
+
+
 def map_contents(reading: Reading) -> Iterator[bytes]:
-    """PNG of each explanation, in the answer's order."""
-    for index in range(len(reading.row["explanations"])):
+    """PNG of each explanation, as `explanations_in` orders them."""
+    for index in range(len(explanations_in(reading.row))):
         yield storage.read(_map_file(reading, index))
 
 
 def bare_answer(reading: Reading) -> Answer:
     """The answer without its maps."""
-    return with_evidence(Answer.model_validate(reading.row | {"explanations": []}))
+    row = reading.row
+    knees = [knee | {"explanations": []} for knee in row.get("knees", [])]
+    return with_evidence(Answer.model_validate(row | {"explanations": [], "knees": knees}))
 
 
 def map_strength(reading: Reading, label: str) -> float | None:
@@ -42,10 +47,14 @@ def map_strength(reading: Reading, label: str) -> float | None:
     return strengths.get(label)
 
 
-def map_path(reading: Reading, label: str) -> Path | None:
-    """The file of a label's map; None where the answer has no such map."""
-    targets = [explanation["target"] for explanation in reading.row["explanations"]]
-    return _map_file(reading, targets.index(label)) if label in targets else None
+def map_path(reading: Reading, label: str, knee: int | None = None) -> Path | None:
+    """The file of a label's map for the film, or for a knee counted from 0; None where the answer has no such map."""
+    row = reading.row
+    parts = [row["explanations"], *(each["explanations"] for each in row.get("knees", []))]
+    number = 0 if knee is None else knee + 1
+    targets = [explanation["target"] for explanation in parts[number]] if 0 <= number < len(parts) else []
+    start = sum(map(len, parts[:number]))
+    return _map_file(reading, start + targets.index(label)) if label in targets else None
 
 
 def _map_file(reading: Reading, index: int) -> Path:

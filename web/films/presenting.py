@@ -14,7 +14,7 @@ from films.readings import FilmReadings
 from osteolens.card import Card
 from osteolens.labels import label_from_t_score
 from osteolens.parameters import FACT_WORDS, OperatingPoints, PatientFact
-from osteolens.schema import Answer, Fused, Lead, Part, Spread, TScore, percent
+from osteolens.schema import Answer, Fused, Knee, Lead, Part, Spread, TScore, percent
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class ReadingView:
     parts: list[PartView]
     label: str
     classes: list[dict[str, Any]]
+    knees: list[dict[str, Any]]
     warnings: list[str]
     accepted: bool
     unfamiliarity: float | None
@@ -84,6 +85,7 @@ def reading_view(film: Film, reading: Reading) -> ReadingView:
         parts=[_part(part, classes, card, answer.fold_spread) for part in answer.parts],
         label=answer.label,
         classes=classes,
+        knees=[_knee(film, reading, number, knee) for number, knee in enumerate(answer.knees)],
         warnings=[warning for warning in answer.quality.warnings if warning not in film.picture_warnings],
         accepted=answer.quality.accepted,
         unfamiliarity=answer.quality.unfamiliarity,
@@ -161,7 +163,31 @@ def _viewer_model(film: Film, view: ReadingView) -> dict[str, Any]:
         "version": view.model_version,
         "label": view.label,
         "classes": view.classes,
+        "knees": [{"name": knee["name"], "box": knee["box"], "maps": knee["maps"]} for knee in view.knees],
     } | {name: f"{reverse(f'films:{to}', args=[film.id])}?model={view.model}" for name, to in links.items()}
+
+
+def _knee(film: Film, reading: Reading, number: int, knee: Knee) -> dict[str, Any]:
+    """A knee with its box, and its answer and maps where it has its own."""
+    left, top, right, bottom = knee.box
+    return {
+        "name": f"{knee.side} knee" if knee.side else f"knee {number + 1}",
+        "box": knee.box,
+        "width": right - left,
+        "height": bottom - top,
+        "label": knee.label,
+        "probability": (knee.probabilities or {}).get(knee.label or ""),
+        "t_score": knee.t_score,
+        "maps": {
+            each.target: {
+                "url": f"{reverse('films:map', args=[film.id, reading.pk, each.target])}?knee={number}",
+                "peak": each.peak,
+                "strength": each.strength,
+                "strengthWords": wording.map_strength(each.strength),
+            }
+            for each in knee.explanations
+        },
+    }
 
 
 def _classes(film: Film, reading: Reading, answer: Answer) -> list[dict[str, Any]]:

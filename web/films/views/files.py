@@ -55,10 +55,11 @@ def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
 
 @require_safe
 def heat_map(request: Request, film_id: UUID, reading: int, label: str) -> HttpResponseBase:
-    """The grey PNG of one class's map; older answers keep theirs."""
+    """The grey PNG of one class's map, for the film or with `?knee=0` for a knee; older answers keep theirs."""
     film = film_for(request.user, film_id)
     row = film.readings.filter(pk=reading, state=Reading.State.ANSWERED).first()
-    path = exporting.map_path(row, label) if row else None
+    knee = request.GET.get("knee", "")
+    path = exporting.map_path(row, label, int(knee) if knee.isdecimal() else None) if row else None
     if path is None:
         raise Http404("no such map")
     sightings.note(request.user, [film.id])

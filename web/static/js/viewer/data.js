@@ -5,7 +5,9 @@
  * @typedef {{url: string, peak: number, strength: number | null, strengthWords: string}} MapFile a grey PNG over the whole
  *   film; 255 in it is `peak`, which is `strength` (0 to 1) of what is usual, if that is known
  * @typedef {{label: string, probability: number, map: MapFile | null}} Class
- * @typedef {{model: string, version: string, label: string, classes: Class[]}} Reading
+ * @typedef {{name: string, box: [number, number, number, number], maps: Record<string, MapFile>}} Knee its box is left, top,
+ *   right and bottom in pixels of the film; without maps of its own, the film's are shown
+ * @typedef {{model: string, version: string, label: string, classes: Class[], knees?: Knee[]}} Reading
  * @typedef {{url: string, width: number, height: number, title: string}} Film sizes in pixels
  * @typedef {{film: Film, colourMaps: Record<string, Colour[]>, models: Reading[]}} ViewerData
  * @typedef {{levels: Uint8ClampedArray, width: number, height: number}} Levels one byte a pixel, 255 at the maximum

@@ -6,6 +6,7 @@
  */
 import { mapLevels } from "./data.js";
 import { paint } from "./colour.js";
+import { MAX_ZOOM } from "./view.js";
 
 export class Pane {
   /**
@@ -38,6 +39,18 @@ export class Pane {
     return Math.min(clientWidth / this.film.width, clientHeight / this.film.height) * this.view.zoom;
   }
 
+  /**
+   * Bring a box to the middle, as large as it fits.
+   *
+   * @param {[number, number, number, number]} box left, top, right, bottom in pixels of the film
+   */
+  zoomTo([left, top, right, bottom]) {
+    const { film, view, root } = this;
+    const fitted = this.scale / view.zoom;
+    const wanted = Math.min(root.clientWidth / (right - left), root.clientHeight / (bottom - top));
+    view.set(Math.min(MAX_ZOOM, Math.max(1, wanted / fitted)), (left + right) / 2 / film.width, (top + bottom) / 2 / film.height);
+  }
+
   place() {
     const { film, view, scale } = this;
     const left = Math.round(this.root.clientWidth / 2 - view.x * film.width * scale);
@@ -66,10 +79,13 @@ export class Pane {
    * @param {string} label
    * @param {Colour[]} table
    * @param {number} threshold 0 to 1
+   * @param {number} [number] of a knee whose map is shown; -1 for the film's
    */
-  async show(reading, label, table, threshold) {
-    const file = reading?.classes.find((one) => one.label === label)?.map;
-    this.caption.textContent = reading ? `${reading.model} ${reading.version} · ${words(label, file)}` : "no answer";
+  async show(reading, label, table, threshold, number = -1) {
+    const knee = reading?.knees?.[number];
+    const file = knee?.maps[label] ?? reading?.classes.find((one) => one.label === label)?.map;
+    const part = knee ? `${knee.name}: ` : "";
+    this.caption.textContent = reading ? `${reading.model} ${reading.version} · ${part}${words(label, file)}` : "no answer";
     this.asked = file?.url ?? "";
     this.canvas.hidden = !file;
     if (!file) return;

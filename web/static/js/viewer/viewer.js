@@ -20,6 +20,8 @@ export class Viewer {
   /** @type {Tool} */
   tool = "move";
   sideBySide = false;
+  /** Number of the knee that is shown; -1 for the film. */
+  knee = -1;
   /** @type {Pane[]} */
   panes = [];
 
@@ -57,6 +59,7 @@ export class Viewer {
       if (input.id === "map-on") this.toggleMap();
       if (input.name === "label") this.pickLabel(input.value);
       if (input.name === "model") this.pickModel(input.value);
+      if (input.name === "knee") this.pickKnee(Number(input.value));
     });
     /** @type {Record<string, () => void>} */
     const actions = {
@@ -132,6 +135,16 @@ export class Viewer {
     this.say(`model ${model}`);
   }
 
+  /** @param {number} number of a knee, or -1 for the film */
+  pickKnee(number) {
+    this.knee = number;
+    this.render();
+    const knee = this.slots()[0].reading?.knees?.[number];
+    if (knee) this.panes[0].zoomTo(knee.box);
+    else this.view.fit();
+    this.say(knee ? knee.name : "the whole film");
+  }
+
   reset() {
     this.view.fit();
     this.levels.reset();
@@ -156,7 +169,7 @@ export class Viewer {
     const table = this.films[0].colourMaps[this.settings.colours];
     slots.forEach(({ film, reading }, i) => {
       this.panes[i] ??= new Pane(this.paneElement(i), film, this.view);
-      this.panes[i].show(reading, this.label, table, this.settings.threshold).catch((error) => {
+      this.panes[i].show(reading, this.label, table, this.settings.threshold, this.knee).catch((error) => {
         console.error(error);
         this.panes[i].caption.textContent = "The heat map could not be loaded. Reload the page to try again.";
       });
@@ -193,6 +206,7 @@ export class Viewer {
     if (box instanceof HTMLInputElement) box.checked = mapOn;
     this.inputs("label").forEach((input) => (input.checked = input.value === this.label));
     this.inputs("model").forEach((input) => (input.checked = input.value === this.model));
+    this.inputs("knee").forEach((input) => (input.checked = Number(input.value) === this.knee));
   }
 
   /**
