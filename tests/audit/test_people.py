@@ -15,6 +15,7 @@ from osteolens.audit.people import compare_age, compare_rows, compare_sex, expec
 from osteolens.audit.run import check_rows, examine
 from osteolens.card import PreprocessSpec, TrainingData
 from osteolens.errors import CardError
+from osteolens.films.joints import Joint
 from osteolens.models.people import AGE, FEMALE, PeopleCard, Scale, Spread
 
 QUIET = Console(quiet=True)
@@ -158,6 +159,23 @@ def test_an_audit_reports_the_rows_by_place_and_file_alone(tmp_path):
     result = examine(data, (), check)
     assert "sex-against-pictures" in {finding.kind for finding in result.findings}
     assert check.figures[0]["wrong"]["value"] == 1
+
+
+class TwoLegs:
+    """Finds a knee in either half of a film."""
+
+    def find(self, pixels: NDArray[np.uint8]) -> tuple[Joint, ...]:
+        height, width = pixels.shape
+        return tuple(Joint(x * width, height / 2, width / 4, 0.0, 0.5, 1.0) for x in (0.25, 0.75))
+
+
+def test_a_film_of_two_legs_has_the_mean_of_its_knees(tmp_path):
+    # Of each film the first knee says nothing about the sex, and the second everything.
+    each = scores([value for n in range(40) for value in (0.5, float(n < 20))])
+    reader = KnownScores(each, spread())
+    check = compare_rows(table(tmp_path, no=["age"]), reader, QUIET, TwoLegs())
+    assert len(reader.scores) == 0  # two knees of each film were read
+    assert check.figures[0]["measured"]["value"] == 1
 
 
 def test_right_rows_are_a_note(tmp_path):

@@ -23,8 +23,9 @@ from osteolens.datasets.columns import SEX
 from osteolens.errors import CardError
 from osteolens.evaluation import measures
 from osteolens.evaluation.metrics import draw, sample
+from osteolens.films.joints import Finder
 from osteolens.films.read import read
-from osteolens.models.people import AGE, FEMALE, QUANTILES, PeopleCard, Spread, prepare_knee
+from osteolens.models.people import AGE, FEMALE, QUANTILES, PeopleCard, Spread, prepare_knees
 
 Floats = NDArray[np.float64]
 AGE_COLUMN = "age"
@@ -84,8 +85,14 @@ class Agreement:
         return asdict(self) | metrics | {"disagrees": self.disagrees}
 
 
-def compare_rows(collection: Collection, reader: Reads, console: Console) -> RowCheck:
+def compare_rows(collection: Collection, reader: Reads, console: Console, finder: Finder | None = None) -> RowCheck:
     """Compare the table's sex and age with those that its pictures show.
+
+    Args:
+        collection: The audited pictures.
+        reader: Reads sex and age off a knee.
+        console: Where progress goes.
+        finder: Finds the knees on whole films; the scores of a film are the mean over its knees.
 
     Raises:
         CardError: The reader does not say what to expect.
@@ -96,7 +103,7 @@ def compare_rows(collection: Collection, reader: Reads, console: Console) -> Row
         raise CardError(f"{reader.card.name} has not been scored on held-out persons: train it to the end first")
     facts, remarks = known_facts(collection, reader.card)
     numbers = sorted({number for known in facts.values() for number in known})
-    outputs = dict(zip(numbers, _read(collection, numbers, reader, console), strict=True))
+    outputs = dict(zip(numbers, _read(collection, numbers, reader, finder, console), strict=True))
     groups, compare = joined_groups(collection), {"sex": compare_sex, "age": compare_age}
     agreements = [
         compare[fact](
@@ -138,13 +145,17 @@ def known_facts(collection: Collection, card: PeopleCard) -> tuple[dict[str, dic
     return facts, remarks
 
 
-def _read(collection: Collection, numbers: Sequence[int], reader: Reads, console: Console) -> Iterator[Floats]:
+def _read(
+    collection: Collection, numbers: Sequence[int], reader: Reads, finder: Finder | None, console: Console
+) -> Iterator[Floats]:
     """Outputs [9] of each picture; a batch at a time is in memory."""
     starts = range(0, len(numbers), _BATCH)
     for start in track(starts, "reading sex and age off the pictures", console=console, transient=True):
         paths = [collection.rows[number].path for number in numbers[start : start + _BATCH]]
-        pictures = np.stack([prepare_knee(read(path).pixels, reader.card.preprocess) for path in paths])
-        yield from reader.read(pictures)[0]
+        films = [prepare_knees(read(path).pixels, reader.card.preprocess, finder) for path in paths]
+        outputs = reader.read(np.stack([knee for knees in films for knee in knees]))[0]
+        ends = np.cumsum([len(knees) for knees in films])
+        yield from (part.mean(axis=0) for part in np.split(outputs, ends[:-1]))
 
 
 def compare_sex(

@@ -23,6 +23,7 @@ from osteolens.console import Status
 from osteolens.datasets.columns import SEX
 from osteolens.errors import DataError
 from osteolens.files import write_text
+from osteolens.films.joints import Finder, finder_beside
 
 PAGE_FILE, JSON_FILE = "audit.html", "audit.json"
 _FEATURES, _LEAST_FEATURES, _ALL_FEATURES = 200, 60, 800_000
@@ -136,7 +137,8 @@ def check_rows(collection: Collection, people: Path | None, console: Console) ->
     from osteolens.audit.people import compare_rows  # PyTorch takes seconds to import
     from osteolens.models.people import load_reader
 
-    return compare_rows(collection, load_reader(people), console)
+    path = finder_beside(people)
+    return compare_rows(collection, load_reader(people), console, Finder(path) if path else None)
 
 
 def examine(collection: Collection, predictors: Sequence[str], row_check: RowCheck | None = None) -> Audit:

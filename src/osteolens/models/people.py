@@ -18,7 +18,8 @@ from torch import Tensor
 from osteolens.card import WEIGHTS_FILE, Metric, PreprocessSpec, TrainingData, file_sha256
 from osteolens.errors import CardError
 from osteolens.files import write_text
-from osteolens.films.prepare import prepare
+from osteolens.films.joints import Finder, prepare_each
+from osteolens.films.prepare import Prepared, prepare
 from osteolens.models.base import KneeModel
 from osteolens.models.build import build, for_inference
 from osteolens.models.folder import load_weights, save_weights
@@ -79,8 +80,18 @@ def prepare_knee(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.
 
     CLAHE (Zuiderveld 1994) brings films of other devices nearer to the cohort's, which were published so.
     """
-    array = prepare(pixels, spec).array[0]
-    return np.asarray(cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(array)[None])
+    return _equalised(prepare(pixels, spec))
+
+
+def prepare_knees(pixels: NDArray[np.uint8], spec: PreprocessSpec, finder: Finder | None) -> list[NDArray[np.uint8]]:
+    """Every knee on a film uint8 [H, W], each as `prepare_knee` gives it; the whole film where no joint is found."""
+    joints = finder.find(pixels) if finder else ()
+    each = spec.model_copy(update={"view": "each knee"})
+    return [_equalised(knee) for knee in prepare_each(pixels, each, joints, (None,) * len(joints))]
+
+
+def _equalised(knee: Prepared) -> NDArray[np.uint8]:
+    return np.asarray(cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(knee.array[0])[None])
 
 
 @dataclass(frozen=True)
