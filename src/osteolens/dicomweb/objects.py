@@ -11,15 +11,16 @@ import cv2
 import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+from pydicom.uid import EncapsulatedPDFStorage
 
 import osteolens
 from osteolens.dicomweb.page import RESEARCH, page_of
-from osteolens.dicomweb.report import UNITLESS, own_code, report
+from osteolens.dicomweb.report import UNITLESS, in_study, own_code, report
 from osteolens.dicomweb.source import MAKER, SERIES, SourceFilm
 from osteolens.films import dicom, overlay
 from osteolens.schema import Answer, Explanation
 
+MOST_PIXELS = 1600
 _PLANE = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 """A radiograph states no plane and a map has to. Viewers put a film without one into this one; OHIF lays a map over
 its film only where both have the same."""
@@ -54,10 +55,15 @@ def encode(made: Dataset) -> bytes:
 
 
 def picture(film: SourceFilm, answer: Answer, explanation: Explanation) -> Dataset:
-    """Secondary capture of the film with its map on top, and `RESEARCH` burnt in."""
+    """Secondary capture of the film with its map on top, and `RESEARCH` burnt in.
+
+    It has at most `MOST_PIXELS` along a side, as many as a screen: the film itself is in the same study.
+    """
     levels = overlay.decode_map(explanation.map_png)
+    smaller = min(1, MOST_PIXELS / max(film.pixels.shape))
+    shown = np.asarray(cv2.resize(film.pixels, None, fx=smaller, fy=smaller, interpolation=cv2.INTER_AREA), np.uint8)
     title = f"{overlay.describe(explanation, answer)}\n{RESEARCH}"
-    page = overlay.blend(film.pixels, levels, title, strength=explanation.strength).convert("RGB")
+    page = overlay.blend(shown, levels, title, strength=explanation.strength)
     made = hd.sc.SCImage.from_ref_dataset(
         film.header,
         np.asarray(page),
@@ -121,23 +127,7 @@ def heat_map(film: SourceFilm, answer: Answer, explanation: Explanation) -> Data
 
 def document(film: SourceFilm, answer: Answer) -> Dataset:
     """Encapsulated PDF (PS3.3 A.45.1) of one page: film with map, and the answer in words."""
-    made = hd.SOPClass(
-        study_instance_uid=film.header.StudyInstanceUID,
-        sop_class_uid=EncapsulatedPDFStorage,
-        modality="DOC",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        patient_id=film.header.PatientID,
-        patient_name=film.header.PatientName,
-        patient_birth_date=film.header.PatientBirthDate,
-        patient_sex=film.header.PatientSex,
-        accession_number=film.header.AccessionNumber,
-        study_id=film.header.StudyID,
-        study_date=film.header.StudyDate,
-        study_time=film.header.StudyTime,
-        referring_physician_name=film.header.ReferringPhysicianName,
-        specific_character_set=film.header.get("SpecificCharacterSet"),
-        **film.place(answer, "page"),
-    )
+    made = in_study(film, answer, "page", EncapsulatedPDFStorage, "DOC")
     pdf = page_of(film.pixels, answer)
     made.SeriesDescription = made.DocumentTitle = f"{MAKER} {answer.model.name}: page"
     made.ConversionType, made.BurnedInAnnotation = "SD", "YES"

@@ -6,6 +6,7 @@ from html import escape
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from reportlab import rl_config
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
@@ -17,6 +18,7 @@ from osteolens.films import overlay
 from osteolens.schema import Answer, TScore, percent
 
 RESEARCH = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
+rl_config.useA85 = 0  # writing the picture as text takes most of the time of a page
 _MARGIN, _PICTURE_HEIGHT = 18 * mm, 150 * mm
 _MAX_PIXELS = 1000  # 170 per inch of the picture's height
 _BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=10, leading=14)

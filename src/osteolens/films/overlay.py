@@ -144,14 +144,17 @@ def blend(
         RGB picture, the film at its own size in it.
     """
     height, width = film.shape
-    shown = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
-    picture = Image.alpha_composite(
-        Image.fromarray(film).convert("RGBA"), layer(np.asarray(shown), opacity, colour_map, strength)
-    )
+    shown = cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)
+    table = np.asarray(layer(np.arange(256, dtype=np.uint8)[None], opacity, colour_map, strength), np.float32)[0]
+    alpha = table[:, 3:] / 255
+    above = np.rint(table[:, :3] * alpha).astype(np.uint8)  # what the map adds to a pixel, and what is left of the film
+    below = cv2.LUT(shown, np.rint(255 - table[:, 3]).astype(np.uint8))
+    below = cv2.multiply(film, below, scale=1 / 255)
+    picture = cv2.add(cv2.LUT(cv2.merge([shown] * 3), above[None]), cv2.merge([below] * 3))
     text = max(14, height // 45)
     top = text + text * 5 // 4 * len(title.splitlines())
     page = Image.new("RGB", (width + _BAR_WIDTH + _BAR_MARGIN + text, height + top), "black")
-    page.paste(picture.convert("RGB"), (0, top))
+    page.paste(Image.fromarray(picture), (0, top))
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=text)
     draw.multiline_text((text // 2, text // 2), title, fill="white", font=font, spacing=text // 4)
