@@ -25,6 +25,11 @@ _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 _PEER = re.compile(r"(?P<title>[^@\\]{1,16})@(?P<host>[^:]+):(?P<port>[0-9]{1,5})")
 
 
+def is_uid(text: str) -> bool:
+    """Whether a text is an identifier (PS3.5 9.1), and so a safe name for a file."""
+    return _UID.fullmatch(text) is not None
+
+
 @dataclass(frozen=True)
 class Queue:
     """Films that were received and wait to be answered, a file each, in a folder that is closed to other users."""
@@ -62,7 +67,7 @@ def receiving(queue: Queue, host: str, port: int, title: str, allowed: Sequence[
 
     def keep(event: evt.Event) -> int:
         uid = str(event.request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
-        if not _UID.fullmatch(uid):
+        if not is_uid(uid):
             return _WRONG_IDENTIFIER
         try:
             queue.put(uid, event.encoded_dataset())

@@ -70,7 +70,7 @@ def load_key(path: Path) -> bytes:
         text = path.read_text(errors="replace").strip()
         if not re.fullmatch(rf"[0-9a-f]{{{2 * KEY_BYTES}}}", text):
             raise OsteoLensError(
-                f"{path} is no key: expected {2 * KEY_BYTES} hexadecimal digits; name another file with --key"
+                f"{path} is no key: expected {2 * KEY_BYTES} hexadecimal digits; name another file"
             ) from None
         if path.stat().st_mode & 0o077:
             raise OsteoLensError(f"others may read {path}, and could find out who is who: chmod 600 {path}") from None
