@@ -1,6 +1,7 @@
 """Who the patient is reaches nothing that a command makes of a DICOM film: no file, row, page, log line or message."""
 
 import io
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -9,16 +10,25 @@ from pathlib import Path
 import pytest
 from batch.fake_server import FakeServer
 from pydicom import config, dcmread
-from support.planted import broken, leaks, leaks_below, planted
+from support.planted import NUMBERS, broken, leaks, leaks_below, planted
 from typer.testing import CliRunner
 
 from osteolens.cli.root import app
+from osteolens.client import DamagedAnswer
+from osteolens.dicomweb.archive import ArchiveRefused
 from osteolens.dicomweb.deidentify import deidentify
+from osteolens.dicomweb.ledger import DEAD_LETTERS, MAX_TRIES, Ledger
+from osteolens.dicomweb.scoring import jobs_of_archive, score
 from osteolens.dicomweb.source import open_source
-from osteolens.errors import InputError
+from osteolens.errors import ClientError, InputError, RequestRefused
 from osteolens.films.read import read, read_bare
 from osteolens.inference.reader import Reader
+from osteolens.schema import Answer
 from osteolens.serving.requests import answer, response
+
+from .orthanc import PASSWORD, USER, Orthanc
+from .test_objects import answer as shown_answer
+from .test_scoring import Shelf
 
 NAME = "knee.dcm"
 PATIENT_MODULE = frozenset(
@@ -145,3 +155,66 @@ def test_deidentify(films: Path, tmp_path: Path) -> None:
     assert status == 3
     assert leaks(output.encode(), dates=True) == []
     assert leaks_below(tmp_path / "out") == {}
+
+
+KNEE = {"BodyPartExamined": "KNEE", "ViewPosition": "AP", "ImageLaterality": "L", "PatientOrientation": ["L", "F"]}
+
+
+@pytest.mark.parametrize("fault", ["none", "archive", "server", "refused", "bug of the server"])
+def test_watching_an_archive(
+    fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ledger, dead letters and all that is printed: of films that are broken, and where archive or server fail."""
+    caplog.set_level(logging.DEBUG)
+    shelf, lines = Shelf(), []
+    for number, content in enumerate((planted(**KNEE), planted(), *BROKEN.values())):
+        shelf.files[f"1.2.{number}"] = content
+    shelf._study = lambda data: "1.2"  # type: ignore[method-assign]
+    looks = iter(range(MAX_TRIES + 1))
+
+    def fail(step: str) -> None:
+        if step == "studies" and next(looks, None) is None:
+            raise KeyboardInterrupt
+        if fault == "archive" and step == "store":
+            raise ArchiveRefused(409, "http_409", "the archive at http://127.0.0.1:9 answered with status 409")
+
+    def ask(data: bytes) -> Answer:
+        failures = {
+            "server": ClientError("it did not answer in time"),
+            "refused": RequestRefused(422, "unusable_image", "blank"),
+            "bug of the server": DamagedAnswer("127.0.0.1 does not answer as the contract says"),
+        }  # fmt: skip
+        if fault in failures:
+            raise failures[fault]
+        return shown_answer()
+
+    shelf.fault = fail
+    with warnings.catch_warnings(record=True) as shown, Ledger(tmp_path / "out", "here knee") as ledger:
+        warnings.simplefilter("always")
+        jobs = jobs_of_archive(shelf, ask, ledger, lambda: shelf.studies({}))
+        with pytest.raises(KeyboardInterrupt):
+            score(jobs, ledger, in_flight=2, every=0.01, say=lines.append)
+    printed = "\n".join([*lines, caplog.text, *capsys.readouterr(), *(str(one.message) for one in shown)])
+    assert lines
+    assert leaks(printed.encode(), dates=True) == []
+    assert leaks_below(tmp_path / "out") == {}
+    letters = json.loads((tmp_path / "out" / DEAD_LETTERS).read_text())
+    assert len(letters) == len(BROKEN) + 1 + (fault != "none")
+
+
+@pytest.mark.slow
+def test_scoring_a_real_archive(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command itself, on the films that Orthanc takes: all that it prints and keeps."""
+    monkeypatch.setenv("OSTEOLENS_DICOMWEB_PASSWORD", PASSWORD)
+    with Orthanc(tmp_path) as orthanc:
+        orthanc.add([planted(**KNEE), planted(SOPInstanceUID="1.2.3"), BROKEN["no pixels"]])
+        arguments = ["--query", "ModalitiesInStudy=CR", "--server", server.url, "--out", str(tmp_path / "out")]
+        for further in (["--dry-run"], [], ["--json"], ["--again"]):
+            status, output = run("dicomweb", "score", "--url", orthanc.url, "--user", USER, *arguments, *further)
+            assert status in (0, 3), output
+            # Films are named by their SOP Instance UID where somebody has to find them.
+            assert set(leaks(output.encode(), dates=True)) <= {NUMBERS[2]}
+        assert {"SR", "OT", "DOC"} <= {one.Modality for one in orthanc.objects()}
+    assert {
+        name: rest for name, values in leaks_below(tmp_path / "out").items() if (rest := set(values) - {NUMBERS[2]})
+    } == {}

@@ -4,6 +4,7 @@ Every group of measurements is a planar region of interest (TID 1410): viewers s
 has no place in an image. What the model computes from the whole film has the film's outline as its region.
 """
 
+import logging
 from collections.abc import Iterator
 
 import cv2
@@ -32,6 +33,7 @@ _FINDINGS = {
     "osteopenia": Code("312894000", "SCT", "Osteopenia"),
     "osteoporosis": Code("64859006", "SCT", "Osteoporosis"),
 }
+logging.getLogger("highdicom").setLevel(logging.WARNING)  # below it names films by their identifiers
 _HALF, _FINER = 128, 4
 _TOLERANCE = 1.0
 
