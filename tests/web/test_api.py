@@ -134,6 +134,7 @@ def test_uploads_are_limited(app: Client, settings: Any) -> None:
     app.post("/api/films", {"file": SimpleUploadedFile("a.png", film_bytes())})
     response = app.post("/api/films", {"file": SimpleUploadedFile("a.png", film_bytes(1))})
     assert (response.status_code, code_of(response)) == (429, "too_many_uploads")
+    assert response["Retry-After"] == str(response.json()["error"]["retry_after"]) == "60"
 
 
 def test_a_waiting_film(app: Client, reader: FakeReader) -> None:
@@ -153,8 +154,29 @@ def test_list(app: Client, other_app: Client, owner: User) -> None:
     films = app.get("/api/films?q=left&label=osteopenia&sort=oldest&from=2026-01-01").json()["films"]
     assert [film["name"] for film in films] == ["film00005.png", "film00001.png"]
     assert other_app.get("/api/films").json() == {"count": 0, "page": 1, "pages": 1, "films": []}
-    for query in ("page=0", "page=x", "page_size=1000", "from=yesterday", "sort=x"):
-        assert code_of(app.get(f"/api/films?{query}")) == "invalid_option"
+    # A client that asks for page after page comes to an end.
+    beyond = app.get("/api/films?page_size=3&page=4").json()
+    assert (beyond["count"], beyond["page"], beyond["pages"], beyond["films"]) == (8, 4, 3, [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=0", "page=x", "page_size=1000", "from=yesterday", "sort=x", "triage=x", "lable=normal", "q=%00",
+        "label=" + "x" * 101,
+    ],
+)  # fmt: skip
+def test_filters_that_make_no_sense_are_refused(app: Client, query: str) -> None:
+    response = app.get(f"/api/films?{query}")
+    assert (response.status_code, code_of(response)) == (400, "invalid_option")
+
+
+def test_a_wrong_method_is_answered_in_json(app: Client) -> None:
+    response = app.put("/api/films", "{}", content_type="application/json")
+    assert (response.status_code, code_of(response), response["Content-Type"]) == (
+        405, "wrong_method", "application/json",
+    )  # fmt: skip
+    assert "GET" in response["Allow"]
 
 
 def test_map(app: Client, film: Film) -> None:

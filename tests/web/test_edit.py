@@ -41,6 +41,13 @@ def test_a_bad_fact_is_shown_beside_its_field(client: Client, film: Film) -> Non
     assert film.label_text == ""
 
 
+def test_a_page_that_is_loaded_again_leads_back_to_the_film(client: Client, film: Film) -> None:
+    for address in ("edit", "reread", "delete", "facts"):
+        response = client.get(f"/films/{film.id}/{address}")
+        assert (response.status_code, response["Allow"]) == (405, "POST")
+        assert f'href="/films/{film.id}/"' in response.content.decode()
+
+
 def test_refusals(client: Client, stranger: Client, film: Film) -> None:
     check_refusals(client, stranger, lambda film_id: f"/films/{film_id}/edit", "POST", film)
 

@@ -58,7 +58,7 @@ def test_changed_remarks_of_reviews(browser: Client) -> None:
     for remark in ("Wiedehopf", "none"):
         assert (
             browser.post(
-                f"/reviews/{film.id}/", {"verdict": "unsure", "true_label": "normal", "remark": remark}
+                f"/reviews/{film.id}/", {"verdict": "unsure", "seen_label": "normal", "remark": remark}
             ).status_code
             == 302
         )

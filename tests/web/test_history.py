@@ -56,6 +56,13 @@ def test_filters_and_orders(client: Client, owner: User, query: str, numbers: li
     assert names(client, query) == [f"film{n:05}.png" for n in numbers]
 
 
+def test_films_are_sorted_by_the_name_they_are_shown_under(client: Client, owner: User) -> None:
+    make_films(owner, 3)
+    for number, label in enumerate(("zoe", "", "Anna")):
+        Film.objects.filter(name=f"film0000{number}.png").update(label_text=label)
+    assert names(client, "sort=name") == ["film00002.png", "film00001.png", "film00000.png"]  # Anna, film00001, zoe
+
+
 @pytest.mark.parametrize(
     "query", ["from=yesterday", "to=0000-00-00", "triage=x", "sort=x", "q=%00", "q=%FF%FE", "q=" + "x" * 300]
 )

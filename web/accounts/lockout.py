@@ -13,7 +13,7 @@ def answer(request: HttpRequest, _response: HttpResponse | None = None, _credent
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
     message, hint = "too many failed log-ins for this name", f"try again in {seconds // 60} minutes"
     if wants_json(request):
-        response = error_json(429, "too_many_attempts", message, hint)
+        response = error_json(429, "too_many_attempts", message, hint, seconds)
     else:
         context = {"message": message, "hint": hint, "retry_after": seconds}
         response = render(request, "429.html", context, status=429)

@@ -74,11 +74,11 @@ class Facts(Schema):
 
 
 class Filters(Schema):
-    """The history's filters; what makes no sense is left out."""
+    """The history's filters; what is not among them, or makes no sense, is 400."""
 
     q: str = Field("", description="text in label, note or name")
-    label: str = Field("", description="the model's label, or `none`")
-    triage: str = Field("", description="`refer`, `uncertain` or `low suspicion`")
+    label: str = Field("", description="the leading label, `no finding`, or `none`: no answer yet")
+    triage: Literal["", "refer", "uncertain", "low suspicion"] = Field("", description="of the leading part")
     from_: date | None = Field(None, alias="from", description="uploaded on this day (UTC) or later")
     to: date | None = Field(None, description="uploaded on this day (UTC) or earlier")
     sort: Literal["newest", "oldest", "name", "label", "triage", "state", "patient"] = "newest"
@@ -139,13 +139,20 @@ def send_film(request: Request, file: File[UploadedFile], facts: Form[Facts]) ->
 
 @api.get("/films", by_alias=True, tags=["films"], response={200: FilmPage} | _REFUSED)
 def list_films(request: Request, filters: Query[Filters]) -> Any:
-    """Your films, a page at a time."""
-    _, films, _ = films_of(request)
+    """Your films, a page at a time; a page beyond the last one is empty."""
+    known = [field.alias or name for name, field in Filters.model_fields.items()]
+    unknown = sorted(request.GET.keys() - set(known))
+    if unknown:
+        return error_json(400, "invalid_option", f"unknown filter {unknown[0]!r}", f"filters are {', '.join(known)}")
+    form, films, _ = films_of(request)
+    if form.errors:
+        name, errors = next(iter(form.errors.items()))
+        return error_json(400, "invalid_option", f"{name}: {errors[0]}", "see /api/docs")
     pages = Paginator(films, filters.page_size)
-    page = pages.get_page(filters.page)
-    shown = list(sightings.showing(request.user, page.object_list))
+    rows = pages.page(filters.page).object_list if filters.page <= pages.num_pages else []
+    shown = list(sightings.showing(request.user, rows))
     audit.record(request, "list", detail=f"API, {len(shown)} films")
-    return {"count": pages.count, "page": page.number, "pages": pages.num_pages, "films": shown}
+    return {"count": pages.count, "page": filters.page, "pages": pages.num_pages, "films": shown}
 
 
 @api.get("/films/{film_id}", by_alias=True, tags=["films"], response={200: FilmDetail} | _REFUSED)

@@ -6,7 +6,8 @@ from typing import Any
 
 from accounts.forms import check_text
 from django import forms
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Lower, NullIf
 
 from films.models import FACTS, Film, Patient
 from osteolens.inference.calibration import ZONES
@@ -15,7 +16,8 @@ NO_ANSWER = "none"
 SORTS = {
     "newest": ("-uploaded_at", "id"),
     "oldest": ("uploaded_at", "id"),
-    "name": ("name", "-uploaded_at", "id"),
+    # As films are called on pages: by their own label where they have one.
+    "name": (Lower(Coalesce(NullIf("label_text", Value("")), "name")), "-uploaded_at", "id"),
     "label": ("label", "-uploaded_at", "id"),
     "triage": ("triage", "-uploaded_at", "id"),
     "state": ("state", "-uploaded_at", "id"),

@@ -44,21 +44,22 @@ def json_body(content: bytes, status: int = 200) -> HttpResponse:
     return HttpResponse(content, status=status, content_type="application/json")
 
 
-def error_json(status: int, code: str, message: str, hint: str = "") -> HttpResponse:
-    """An error of the HTTP contract."""
-    return json_body(dump(ErrorAnswer(error=ErrorDetail(code=code, message=message, hint=hint))), status)
+def error_json(status: int, code: str, message: str, hint: str = "", wait: int | None = None) -> HttpResponse:
+    """An error of the HTTP contract, with the seconds after which it passes, if it does."""
+    detail = ErrorDetail(code=code, message=message, hint=hint, retry_after=wait)
+    response = json_body(dump(ErrorAnswer(error=detail)), status)
+    if wait is not None:
+        response["Retry-After"] = str(wait)
+    return response
 
 
 def input_error(error: InputError) -> HttpResponse:
     """Response to input that cannot be used."""
-    return with_wait(error_json(error.status, error.code, error.message, error.hint), error)
+    return error_json(error.status, error.code, error.message, error.hint, _wait(error))
 
 
-def with_wait(response: HttpResponse, error: InputError) -> HttpResponse:
-    """The response, with Retry-After where the error passes by itself."""
-    if isinstance(error, TooMany):
-        response["Retry-After"] = str(error.wait)
-    return response
+def _wait(error: InputError) -> int | None:
+    return error.wait if isinstance(error, TooMany) else None
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -75,7 +76,12 @@ def refuse(request: HttpRequest, status: int, code: str, message: str, hint: str
 
 def refuse_input(request: HttpRequest, error: InputError) -> HttpResponse:
     """An input error as JSON or as a page, whoever asked."""
-    return with_wait(refuse(request, error.status, error.code, error.message, error.hint), error)
+    if wants_json(request):
+        return input_error(error)
+    response = refuse(request, error.status, error.code, error.message, error.hint)
+    if (wait := _wait(error)) is not None:
+        response["Retry-After"] = str(wait)
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001

@@ -44,6 +44,23 @@ def keep_private(get_response: Respond) -> Respond:
     return respond
 
 
+def explain_method(get_response: Respond) -> Respond:
+    """405 with a body: for a program JSON, for a person a page that leads back to the film."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if response.status_code != 405:
+            return response
+        allowed = response.get("Allow", "")
+        message = f"{request.method} means nothing at this address" + (f", {allowed} does" if allowed else "")
+        explained = refuse(request, 405, "wrong_method", message, "see /api/docs" if wants_json(request) else "")
+        if allowed:
+            explained["Allow"] = allowed
+        return explained
+
+    return respond
+
+
 def note_refusals(get_response: Respond) -> Respond:
     """The audit log has who was refused what: films of others, tokens that are wrong, too many requests."""
 

@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "project.middleware.note_refusals",
+    "project.middleware.explain_method",
     "django.contrib.messages.middleware.MessageMiddleware",
     "project.middleware.LogInRequired",
     "project.middleware.PasswordFirst",

@@ -6,7 +6,7 @@ jackknife, Ann. Statist. 7 (1979) 1-26). Films of one patient count as if they w
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -148,6 +148,22 @@ def mean(values: Floats, weights: Floats) -> Figure:
         return np.asarray((drawn @ values[known]) / np.where(films > 0, films, np.nan))
 
     return figure(measure, weights[:, known])
+
+
+def share(part: Floats, whole: Floats, weights: Floats) -> Figure:
+    """The share of all reviews, whose films are drawn; n is their number.
+
+    Args:
+        part: float64 [N], reviews of each film that count.
+        whole: float64 [N], all of its reviews.
+        weights: [B, N].
+    """
+
+    def measure(drawn: Floats) -> Floats:
+        count = drawn @ whole
+        return np.asarray((drawn @ part) / np.where(count > 0, count, np.nan))
+
+    return replace(figure(measure, weights), n=int(whole.sum()))
 
 
 def map_scores(levels: NDArray[np.uint8], region: NDArray[np.bool_]) -> MapScores:

@@ -1,4 +1,7 @@
-"""The form of a review: blind, it asks for the reviewer's own label; with the answer in view, for a verdict on it."""
+"""The form of a review: blind, it asks for the reviewer's own label; with the answer in view, for a verdict on it.
+
+What the reviewer sees may differ from what is known from elsewhere, and both are kept.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +18,15 @@ from reviews.regions import Mask
 
 CANNOT_TELL = "?"
 CLEARED = "none"
-LOWEST_T, HIGHEST_T = -10.0, 10.0
-_OPINIONS = ("true_label", "region")
+LOWEST_T, HIGHEST_T = -7.0, 7.0
+"""T-scores outside are slips of the pen: -25 for -2.5, or a density in mg/cm2."""
+_OPINIONS = ("seen_label", "region")
+
+
+_NO_T_SCORE = (
+    f"No measured T-score lies outside {LOWEST_T:g} to {HIGHEST_T:g}: is the decimal point in its place, and is it the "
+    "T-score and not the density? For example -2.4."
+)
 
 
 class ReviewForm(forms.Form):
@@ -31,9 +41,14 @@ class ReviewForm(forms.Form):
     verdict = forms.ChoiceField(
         required=False, choices=Review.Verdict.choices, widget=forms.RadioSelect, label="The answer is"
     )
-    true_label = forms.ChoiceField(required=False, label="True label, if known")
+    seen_label = forms.ChoiceField(required=False)
+    true_label = forms.ChoiceField(required=False, label="True label, if known from elsewhere")
     dxa_t_score = forms.FloatField(
-        required=False, min_value=LOWEST_T, max_value=HIGHEST_T, label="T-score from DXA, if known"
+        required=False,
+        min_value=LOWEST_T,
+        max_value=HIGHEST_T,
+        label="T-score from DXA, if known",
+        error_messages=dict.fromkeys(("min_value", "max_value"), _NO_T_SCORE),
     )
     map_rating = forms.ChoiceField(
         required=False,
@@ -59,14 +74,16 @@ class ReviewForm(forms.Form):
         self.labels = labels_of(reading)
         self.mask: Mask | None = None
         labels = [(label, label) for label in self.labels]
-        field = self.fields["true_label"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101  # for the type
+        field, known = self.fields["seen_label"], self.fields["true_label"]
+        assert isinstance(field, forms.ChoiceField) and isinstance(known, forms.ChoiceField)  # noqa: S101, PT018
+        known.choices = [("", "not known"), *labels]
+        field.label = "What you see"
+        field.choices = [*labels, (CANNOT_TELL, "cannot tell")]
         if hidden:
             del self.fields["verdict"], self.fields["map_rating"]
-            field.label, field.required, field.widget = "What you see", True, forms.RadioSelect()
-            field.choices = [*labels, (CANNOT_TELL, "cannot tell")]
+            field.required, field.widget = True, forms.RadioSelect(choices=field.choices)
         else:
-            field.choices = [("", "not known"), *labels]
+            field.choices = [("", "as the verdict says"), *field.choices]
         self.fields["dxa_t_score"].widget.attrs["step"] = "0.1"
 
     def clean_region(self) -> str:
@@ -81,34 +98,32 @@ class ReviewForm(forms.Form):
         return text
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what contradicts itself: figures and training tables are made from it."""
+        """Refuse what contradicts itself: two perceptions, or two references. One may differ from the other."""
         fields = self.cleaned_data
         score, label = fields.get("dxa_t_score"), fields.get("true_label", "")
-        measured = self._measured(score)
-        if measured and label not in ("", CANNOT_TELL, measured):
+        measured = label_from_t_score(score) if score is not None else ""
+        if label and measured in self.labels and label != measured:
             self.add_error(
-                "dxa_t_score", f"A T-score of {score:g} is {measured} by the WHO's limits, and you say {label}."
+                "dxa_t_score",
+                f"A T-score of {score:g} is {measured} by the WHO's limits, and the true label is {label}.",
             )
         verdict, stated = fields.get("verdict"), self.stated_label()
         if not self.hidden and not self.errors and not self.stated_verdict():
             self.add_error("verdict", "Say whether the answer is right or wrong, or that you are unsure.")
         answer = self.reading.label if self.reading else ""
         if verdict == Review.Verdict.RIGHT and stated != answer:
-            self.add_error("verdict", f"You say that the answer, {answer}, is right, and that the film shows {stated}.")
+            self.add_error("verdict", f"You say that the answer, {answer}, is right, and that you see {stated}.")
         if verdict == Review.Verdict.WRONG and stated == answer:
-            self.add_error("verdict", f"You say that the answer is wrong, and like it that the film shows {stated}.")
+            self.add_error("verdict", f"You say that the answer is wrong, and like it that you see {stated}.")
         return fields
 
     def stated_label(self) -> str:
-        """Label that the review stands for: the chosen one, the T-score's, or the answer's where it is right."""
+        """Label that the reviewer sees: the chosen one, or the answer's where it is called right."""
         fields = self.cleaned_data
-        label = fields.get("true_label", "")
+        label = str(fields.get("seen_label", ""))
         if label and label != CANNOT_TELL:
-            return str(label)
-        measured = self._measured(fields.get("dxa_t_score"))
-        if measured or fields.get("verdict") != Review.Verdict.RIGHT:
-            return measured
-        return self.reading.label if self.reading else ""
+            return label
+        return self.reading.label if self.reading and fields.get("verdict") == Review.Verdict.RIGHT else ""
 
     def stated_verdict(self) -> str:
         """Verdict of the field, or the one that follows from the label; empty where none does."""
@@ -126,10 +141,6 @@ class ReviewForm(forms.Form):
         """Whether label or region are not what they were."""
         return any(name in self.changed_data for name in _OPINIONS)
 
-    def _measured(self, score: float | None) -> str:
-        label = label_from_t_score(score) if score is not None else ""
-        return label if label in self.labels else ""
-
 
 def labels_of(reading: Reading | None) -> Sequence[str]:
     """The classes that a reviewer chooses from: the model's, in its order."""
@@ -139,5 +150,5 @@ def labels_of(reading: Reading | None) -> Sequence[str]:
 def _initial(review: Review | None) -> dict[str, Any]:
     if review is None:
         return {}
-    names = ("verdict", "true_label", "dxa_t_score", "map_rating", "remark")
+    names = ("verdict", "seen_label", "true_label", "dxa_t_score", "map_rating", "remark")
     return {name: getattr(review, name) for name in names}

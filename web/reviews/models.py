@@ -14,7 +14,9 @@ REGIONS = "regions"
 class Review(models.Model):
     """Opinion of one person about one film; changed in place, with a line in the audit log.
 
-    `label_said` repeats what the review says of the film's class, whichever field says it: `ReviewForm.stated_label`.
+    Perception and reference are two facts. `seen_label` is what the reviewer sees, and `label_said` repeats it,
+    whichever field says it (`ReviewForm.stated_label`): agreement is computed from that. `true_label` and `dxa_t_score`
+    are what is known from elsewhere: training tables take these first.
     """
 
     class Verdict(models.TextChoices):
@@ -36,6 +38,7 @@ class Review(models.Model):
     blind = models.BooleanField()
     reading = models.ForeignKey(Reading, models.SET_NULL, null=True, related_name="+")
     verdict = models.CharField(max_length=6, choices=Verdict.choices, blank=True)
+    seen_label = models.CharField(max_length=100, blank=True)
     true_label = models.CharField(max_length=100, blank=True)
     dxa_t_score = models.FloatField(null=True, blank=True)
     label_said = models.CharField(max_length=100, blank=True)

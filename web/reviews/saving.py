@@ -37,7 +37,8 @@ def save(request: Request, film: Film, form: ReviewForm) -> Review:
         old = review.region_path
         review.reading = form.reading
         review.verdict = form.stated_verdict()
-        review.true_label = fields["true_label"].replace(CANNOT_TELL, "")
+        review.seen_label = fields["seen_label"].replace(CANNOT_TELL, "")
+        review.true_label = fields["true_label"]
         review.dxa_t_score = fields["dxa_t_score"]
         review.label_said = form.stated_label()
         review.remark = fields["remark"]

@@ -13,7 +13,7 @@ from films.models import Reading
 from osteolens.agreement import Floats
 from osteolens.labels import in_order
 from reviews import access
-from reviews.agreement import Agreement, Figure, Ratings, agreement, agreement_of_all, draw, mean
+from reviews.agreement import Agreement, Figure, Ratings, agreement, agreement_of_all, draw, mean, share
 from reviews.models import MapScore, Review
 from reviews.readings import current_readings
 from reviews.scoring import scores_of
@@ -69,7 +69,7 @@ class Summary:
         blind: Number of reviews given before the answer was seen.
         verdicts: Number of reviews by verdict.
         ratings: Number of reviews by rating of the map.
-        right: Share of right answers among right and wrong ones; of a film with several reviews their mean.
+        right: Share of the reviews that call the answer right, among those that call it right or wrong.
     """
 
     films: int
@@ -98,7 +98,7 @@ def summary_for(user: User) -> Summary:
         reviewers=len(table.reviewers),
         verdicts=_counted(Review.Verdict.choices, (review.verdict for review in reviews)),
         ratings=_counted(Review.MapRating.choices, (review.map_rating for review in reviews)),
-        right=mean(table.per_film((review.film_id, _rightness(review)) for review in reviews), table.weights),
+        right=table.share((review.film_id, _rightness(review)) for review in reviews),
         among=[table.among("label", _label), table.among("rating of the map", _rating)],
         with_models=table.with_models(readings),
         maps=table.maps(scores_of(query, readings)),
@@ -168,14 +168,24 @@ class _Table:
             for model, model_scores in sorted(by_model.items())
         ]
 
+    def share(self, values: Iterable[tuple[UUID, float | None]]) -> Figure:
+        """The mean over all reviews that have a value."""
+        sums, counts = self._sums(values)
+        return share(sums, counts, self.weights)
+
     def per_film(self, values: Iterable[tuple[UUID, float | None]]) -> Floats:
         """The mean of each film's values, float64 [N]; NaN where it has none."""
+        sums, counts = self._sums(values)
+        return np.asarray(sums / np.where(counts > 0, counts, np.nan))
+
+    def _sums(self, values: Iterable[tuple[UUID, float | None]]) -> tuple[Floats, Floats]:
+        """Sum and number of each film's values, float64 [N] each."""
         sums, counts = np.zeros(len(self.films)), np.zeros(len(self.films))
         for film, value in values:
             if value is not None and film in self.films:
                 sums[self.films[film]] += value
                 counts[self.films[film]] += 1
-        return np.asarray(sums / np.where(counts > 0, counts, np.nan))
+        return sums, counts
 
     def _rows(self, label_of: LabelOf, labels: Sequence[str], *, blind: bool) -> dict[str, Ratings]:
         rows = {person: np.full(len(self.films), -1) for person in self.reviewers}

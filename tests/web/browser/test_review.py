@@ -88,7 +88,7 @@ def test_blind_until_given_and_the_region_is_what_was_drawn(
     page.mouse.click(*at(page, 0.2, 0.5))  # the first corner again closes it
     page.locator("[name=tool][value=eraser]").check(force=True)
     drag(page, (0.4, 0.65), (0.6, 0.65))
-    page.locator("[name=true_label][value=normal]").check(force=True)
+    page.locator("[name=seen_label][value=normal]").check(force=True)
     page.get_by_role("button", name="Save and show the answer").click()
 
     expect(page.locator(".figures .headline")).to_be_visible()
@@ -120,7 +120,7 @@ def test_a_region_can_be_drawn_by_keys_alone(page: Page, context: BrowserContext
     keys.press("Space")
     keys.press("Backspace")  # the fourth corner is taken back
     keys.press("Enter")
-    page.locator("[name=true_label][value=normal]").focus()
+    page.locator("[name=seen_label][value=normal]").focus()
     keys.press("Space")
     page.get_by_role("button", name="Save and show the answer").press("Enter")
     expect(page.locator(".figures .headline")).to_be_visible()

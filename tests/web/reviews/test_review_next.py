@@ -13,9 +13,9 @@ def test_the_oldest_film_without_an_own_review_then_the_summary(
 ) -> None:
     second = Film.objects.get(pk=send(film_bytes(1)).json()["id"])
     assert client.get("/reviews/next")["Location"] == f"/reviews/{film.id}/"
-    say(client, film, true_label="normal")
+    say(client, film, seen_label="normal")
     assert client.get("/reviews/next")["Location"] == f"/reviews/{second.id}/"
-    say(client, second, true_label="normal")
+    say(client, second, seen_label="normal")
     assert client.get("/reviews/next")["Location"] == "/reviews/"
 
 

@@ -39,7 +39,7 @@ def test_the_map_comes_with_the_answer(
     reading = open_film.readings.get(model="knee").pk
     url = f"/reviews/{open_film.id}/maps/{reading}/osteopenia.png"
     assert reviewer.get(url).status_code == 404
-    say(reviewer, open_film, true_label="normal")
+    say(reviewer, open_film, seen_label="normal")
     levels = pixels(reviewer.get(url))
     assert levels.shape == (256, 192)
     assert (levels[0, 63], levels[0, 64]) == (0, 255)
@@ -50,7 +50,7 @@ def test_the_map_comes_with_the_answer(
 
 
 def test_a_map_of_a_stranger(client: Client, stranger: Client, film: Film, say: Callable[..., Any]) -> None:
-    say(client, film, true_label="normal")
+    say(client, film, seen_label="normal")
     reading = film.readings.get(model="knee").pk
     check_refusals(client, stranger, lambda film_id: f"/reviews/{film_id}/maps/{reading}/normal.png", "GET", film)
 
@@ -63,13 +63,13 @@ def test_a_region_is_its_reviewer_s_until_the_others_have_given_theirs(
     left_third: NDArray[np.bool_],
     more_reviewers: Callable[[str], Client],
 ) -> None:
-    say(reviewer, open_film, true_label="normal", region=draw_url(left_third))
+    say(reviewer, open_film, seen_label="normal", region=draw_url(left_third))
     review = Review.objects.get().pk
     url = f"/reviews/{open_film.id}/regions/{review}.png"
     assert (pixels(reviewer.get(url)) == left_third).all()
     other = more_reviewers("mallory")
     assert other.get(url).status_code == 404
-    say(other, open_film, true_label="normal")
+    say(other, open_film, seen_label="normal")
     assert (pixels(other.get(url)) == left_third).all()
     without = Review.objects.get(reviewer__username="mallory").pk
     assert other.get(f"/reviews/{open_film.id}/regions/{without}.png").status_code == 404
@@ -80,6 +80,6 @@ def test_a_region_is_its_reviewer_s_until_the_others_have_given_theirs(
 def test_refusals_of_a_region(
     client: Client, stranger: Client, film: Film, say: Callable[..., Any], draw_url: Callable[..., str]
 ) -> None:
-    say(client, film, true_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
+    say(client, film, seen_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
     review = Review.objects.get().pk
     check_refusals(client, stranger, lambda film_id: f"/reviews/{film_id}/regions/{review}.png", "GET", film)

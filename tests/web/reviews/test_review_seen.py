@@ -91,7 +91,7 @@ def test_what_shows_no_label_leaves_the_review_blind(
 ) -> None:
     assert HIDDEN[where](client, film, token).status_code in (200, 302)
     assert not Sighting.objects.exists()
-    say(client, film, true_label="normal")
+    say(client, film, seen_label="normal")
     assert Review.objects.get().blind
 
 
@@ -116,7 +116,7 @@ def test_it_counts_for_the_person_alone_and_once(
         for show in SHOWN.values():
             show(client, open_film, token)
     assert Sighting.objects.count() == 1
-    say(reviewer, open_film, true_label="normal")
+    say(reviewer, open_film, seen_label="normal")
     assert Review.objects.get().blind
 
 
@@ -131,7 +131,7 @@ def test_what_others_said_of_ones_own_film_counts_as_well(
     name: str,
 ) -> None:
     """A reviewer who calls the answer right passes its label on."""
-    say(reviewer, open_film, true_label="osteopenia", region=draw_url(left_third))
+    say(reviewer, open_film, seen_label="osteopenia", region=draw_url(left_third))
     assert not Sighting.objects.filter(user__username="ada").exists()
     assert client.get(f"/reviews/{name}").status_code == 200
     say(client, open_film, verdict="right")

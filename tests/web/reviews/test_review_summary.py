@@ -41,16 +41,16 @@ def test_figures_by_hand(
 ) -> None:
     other = more_reviewers("mallory")
     for film, first, second in zip(films, "0011", "0111", strict=True):
-        say(reviewer, film, true_label=LABELS[int(first)])
-        say(other, film, true_label=LABELS[int(second)])
+        say(reviewer, film, seen_label=LABELS[int(first)])
+        say(other, film, seen_label=LABELS[int(second)])
     other.post(f"/reviews/{films[0].id}/", {"verdict": "right", "map_rating": "plausible"})
-    say(other, films[0], verdict="wrong", true_label="normal", map_rating="plausible")
+    say(other, films[0], verdict="wrong", seen_label="normal", map_rating="plausible")
     summary = shown(reviewer)
     assert (summary.films, summary.reviews, summary.reviewers, summary.blind) == (4, 8, 2, 7)
     assert summary.verdicts == {"Right": 5, "Wrong": 3, "Unsure": 0}
     assert summary.ratings == {"Plausible": 1, "Partly plausible": 0, "Implausible": 0}
-    # Films: both wrong, half, both right, both right.
-    assert (summary.right.value, summary.right.n, summary.right.low) == (pytest.approx(2.5 / 4), 4, None)
+    # Reviews: of the films both wrong, one right, both right, both right.
+    assert (summary.right.value, summary.right.n, summary.right.low) == (pytest.approx(5 / 8), 8, None)
     [pair] = summary.among[0].pairs
     assert (pair.first, pair.second) == ("eve", "mallory")
     # By chance (2 * 1 + 2 * 3) / 16 = 0.5, observed 3 / 4.
@@ -75,7 +75,7 @@ def test_map_scores_are_computed_once_and_follow_the_region(
     draw_url: Callable[..., str],
     left_third: NDArray[np.bool_],
 ) -> None:
-    say(client, film, true_label="normal", region=draw_url(left_third))
+    say(client, film, seen_label="normal", region=draw_url(left_third))
     by_model = {row.model: row for row in shown(client).maps}
     assert set(by_model) == {"efficientnet", "knee", "yolov5"}
     # The fake reader's map of osteopenia is the middle third.
@@ -96,11 +96,11 @@ def test_what_is_not_mine_and_not_reviewed_by_me_is_not_counted(
     reviewer: Client, client: Client, stranger: Client, open_film: Film, say: Callable[..., Any],
     more_reviewers: Callable[[str], Client],
 ) -> None:  # fmt: skip
-    say(more_reviewers("mallory"), open_film, true_label="normal")
+    say(more_reviewers("mallory"), open_film, seen_label="normal")
     assert shown(client).reviews == 1
     assert shown(reviewer).reviews == 0
     assert shown(stranger).reviews == 0
-    say(reviewer, open_film, true_label="normal")
+    say(reviewer, open_film, seen_label="normal")
     assert shown(reviewer).reviews == 2
     Film.objects.update(open_for_review=False)
     assert shown(reviewer).reviews == 0
@@ -120,7 +120,7 @@ def test_the_number_of_queries_does_not_grow(
 ) -> None:
     counts = []
     for film in films:
-        say(client, film, true_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
+        say(client, film, seen_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
         shown(client)
         with CaptureQueriesContext(
             connection,
@@ -134,7 +134,7 @@ def test_the_number_of_queries_does_not_grow(
 def test_maps_that_are_gone_are_left_out(
     client: Client, film: Film, say: Callable[..., Any], draw_url: Callable[..., str]
 ) -> None:
-    say(client, film, true_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
+    say(client, film, seen_label="normal", region=draw_url(np.ones((160, 120), np.bool_)))
     film.readings.filter(model="knee").update(maps=None)
     assert [row.model for row in shown(client).maps] == ["efficientnet", "yolov5"]
 

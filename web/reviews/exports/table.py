@@ -6,9 +6,9 @@ from typing import Any
 from reviews.models import MapScore, Review
 
 COLUMNS = (
-    "film", "width", "height", "reviewer", "blind", "model", "model_version", "answer", "verdict", "true_label",
-    "dxa_t_score", "label_said", "map_rating", "region_area", "pointing", "mass_inside", "iou", "remark", "created_at",
-    "changed_at",
+    "film", "width", "height", "reviewer", "blind", "model", "model_version", "answer", "verdict", "seen_label",
+    "true_label", "dxa_t_score", "label_said", "map_rating", "region_area", "pointing", "mass_inside", "iou", "remark",
+    "created_at", "changed_at",
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def rows(reviews: Iterable[Review], scores: Iterable[MapScore]) -> Iterator[list
             reading.model_version if reading else "",
             reading.label if reading else "",
             review.verdict,
+            review.seen_label,
             review.true_label,
             review.dxa_t_score,
             review.label_said,

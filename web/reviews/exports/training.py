@@ -38,17 +38,20 @@ class Truth:
 
 
 def truth_of(reviews: Sequence[Review]) -> Truth:
-    """The label of the median measured T-score where there is one, else the label that most reviewers say.
+    """The reference where there is one, else the label that most reviewers see.
+
+    The reference is the label of the median measured T-score, or else the true label that most reviews name.
 
     Args:
         reviews: All reviews of one film.
     """
     measured = [review.dxa_t_score for review in reviews if review.dxa_t_score is not None]
-    labels = Counter(review.label_said for review in reviews if review.label_said)
-    if measured and set(labels) <= set(LABELS):
+    true = Counter(review.true_label for review in reviews if review.true_label)
+    seen = Counter(review.label_said for review in reviews if review.label_said)
+    if measured and set(true or seen) <= set(LABELS):
         score = statistics.median(measured)
         return Truth(label_from_t_score(score), score)
-    first = labels.most_common(2)
+    first = (true or seen).most_common(2)
     if not first:
         return Truth("", None, "no review says a label")
     if len(first) == 2 and first[0][1] == first[1][1]:
