@@ -4,9 +4,11 @@ from django.db import migrations, models
 from django.db.models import F
 
 
-def copy_known(apps: Any, _schema_editor: Any) -> None:
-    """Open reviews were asked for the true label, blind ones for what the reviewer sees."""
-    apps.get_model("reviews", "Review").objects.filter(blind=False).update(true_label=F("seen_label"))
+def part_facts(apps: Any, _schema_editor: Any) -> None:
+    """Blind reviews were asked for what the reviewer sees, open ones for the true label."""
+    reviews = apps.get_model("reviews", "Review").objects
+    reviews.update(seen_label=F("true_label"))
+    reviews.filter(blind=True).update(true_label="")
 
 
 class Migration(migrations.Migration):
@@ -14,7 +16,6 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [("reviews", "0002_own_films_were_seen")]
     operations = [
-        migrations.RenameField("review", "true_label", "seen_label"),
-        migrations.AddField("review", "true_label", models.CharField(blank=True, max_length=100, default=""), False),
-        migrations.RunPython(copy_known, migrations.RunPython.noop),
+        migrations.AddField("review", "seen_label", models.CharField(blank=True, max_length=100, default=""), False),
+        migrations.RunPython(part_facts, migrations.RunPython.noop),
     ]
