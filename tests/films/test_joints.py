@@ -178,7 +178,7 @@ def card(**facts: object) -> Card:
     )
 
 
-def test_a_model_of_single_knees_needs_its_own_finder(tmp_path: Path) -> None:
+def test_a_model_of_single_knees_needs_its_own_finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "tiny"
     folder.mkdir()
     assert finder_of(folder, card(preprocess=replace_view(EACH))) is None
@@ -193,6 +193,10 @@ def test_a_model_of_single_knees_needs_its_own_finder(tmp_path: Path) -> None:
     assert finder is not None
     with pytest.raises(CardError, match="not the joint finder that comes"):
         finder.find(film())
+    monkeypatch.setattr(joints, "find_spec", lambda name: None)
+    with pytest.raises(CardError, match="needs onnxruntime"):
+        finder_of(folder, card(joints_sha256=file_sha256(beside)))
+    assert finder_of(folder, card(preprocess=replace_view(EACH))) is None
 
 
 def test_old_cards_keep_their_hash() -> None:

@@ -8,6 +8,7 @@ which the tibial plateau takes most of the width.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -126,12 +127,12 @@ class Finder:
 
 
 def finder_of(folder: Path, card: Card) -> Finder | None:
-    """The finder in a model's folder, or in `joints` beside it; None for a model of whole films without one.
+    """The finder in a model's folder, or in `joints` beside it; None for a model of whole films that cannot have one.
 
     Raises:
-        CardError: A model of single knees has no finder, or another than its card says.
+        CardError: A model of single knees has no finder, or another than its card says, or nothing to run it with.
     """
-    path = finder_beside(folder)
+    path, runs = finder_beside(folder), find_spec("onnxruntime") is not None
     if card.preprocess.view == "each knee":
         if path is None:
             raise CardError(f"no {FINDER_FILE} in {folder}, which the model {card.name} needs to cut out each knee")
@@ -140,7 +141,12 @@ def finder_of(folder: Path, card: Card) -> Finder | None:
                 f"{path} is not the joint finder of {card.name}: its sha256 is {actual}, the card says "
                 f"{card.joints_sha256}"
             )
-    return Finder(path) if path else None
+        if not runs:
+            raise CardError(
+                f"{card.name} needs onnxruntime to cut out each knee, which is not installed: pip install "
+                "'osteolens[serve]'"
+            )
+    return Finder(path) if path and runs else None
 
 
 def finder_beside(folder: Path) -> Path | None:
