@@ -125,13 +125,13 @@ def test_one_model_that_is_not_served_hides_nothing(client: Client, send: Send, 
 def test_the_page_asks_the_database_as_often_with_one_answer_as_with_many(
     client: Client, film: Film, django_assert_num_queries: Any
 ) -> None:
-    """Session, user, film, readings, who saw it, audit line."""
-    with django_assert_num_queries(6):
+    """Session, user, film, readings, shares, who saw it, audit line."""
+    with django_assert_num_queries(7):
         client.get(f"/films/{film.id}/")
     for _ in range(3):
         client.post(f"/films/{film.id}/reread")
     assert film.readings.count() == 12
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         client.get(f"/films/{film.id}/")
 
 

@@ -64,6 +64,8 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
         model = Film
         fields: tuple[str, ...] = ("side", "taken_on", "label_text", "note", *FACTS)
 
+    field_order = ("patient",)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["patient"].initial = self.instance.patient_name

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from films.views import compare, files, film, history, patient
+from films.views import compare, files, film, history, patient, work
 
 app_name = "films"
 urlpatterns = [
@@ -10,6 +10,13 @@ urlpatterns = [
     path("films/", history.history, name="history"),
     path("films/export.csv", history.export_csv, name="export_csv"),
     path("films/selected", history.selected, name="selected"),
+    path("worklist/", work.worklist, name="worklist"),
+    path("worklist/selected", work.selected, name="worklist_selected"),
+    path("shares/<int:share_id>/end", work.unshare, name="unshare"),
+    path("patients/<uuid:patient_id>/share", work.share_patient, name="share_patient"),
+    path("films/<uuid:film_id>/mark", work.mark, name="mark"),
+    path("films/<uuid:film_id>/assign", work.assign, name="assign"),
+    path("films/<uuid:film_id>/share", work.share_film, name="share"),
     path("patients/<uuid:patient_id>/", patient.patient, name="patient"),
     path("patients/<uuid:patient_id>/rename", patient.rename, name="rename_patient"),
     path("films/<uuid:film_id>/", film.film, name="film"),

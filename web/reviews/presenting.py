@@ -84,8 +84,9 @@ def _viewer_model(film: Film, answer: ReadingView) -> dict[str, Any]:
 
 
 def region_data(case: Case) -> dict[str, Any]:
-    """Data of the drawing page: the mask's size in pixels, and the address of the one drawn before."""
+    """Data of the drawing page: the mask's size in pixels, the address of an earlier one, and when that was saved."""
     width, height = size_of(case.film)
     drawn = case.review is not None and case.review.region is not None
     url = reverse("reviews:region", args=[case.film.id, case.review.pk]) if case.review and drawn else None
-    return {"width": width, "height": height, "url": url}
+    saved = case.review.changed_at.isoformat() if case.review else ""
+    return {"film": str(case.film.id), "width": width, "height": height, "url": url, "saved": saved}

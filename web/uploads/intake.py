@@ -1,6 +1,7 @@
 """Intake: uploaded bytes become a film."""
 
 import hashlib
+import math
 import re
 import unicodedata
 import uuid
@@ -56,11 +57,13 @@ def check_rate(user: User) -> None:
     Raises:
         TooManyUploads: Too many in the last minute.
     """
-    since = timezone.now() - _WINDOW
-    if AuditEntry.objects.filter(user=user, action=UPLOAD, at__gte=since).count() >= settings.UPLOADS_PER_MINUTE:
-        raise TooManyUploads(
-            f"more than {settings.UPLOADS_PER_MINUTE} films in a minute", "wait a minute", _WINDOW.seconds
-        )
+    now, most = timezone.now(), settings.UPLOADS_PER_MINUTE
+    attempts = AuditEntry.objects.filter(user=user, action=UPLOAD, at__gte=now - _WINDOW).order_by("-at")
+    # The next film is free as soon as the first of the last `most` ones is a minute old.
+    first = attempts.values_list("at", flat=True)[most - 1 : most].first()
+    if first:
+        wait = max(1, math.ceil((first + _WINDOW - now).total_seconds()))
+        raise TooManyUploads(f"more than {most} films in a minute", f"wait {wait} s", wait)
 
 
 def receive(

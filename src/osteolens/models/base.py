@@ -63,9 +63,8 @@ class KneeModel(nn.Module):
 
     def feature_map(self, normalised: Tensor) -> Tensor:
         """The last feature map [N, C, h, w] of what `normalise` gives; training sees each film one way at a time."""
-        features: Tensor
         if not self.mirrored or self.training:
-            features = self.backbone(normalised)
+            features: Tensor = self.backbone(normalised)
             return features
         features = self.backbone(torch.cat([normalised, normalised.flip(3)]))
         films = normalised.shape[0]

@@ -153,3 +153,27 @@ def test_a_history_that_was_looked_at_ends_a_blind_review(page: Page, stranger: 
     expect(page.locator(".info.blind")).to_be_visible()
     stranger.goto(address)
     expect(stranger.locator(".info.open")).to_be_visible()
+
+
+def test_what_was_not_saved_is_there_again(page: Page, context: BrowserContext, stranger: Page) -> None:
+    address = open_review(page, stranger.context, 0.47)
+    page.locator("[name=tool][value=brush]").check(force=True)
+    page.locator("#brush-size").fill("10")
+    drag(page, (0.2, 0.3), (0.8, 0.3))
+    page.fill("[name=remark]", "thin cortex")
+    page.goto("/films/")
+    page.goto(address)
+    expect(page.locator("#kept")).to_contain_text("not saved")
+    expect(page.locator("[name=remark]")).to_have_value("thin cortex")
+    expect(page.locator("[data-region-words]")).to_have_text("drawn")
+    page.locator("[name=true_label][value=normal]").check(force=True)
+    page.get_by_role("button", name="Save and show the answer").click()
+    expect(page.locator(".figures .headline")).to_be_visible()
+    check(stored_region(page, context), stroke(0.3, 0.2, 0.8, 0.1))
+    expect(page.locator("#kept")).to_be_hidden()
+
+    page.fill("[name=remark]", "something else")
+    page.reload()
+    expect(page.locator("[name=remark]")).to_have_value("something else")
+    page.get_by_role("button", name="Discard it").click()
+    expect(page.locator("[name=remark]")).to_have_value("thin cortex")

@@ -2,11 +2,12 @@
 
 import io
 import re
+import time
 import zipfile
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 
 from .app import App, hill, log_in, png
 
@@ -157,7 +158,88 @@ def test_a_known_film_that_waited_for_the_network_keeps_its_facts(
     known = page.locator(".upload-row[data-state=known]")
     expect(known).to_contain_text("age is 44 there and 63 here", timeout=15_000)
     known.get_by_role("button", name="Keep both").click()
-    expect(page.locator(".upload-row")).to_have_count(0, timeout=15_000)
+    expect(page.locator(".upload-row[data-state=known]")).to_have_count(0, timeout=15_000)
+    expect(page.locator(".upload-row[data-state=done]")).to_have_count(2)
     page.goto("/films/?q=waited.png")
     expect(page.locator(".films tbody tr")).to_have_count(2)
     context.close()
+
+
+def rows(page: Page, state: str) -> Locator:
+    return page.locator(f".upload-row[data-state={state}]")
+
+
+def test_facts_go_with_the_films_that_are_added_and_with_no_later_ones(page: Page) -> None:
+    page.goto("/")
+    panel = page.locator("details.card summary")
+    panel.click()
+    page.fill("[name=patient]", "P-1")
+    page.select_option("[name=side]", "left")
+    panel.click()
+    expect(panel).to_contain_text("Patient: P-1 · Side: Left")  # closed, and seen all the same
+    page.set_input_files("input[name=file]", [film("first.png", 0.511)])
+    expect(page.locator("[data-facts]")).to_be_empty()
+    page.set_input_files("input[name=file]", [film("second.png", 0.512)])
+    expect(rows(page, "done")).to_have_count(2)
+    panel.click()
+    page.fill("[name=patient]", "P-2")
+    page.check("#keep-facts")
+    for name, row in {"third.png": 0.513, "fourth.png": 0.514}.items():
+        page.set_input_files("input[name=file]", [film(name, row)])
+    expect(rows(page, "done")).to_have_count(4)
+    expect(panel).to_contain_text("Patient: P-2")
+    page.goto("/films/?q=P-1")
+    expect(page.locator(".films tbody tr")).to_have_count(1)
+    page.goto("/films/?q=P-2")
+    expect(page.locator(".films tbody tr")).to_have_count(2)
+
+
+def test_films_are_sent_although_the_page_is_left(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/upload", lambda route: held.append(route))  # the answers never come
+    page.goto("/")
+    page.set_input_files("input[name=file]", [film(f"left_{n}.png", 0.52 + n / 1000) for n in range(5)])
+    expect(page.locator(".badge")).to_have_text("5 waiting")
+    expect(page.locator(".upload-row[data-state=sending]")).to_have_count(2)
+    page.unroute("**/upload")
+    page.goto("/films/?q=left_")
+    expect(page.locator(".films tbody tr")).to_have_count(5, timeout=20_000)
+    expect(page.locator(".badge")).to_be_hidden()
+    assert len(held) == 2
+
+
+def test_a_film_outlives_the_session(app: App, browser: Browser) -> None:
+    context = browser.new_context(base_url=app.url, service_workers="block")
+    page = context.new_page()
+    log_in(page)
+    expect(page.locator("#drop")).to_be_visible()
+    context.clear_cookies()
+    page.set_input_files("input[name=file]", [film("logged_out.png", 0.531)])
+    expect(rows(page, "waiting")).to_contain_text("no longer logged in")
+    rows(page, "waiting").get_by_role("link", name="Log in").click()
+    log_in(page)
+    expect(rows(page, "done")).to_contain_text("logged_out.png")
+    context.close()
+
+
+def test_where_the_server_says_wait_the_page_waits_and_goes_on(page: Page) -> None:
+    refusals: list[float] = []
+
+    def answer(route: Route) -> None:
+        if len(refusals) > 2:
+            route.continue_()
+            return
+        refusals.append(time.monotonic())
+        error = {"code": "too_many_uploads", "message": "more than 120 films in a minute", "hint": "wait 1 s"}
+        route.fulfill(status=429, headers={"Retry-After": "1"}, json={"schema": 1, "error": error})
+
+    page.route("**/upload", answer)
+    page.goto("/")
+    page.set_input_files("input[name=file]", [film(f"many_{n}.png", 0.54 + n / 1000) for n in range(6)])
+    expect(page.locator("#upload-note")).to_have_text(
+        "More than 120 films in a minute: the rest is sent by itself in 1 s."
+    )
+    assert rows(page, "bad").count() == 0
+    expect(rows(page, "done")).to_have_count(6, timeout=20_000)
+    expect(page.locator("#upload-note")).to_be_hidden()
+    assert refusals[-1] - refusals[0] >= 0.9

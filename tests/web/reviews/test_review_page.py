@@ -260,5 +260,5 @@ def test_the_page_holds_no_inline_script_or_style(reviewer: Client, open_film: F
     assert " style=" not in text
     assert "onclick" not in text
     assert json.loads(text.split('id="region-data" type="application/json">')[1].split("</script>")[0]) == {
-        "width": 120, "height": 160, "url": None,
+        "film": str(open_film.id), "width": 120, "height": 160, "url": None, "saved": "",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from films import answering, archiving, patients, retention, sightings, storage, wording
+from films import answering, archiving, patients, retention, sightings, storage, wording, working
 from films.access import film_for, film_of, visible_to
 from films.forms import AskForm, EditForm
 from films.leading import answer_of
@@ -64,6 +64,8 @@ def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm)
         "facts_form": form,
         "object_kinds": ("film", "picture", "map", "report", "page"),
         **_on_their_way(film, readings),
+        "can_assign": bool(working.assignable([film], user)),
+        "shares": list(working.shares_of(film)) if film.owner_id == user.pk else [],
         "is_owner": film.owner_id == user.pk,
         "relatives": patients.relatives(film, visible_to(user).filter(patient=film.patient)) if film.patient else None,
         "viewer_data": viewer_data(film, readings),

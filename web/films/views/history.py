@@ -61,7 +61,7 @@ def export_csv(request: Request) -> HttpResponseBase:
 @require_POST
 def selected(request: Request) -> HttpResponseBase:
     """Delete, re-read, export or compare the films that were ticked."""
-    film_ids = _ticked(request)
+    film_ids = ticked(request)
     films = Film.objects.filter(owner=request.user, pk__in=film_ids)
     match request.POST.get("action"):
         case "delete":
@@ -82,7 +82,7 @@ def selected(request: Request) -> HttpResponseBase:
     return redirect(f"{reverse('films:history')}?{query}" if query else "films:history")
 
 
-def _ticked(request: Request) -> list[UUID]:
+def ticked(request: Request) -> list[UUID]:
     """The ticked films; what is no film's number is passed over."""
     film_ids = []
     for text in request.POST.getlist("films")[:MOST_SELECTED]:

@@ -60,5 +60,6 @@ def _page(request: Request, shown: Patient, form: NameForm, status: int) -> Http
         "steps": [(side, films[0], films[-1]) for side, films in knees.sides[:2] if films[1:]],
         "pair": (knees.right[-1], knees.left[-1]) if knees.right and knees.left else None,
         "form": form,
+        "shares": list(shown.shares.select_related("user").order_by("user__username")),
     }
     return render(request, "films/patient.html", context, status=status)

@@ -1,16 +1,29 @@
 /**
- * Films that wait for the network, in IndexedDB. Pages and the service worker share it; log-out empties it.
+ * Films on their way to the server, in IndexedDB: every film is put here first, and sent from here by whichever page is open
+ * or by the service worker. So it survives a page that is left, a network that is gone and a session that ends. Log-out
+ * empties it.
  *
  * @typedef {{code: string, message: string, hint?: string}} Refusal
  * @typedef {{url: string, thumb: string, name: string}} Known a film that is there, with other facts
- * @typedef {{id?: number, user: string, name: string, file: File, fields: [string, string][], url: string,
+ * @typedef {{id?: number, user: string, name: string, file: File, fields: [string, string][], url: string, tries?: number,
  *            refused?: Refusal, known?: Known}} Waiting
- * @typedef {{sent: number, refused: number, left: number}} Outcome
+ * @typedef {{id: string, url: string, thumb: string, name: string, state: string, headline: string,
+ *            triage: string | null, warnings: string[], duplicate_of: string | null}} Taken
+ * @typedef {{status: number, answer: any, wait: number}} Reply status, JSON if it is any, seconds of Retry-After or 0
+ * @typedef {(url: string, body: FormData, token: string, progress: (share: number) => void) => Promise<Reply | null>} Post
+ * @typedef {{sent: number, refused: number, left: number, wait: number}} Outcome
+ * @typedef {{id?: number, kind: "progress" | "sent" | "refused" | "offline" | "logged-out" | "pause" | "failed", share?: number,
+ *            taken?: Taken, refused?: Refusal, known?: Known, seconds?: number, message?: string}} News
  */
 
+export const CHANNEL = "outbox";
 const NAME = "osteolens";
 /** Statuses that say the film itself is at fault: sending it again would not help. */
 const REFUSED = new Set([400, 409, 413, 415, 422]);
+const LOGGED_OUT = new Set([401, 403]);
+const AT_ONCE = 2;
+/** After so many answers that make no sense, a film is refused. */
+const MOST_TRIES = 5;
 
 /** @returns {Promise<IDBDatabase>} */
 function open() {
@@ -83,61 +96,129 @@ export async function empty() {
 }
 
 /**
- * Send what waits, one film after the other. Only one tab (or the service worker) does so at a time.
+ * Send what waits, two films at a time, those that come meanwhile too. Only one page (or the service worker) does so at once;
+ * all hear how it goes.
  *
- * @returns {Promise<Outcome>}
+ * @param {Post} [post]
+ * @returns {Promise<Outcome>} films that are left were not sent because of the network, the session or the server
  */
-export async function flush() {
-  const outcome = { sent: 0, refused: 0, left: 0 };
+export async function flush(post = byFetch) {
+  const outcome = { sent: 0, refused: 0, left: 0, wait: 0 };
   await navigator.locks.request("outbox", async () => {
     const films = (await waiting()).filter((film) => !film.refused);
     if (!films.length) return;
+    const channel = new BroadcastChannel(CHANNEL);
+    const tell = (/** @type {News} */ news) => channel.postMessage(news);
     // The token may have changed since the film was added, and so may the person.
     const session = await (await reach("/session"))?.json();
-    if (!session) outcome.left = films.length;
-    for (const film of films) {
-      if (film.user === session?.user) outcome[await send(film, session.csrf)] += 1;
-    }
+    if (session && session.user === films[0].user) await sendAll(session.csrf, post, tell, outcome);
+    else films.forEach(({ id }) => tell({ id, kind: session ? "logged-out" : "offline" }));
+    outcome.left = (await waiting()).filter((film) => !film.refused).length;
+    channel.close();
   });
   return outcome;
 }
 
 /**
- * @param {Waiting} film
  * @param {string} token
- * @returns {Promise<keyof Outcome>}
+ * @param {Post} post
+ * @param {(news: News) => void} tell
+ * @param {Outcome} outcome
  */
-async function send(film, token) {
-  const body = new FormData();
-  film.fields.forEach(([name, value]) => body.append(name, value));
-  body.append("file", film.file, film.name);
-  const response = await reach(film.url, { method: "POST", body, headers: { "X-CSRFToken": token } });
-  if (response?.ok && !response.redirected) {
-    await drop(Number(film.id));
-    await using("session", (store) => store.put(Date.now(), "sent"));
-    return "sent";
-  }
-  if (response && REFUSED.has(response.status)) {
-    await keep({ ...film, ...(await refusal(response)) });
-    return "refused";
-  }
-  return "left";
+async function sendAll(token, post, tell, outcome) {
+  const begun = new Set();
+  let goesOn = true;
+  const lane = async () => {
+    while (goesOn) {
+      const film = (await waiting()).find(({ id, refused }) => !refused && !begun.has(id));
+      if (!film) return;
+      begun.add(film.id);
+      goesOn = (await send(film, token, post, tell, outcome)) && goesOn;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
 }
 
 /**
- * Why a film was refused; a proxy may have answered with a page of its own.
- *
- * @param {Response} response
- * @returns {Promise<{refused: Refusal, known?: Known}>}
+ * @param {Waiting} film
+ * @param {string} token
+ * @param {Post} post
+ * @param {(news: News) => void} tell
+ * @param {Outcome} outcome
+ * @returns {Promise<boolean>} whether the next one may be sent
  */
-async function refusal(response) {
-  try {
-    const { error, known } = await response.json();
-    return { refused: error, known };
-  } catch (error) {
-    console.info("a refusal without words:", error);
-    return { refused: { code: "refused", message: `The server refused the film with status ${response.status}.` } };
+async function send(film, token, post, tell, outcome) {
+  const { id } = film;
+  const body = new FormData();
+  film.fields.forEach(([name, value]) => body.append(name, value));
+  body.append("file", film.file, film.name || "pasted.png");
+  const response = await post(film.url, body, token, (share) => tell({ id, kind: "progress", share }));
+  const { status = 0, answer = null, wait = 0 } = response ?? {};
+  if (!response) {
+    tell({ id, kind: "offline" });
+    return false;
   }
+  if (status < 300 && answer?.id) {
+    await drop(Number(id));
+    await using("session", (store) => store.put(Date.now(), "sent"));
+    outcome.sent += 1;
+    tell({ id, kind: "sent", taken: answer });
+    return true;
+  }
+  if (wait > 0) {
+    outcome.wait = Math.max(outcome.wait, wait);
+    tell({ id, kind: "pause", seconds: wait, message: answer?.error?.message ?? "the server is busy" });
+    return false;
+  }
+  // A page instead of JSON: we were led to the log-in page.
+  if (LOGGED_OUT.has(status) || status < 300) {
+    tell({ id, kind: "logged-out" });
+    return false;
+  }
+  const tries = (film.tries ?? 0) + 1;
+  if (!REFUSED.has(status) && tries < MOST_TRIES) {
+    await keep({ ...film, tries });
+    tell({ id, kind: "failed", message: unexpected(status).message });
+    return true;
+  }
+  const refused = answer?.error ?? unexpected(status);
+  await keep({ ...film, refused, known: answer?.known });
+  outcome.refused += 1;
+  tell({ id, kind: "refused", refused, known: answer?.known });
+  return true;
+}
+
+/**
+ * A proxy may have answered with a page of its own.
+ *
+ * @param {number} status
+ * @returns {Refusal}
+ */
+function unexpected(status) {
+  if (status === 413) return { code: "too_large", message: "The file is too large for this server." };
+  return { code: "failed", message: `The server answered with status ${status}.`, hint: "Try again in a minute." };
+}
+
+/** @type {Post} without progress, for the service worker */
+async function byFetch(url, body, token) {
+  const response = await reach(url, { method: "POST", body, headers: { "X-CSRFToken": token } });
+  return response && answerOf(response.status, await response.text(), response.headers.get("Retry-After"));
+}
+
+/**
+ * @param {number} status
+ * @param {string} text
+ * @param {string | null} wait
+ * @returns {Reply}
+ */
+export function answerOf(status, text, wait) {
+  let answer = null;
+  try {
+    answer = JSON.parse(text);
+  } catch (error) {
+    console.info("no JSON:", error);
+  }
+  return { status, answer, wait: Number(wait) || 0 };
 }
 
 /**

@@ -1,5 +1,9 @@
 /** What every page has: the theme's switch, questions before something is lost, the outbox, the service worker. */
 import { empty, flush, lastSent, reach, remember, waiting } from "./outbox.js";
+import { send } from "./sending.js";
+
+/** What keys of drafts begin with. */
+export const DRAFTS = "osteolens.draft.";
 
 const { user, offlinePage } = document.body.dataset;
 const notice = document.getElementById("notice");
@@ -33,18 +37,38 @@ async function leave(event, form) {
   const films = (await waiting()).length;
   if (films && !confirm(`${films} of your films wait to be sent. Log out and forget them?`)) return;
   await empty();
+  Object.keys(localStorage).forEach((key) => key.startsWith(DRAFTS) && localStorage.removeItem(key));
   form.submit();
 }
 
 /** What this page shows is from then; films that were sent later are missing in it. */
 let shown = performance.timeOrigin;
 
+let sending = false;
+let again = false;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+let notBefore = 0;
+
 /** The first try may come before the network is really there, or while the server is busy: then another follows. */
 async function sendWaiting() {
-  const { refused, left } = await flush();
+  again = sending;
+  if (sending || !navigator.onLine || Date.now() < notBefore) return;
+  sending = true;
+  clearTimeout(timer);
+  const { refused, left, wait } = await flush(send);
+  sending = false;
   await count();
-  if (left && navigator.onLine) setTimeout(() => void sendWaiting(), 5000);
-  if (!refused && (await lastSent()) < shown) return;
+  notBefore = Date.now() + 1000 * wait;
+  if (again && !wait) void sendWaiting();
+  else if (left && navigator.onLine) {
+    timer = setTimeout(() => {
+      notBefore = 0;
+      void sendWaiting();
+    }, 1000 * (wait || 5));
+  }
+  // The upload page has a row for each film.
+  if (document.getElementById("uploads") || (!refused && (await lastSent()) < shown)) return;
   shown = Date.now();
   say(refused ? "A waiting film was refused; the upload page says why." : "The waiting films were sent.");
   document.dispatchEvent(new Event("outbox-sent"));
@@ -71,11 +95,15 @@ function say(words) {
 
 const offline = () => say(navigator.onLine ? "" : "You are offline. Films that you add are kept here and sent later.");
 window.addEventListener("offline", offline);
-document.addEventListener("outbox", () => void count());
+document.addEventListener("outbox", () => {
+  void count();
+  if (user) void sendWaiting();
+});
 
 if (user) {
   await remember(user);
   window.addEventListener("online", () => void sendWaiting());
+  void count();
   void sendWaiting();
 } else if (offlinePage && offlinePage !== location.pathname) {
   // The offline page stands where another page was asked for.

@@ -1,95 +1,105 @@
-/** The upload page: files come by drop, dialogue, paste or camera; each is sent by itself and says how it goes. */
+/**
+ * The upload page: files come by drop, dialogue, paste or camera and go into the outbox, from where `site.js` sends them; each
+ * has a row that says how it goes.
+ *
+ * @import { News, Waiting } from "./outbox.js"
+ */
 import { isArchive, unpack } from "./archive.js";
-import { drop, flush, keep, remembered, waiting } from "./outbox.js";
-import { Busy, Offline, Refused, send } from "./sending.js";
+import { forgetFacts, showFacts, textFields } from "./facts.js";
+import { CHANNEL, keep, remembered, waiting } from "./outbox.js";
+import { Row } from "./row.js";
 
-const AT_ONCE = 2;
+const OFFLINE = "waiting for the network: it is sent when you are online again";
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const zone = /** @type {HTMLElement} */ (document.getElementById("drop"));
-const list = /** @type {HTMLElement} */ (document.getElementById("uploads"));
-const template = /** @type {HTMLTemplateElement} */ (document.getElementById("upload-row"));
+const note = /** @type {HTMLElement} */ (document.getElementById("upload-note"));
+/** Rows of films in the outbox, by their number there. @type {Map<number, Row>} */
+const rows = new Map();
+/** Files that are not in the outbox yet: leaving the page now would lose them. */
+let unkept = 0;
 
-/** @type {(() => Promise<void>)[]} */
-const queue = [];
-let running = 0;
-
-/** @param {Iterable<File>} files */
-function take(files) {
+/** @param {FileList | undefined} files */
+function add(files) {
+  if (!files?.length) return;
   const fields = textFields();
-  for (const file of files) {
-    if (isArchive(file)) {
-      void takeArchive(file);
-      continue;
-    }
-    const row = new Row(file.name || "pasted picture");
-    queue.push(() => upload(file, fields, row));
-  }
-  work();
+  void take([...files], fields);
+  forgetFacts();
 }
 
-/** @param {File} archive */
-async function takeArchive(archive) {
-  const row = new Row(archive.name);
+/**
+ * @param {File[]} files
+ * @param {[string, string][]} fields
+ */
+async function take(files, fields) {
+  unkept += files.length;
+  const user = document.body.dataset.user || ((await remembered()) ?? "");
+  const pending = files.map((file) => ({ file, row: new Row(file.name || "pasted picture", choose) }));
+  for (const { file, row } of pending) {
+    if (isArchive(file)) await takeArchive(file, row, fields);
+    else await put({ user, name: file.name, file, fields, url: form.action }, row);
+    unkept -= 1;
+  }
+}
+
+/**
+ * @param {Waiting} film
+ * @param {Row} row
+ */
+async function put(film, row) {
+  try {
+    const id = Number(await keep(film));
+    rows.set(id, row);
+    row.removable(id);
+    document.dispatchEvent(new Event("outbox"));
+    if (!navigator.onLine || document.body.dataset.offlinePage) {
+      row.go("waiting", OFFLINE);
+      void sendLater();
+    }
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    row.go("bad", "this browser has no room to keep the film until it is sent", "Free some space, or leave private browsing.");
+  }
+}
+
+/**
+ * @param {File} archive
+ * @param {Row} row
+ * @param {[string, string][]} fields
+ */
+async function takeArchive(archive, row, fields) {
   row.go("waiting", "is being unpacked");
   try {
     const films = await unpack(archive, Number(zone.dataset.largest));
     row.root.remove();
-    take(films);
+    await take(films, fields);
   } catch (error) {
     row.go("bad", error instanceof TypeError || !(error instanceof Error) ? "the zip archive is damaged" : error.message);
   }
 }
 
-function work() {
-  while (running < AT_ONCE && queue.length) {
-    const job = /** @type {() => Promise<void>} */ (queue.shift());
-    running += 1;
-    void job().finally(() => {
-      running -= 1;
-      work();
-    });
-  }
+/** What is told by whichever page sends. @param {News} news */
+function hear({ id, kind, share = 0, taken, refused, known, seconds = 0, message = "" }) {
+  const row = rows.get(Number(id));
+  if (kind === "pause") pause(message, seconds);
+  else note.hidden = true;
+  if (!row) return;
+  if (kind === "progress") row.progress(share);
+  else if (kind === "sent" && taken) {
+    rows.delete(Number(id));
+    row.done(taken);
+  } else if (kind === "refused" && refused) row.refused(Number(id), refused, known);
+  else if (kind === "offline") {
+    row.go("waiting", OFFLINE);
+    void sendLater();
+  } else if (kind === "logged-out") row.loggedOut();
+  else row.go("queued", kind === "failed" ? `${message} It is sent again.` : "waits its turn");
 }
 
-/**
- * @param {File} file
- * @param {[string, string][]} fields
- * @param {Row} row
- */
-async function upload(file, fields, row) {
-  const body = new FormData();
-  fields.forEach(([name, value]) => body.append(name, value));
-  body.append("file", file, file.name || "pasted.png");
-  row.go("sending", "sending");
-  try {
-    const taken = await send(form.action, body, document.body.dataset.csrf ?? "", (share) => row.progress(share));
-    row.link(taken.url, taken.thumb);
-    if (taken.duplicate_of) row.go("known", `You have this film already, as ${taken.name}: open the one that is there.`);
-    else row.go(taken.state === "answered" ? "done" : "waiting", words(taken), taken.warnings.join("; "));
-  } catch (error) {
-    if (error instanceof Busy) {
-      row.go("waiting", `${error.message}: sent again in ${error.seconds} s`);
-      setTimeout(() => {
-        queue.push(() => upload(file, fields, row));
-        work();
-      }, 1000 * error.seconds);
-      return;
-    }
-    if (error instanceof Refused && error.known) {
-      row.go("known", error.message);
-      row.offer(error.known, (choice) => upload(file, chosen(fields, choice), row));
-      return;
-    }
-    if (error instanceof Refused) return row.go("bad", error.message, error.hint);
-    if (!(error instanceof Offline)) throw error;
-    const user = (await remembered()) ?? "";
-    const id = await keep({ user, name: file.name, file, fields, url: form.action });
-    row.go("waiting", "waiting for the network: it is sent when you are online again");
-    row.removable(Number(id));
-    document.dispatchEvent(new Event("outbox"));
-    await sendLater();
-  }
+/** One line for all films. @param {string} message @param {number} seconds */
+function pause(message, seconds) {
+  note.hidden = false;
+  note.textContent = `${message[0].toUpperCase()}${message.slice(1)}: the rest is sent by itself in ${seconds} s.`;
 }
 
 /**
@@ -103,105 +113,30 @@ function chosen(fields, choice) {
   return [...fields.filter(([name]) => name !== "if_known"), ["if_known", choice]];
 }
 
+/**
+ * Send a film that is there again, in the way that was chosen.
+ *
+ * @param {number} id
+ * @param {string} choice
+ */
+async function choose(id, choice) {
+  const film = (await waiting()).find((one) => one.id === id);
+  if (!film) return;
+  await keep({ ...film, fields: chosen(film.fields, choice), refused: undefined, known: undefined });
+  rows.get(id)?.go("queued", "waits its turn");
+  document.dispatchEvent(new Event("outbox"));
+}
+
 /** Where the browser can, it sends the film even after this page was closed. */
 async function sendLater() {
   const worker = /** @type {any} */ (await navigator.serviceWorker?.ready);
   await worker?.sync?.register("outbox");
 }
 
-/** @param {import("./sending.js").Taken} taken */
-function words(taken) {
-  if (taken.state === "waiting") return "kept, and answered as soon as the model server is up";
-  if (taken.state === "refused") return "kept, but not answered: open it to see why";
-  return [taken.headline, taken.triage].filter(Boolean).join(" · ");
-}
-
-/** @returns {[string, string][]} what was filled in beside the files */
-function textFields() {
-  const fields = [...new FormData(form)].filter(([name, value]) => name !== "csrfmiddlewaretoken" && value !== "");
-  return /** @type {[string, string][]} */ (fields.filter(([, value]) => typeof value === "string"));
-}
-
-/** One line of the list: name, progress, and how it ended. */
-class Row {
-  /** @param {string} name */
-  constructor(name) {
-    const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-    this.root = /** @type {HTMLElement} */ (copy.querySelector(".upload-row"));
-    this.part("name").textContent = name;
-    list.prepend(copy);
-    list.hidden = false;
-    this.go("queued", "waits its turn");
-  }
-
-  /** @param {string} part */
-  part(part) {
-    return /** @type {HTMLElement} */ (this.root.querySelector(`[data-part=${part}]`));
-  }
-
-  /**
-   * @param {string} state
-   * @param {string} words
-   * @param {string} [hint]
-   */
-  go(state, words, hint = "") {
-    this.root.dataset.state = state;
-    this.part("words").textContent = words;
-    this.part("hint").textContent = hint;
-    this.part("bar").hidden = state !== "sending";
-  }
-
-  /** @param {number} share 0 to 1 */
-  progress(share) {
-    const bar = /** @type {HTMLProgressElement} */ (this.part("bar"));
-    bar.value = share;
-    this.part("words").textContent = share < 1 ? `${Math.round(share * 100)}%` : "is being read";
-  }
-
-  /**
-   * @param {string} url
-   * @param {string} thumb
-   */
-  link(url, thumb) {
-    const link = document.createElement("a");
-    link.href = url;
-    link.textContent = this.part("name").textContent;
-    this.part("name").replaceChildren(link);
-    const picture = /** @type {HTMLImageElement} */ (this.part("thumb"));
-    picture.src = thumb;
-    picture.hidden = false;
-  }
-
-  /**
-   * Nothing that was filled in is dropped: keep both films, or change the one that is there.
-   *
-   * @param {import("./outbox.js").Known} known the film that is there
-   * @param {(choice: string) => Promise<void>} choose
-   */
-  offer(known, choose) {
-    this.link(known.url, known.thumb);
-    const choices = this.part("choices");
-    choices.hidden = false;
-    choices.onclick = (event) => {
-      const button = event.target instanceof Element && event.target.closest("[data-choice]");
-      if (!(button instanceof HTMLElement)) return;
-      choices.hidden = true;
-      void choose(button.dataset.choice ?? "");
-    };
-  }
-
-  /** @param {number} id of the film in the outbox */
-  removable(id) {
-    const button = this.part("remove");
-    button.hidden = false;
-    button.addEventListener("click", () => void drop(id).then(() => this.root.remove()));
-  }
-}
-
 for (const input of form.querySelectorAll("input[type=file]")) {
   input.addEventListener("change", () => {
     if (!(input instanceof HTMLInputElement)) return;
-    take(input.files ?? []);
+    add(input.files ?? undefined);
     input.value = "";
   });
 }
@@ -214,21 +149,18 @@ document.addEventListener("dragleave", (event) => zone.classList.toggle("over", 
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   zone.classList.remove("over");
-  take(event.dataTransfer?.files ?? []);
+  add(event.dataTransfer?.files);
 });
-document.addEventListener("paste", (event) => take(event.clipboardData?.files ?? []));
+document.addEventListener("paste", (event) => add(event.clipboardData?.files));
+
+window.addEventListener("beforeunload", (event) => unkept && event.preventDefault());
+new BroadcastChannel(CHANNEL).onmessage = ({ data }) => hear(data);
 
 for (const film of await waiting()) {
-  const row = new Row(film.name);
-  if (film.refused && film.known) {
-    row.go("known", film.refused.message);
-    row.offer(film.known, async (choice) => {
-      await keep({ ...film, fields: chosen(film.fields, choice), refused: undefined, known: undefined });
-      await flush();
-      location.reload();
-    });
-  } else if (film.refused) row.go("bad", film.refused.message, film.refused.hint);
-  else row.go("waiting", "waiting for the network: it is sent when you are online again");
+  const row = new Row(film.name, choose);
+  rows.set(Number(film.id), row);
   row.removable(Number(film.id));
+  if (film.refused) row.refused(Number(film.id), film.refused, film.known);
+  else if (!navigator.onLine || document.body.dataset.offlinePage) row.go("waiting", OFFLINE);
 }
-document.addEventListener("outbox-sent", () => location.reload());
+showFacts();

@@ -14,6 +14,8 @@ const SHELL = [
   "{% static 'js/theme.js' %}",
   "{% static 'js/site.js' %}",
   "{% static 'js/upload.js' %}",
+  "{% static 'js/facts.js' %}",
+  "{% static 'js/row.js' %}",
   "{% static 'js/archive.js' %}",
   "{% static 'js/sending.js' %}",
   "{% static 'js/outbox.js' %}",

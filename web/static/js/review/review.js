@@ -2,6 +2,7 @@
 import { dataBlock, mapLevels } from "../viewer/data.js";
 import { paint } from "../viewer/colour.js";
 import { Viewer } from "../viewer/viewer.js";
+import { Draft } from "./draft.js";
 import { Drawing } from "./drawing.js";
 import { listen } from "./keys.js";
 import { Layer } from "./layer.js";
@@ -13,7 +14,8 @@ const AMBER = /** @type {[number, number, number]} */ ([240, 194, 106]);
 
 const root = /** @type {HTMLElement} */ (document.getElementById("viewer"));
 const tools = /** @type {HTMLElement} */ (document.getElementById("drawing"));
-const field = /** @type {HTMLInputElement} */ (document.querySelector("#review input[name=region]"));
+const form = /** @type {HTMLFormElement} */ (document.getElementById("review"));
+const field = /** @type {HTMLInputElement} */ (form.querySelector("input[name=region]"));
 const data = dataBlock("region-data");
 const viewer = new Viewer(root, [dataBlock("viewer-data")]);
 const { layers, caption } = viewer.panes[0];
@@ -52,12 +54,26 @@ drawing.addEventListener("shown", () => {
   if (shown) shown.textContent = `${Math.round(drawing.size * 100)}%`;
 });
 region.addEventListener("change", () => {
-  const empty = region.isEmpty();
-  field.value = empty ? CLEARED : region.toDataUrl();
-  const words = document.querySelector("[data-region-words]");
-  if (words) words.textContent = empty ? "not drawn" : "drawn";
+  field.value = region.isEmpty() ? CLEARED : region.toDataUrl();
+  sayRegion();
+  draft.keep();
 });
-document.getElementById("review")?.addEventListener("submit", () => drawing.finish());
+
+function sayRegion() {
+  const words = document.querySelector("[data-region-words]");
+  if (words) words.textContent = region.isEmpty() ? "not drawn" : "drawn";
+}
+
+form.addEventListener("submit", () => drawing.finish());
+
+const draft = new Draft(form, data);
+const restored = document.getElementById("kept");
+// A form that came back with an error holds more than a draft.
+if (!form.querySelector("[role=alert]") && draft.restore()) restored?.removeAttribute("hidden");
+restored?.querySelector("button")?.addEventListener("click", () => {
+  draft.forget();
+  location.reload();
+});
 
 /**
  * @param {string} action
@@ -75,6 +91,7 @@ if (stored) {
   picture.src = stored;
   picture.decode().then(() => {
     region.load(picture);
+    sayRegion();
     drawing.show();
   }, console.warn);
 }
