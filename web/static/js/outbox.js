@@ -152,6 +152,7 @@ async function send(film, token, post, tell, outcome) {
   const body = new FormData();
   film.fields.forEach(([name, value]) => body.append(name, value));
   body.append("file", film.file, film.name || "pasted.png");
+  tell({ id, kind: "progress", share: 0 });
   const response = await post(film.url, body, token, (share) => tell({ id, kind: "progress", share }));
   const { status = 0, answer = null, wait = 0 } = response ?? {};
   if (!response) {
