@@ -6,8 +6,9 @@ from osteolens.audit.pictures import Seen
 from osteolens.audit.profiles import balance_findings, profiles
 from osteolens.audit.shortcuts import FILE_FACTS, Shortcut, as_column, describe, find_shortcuts, shortcut_findings
 from osteolens.card import Metric
+from osteolens.films.acquisition import NAMES
 
-ALIKE = ("file format", "picture size", "brightness", "borders", "all of these")
+ALIKE = ("file format", "picture size", "brightness", "borders", "acquisition", "all of these")
 
 
 def pictures(count: int, **facts: object) -> dict[int, Seen]:
@@ -51,6 +52,20 @@ def test_a_planted_brightness_is_found_and_nothing_else() -> None:
     assert bright.metric("mean AUROC").low > 0.99
     assert bright.strength == "strong"
     assert "Not tested on label: picture size, which is the same (or unknown, or a name) everywhere." in remarks
+
+
+def test_acquisition_that_tells_the_label_is_a_warning_even_where_it_is_weak() -> None:
+    """Sharpness differs a little between the ill and the well; nothing else does."""
+    random = np.random.default_rng(0)
+    rows = [row(str(number), "ill" if number % 2 else "well", f"p{number}") for number in range(300)]
+    usual = dict.fromkeys(NAMES, 0.5)
+    films = pictures(300, acquisition=lambda n: usual | {"edge_spread": 3 + 0.6 * (n % 2) + random.normal()})
+    shortcuts, _ = find_shortcuts(collection(rows, pictures=films), (), "label")
+    assert set(named(shortcuts)) == {"acquisition", "all of these"}
+    findings = {finding.kind: finding for finding in shortcut_findings([named(shortcuts)["acquisition"]])}
+    assert list(findings) == ["acquisition-shortcut"]
+    assert findings["acquisition-shortcut"].severity == "warning"
+    assert "to acquisition alone: mean AUROC 0.6" in findings["acquisition-shortcut"].title
 
 
 def test_chance_is_not_a_shortcut() -> None:

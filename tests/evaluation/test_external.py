@@ -13,9 +13,10 @@ from osteolens.card import Evaluation, Metric
 from osteolens.errors import DataError
 from osteolens.evaluation.answers import Answers, refuse_labels
 from osteolens.evaluation.evidence import Parameters
-from osteolens.evaluation.external import compare, films_needed, validate
+from osteolens.evaluation.external import compare, validate
 from osteolens.evaluation.predictions import Split
 from osteolens.evaluation.predictors import answer_as_served
+from osteolens.evaluation.sample_size import films_needed
 from osteolens.labels import LABELS
 from osteolens.parameters import TScoreInterval
 

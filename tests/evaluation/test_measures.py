@@ -97,6 +97,26 @@ def test_calibration_error_by_hand():
     assert measures.calibration_error(confidence, right, weights) == pytest.approx((0.5 + 3 * 0.1) / 4)
 
 
+def test_the_debiased_calibration_error_by_hand():
+    # Bin 0.6 to 0.7: right 3 of 4 at 0.65, a gap of 0.1, less 0.75 x 0.25 / 3. Bin 0.9 to 1: right 0 of 4 at 0.95.
+    confidence = np.array([0.65] * 4 + [0.95] * 4)
+    right = np.array([True, True, True, False, False, False, False, False])
+    expected = np.sqrt((4 * (0.1**2 - 0.75 * 0.25 / 3) + 4 * 0.95**2) / 8)
+    assert measures.debiased_calibration_error(confidence, right, np.ones((1, 8))) == pytest.approx(expected)
+    assert measures.debiased_calibration_error(confidence[:4], right[:4], ONES) == 0  # chance alone would give more
+    assert measures.debiased_calibration_error(np.array([0.7]), np.array([True]), np.ones((1, 1))) == 0
+
+
+def test_without_bias_a_calibrated_model_has_no_error_on_average_where_ece_has(random):
+    shares = random.uniform(0.3, 1, 100)
+    squares, plain = [], []
+    for _ in range(300):
+        right = random.random(100) < shares
+        squares.append(measures.debiased_calibration_error(shares, right, np.ones((1, 100)))[0])
+        plain.append(measures.calibration_error(shares, right, np.ones((1, 100)))[0])
+    assert np.median(squares) < 0.05 < np.mean(plain)
+
+
 def test_calibration_error_by_chance_is_the_95th_percentile():
     # One bin: |share right of 100 - 0.75| is above 1.96 standard errors in 1 case of 20; shares are whole percents.
     expected = 1.96 * np.sqrt(0.75 * 0.25 / 100)

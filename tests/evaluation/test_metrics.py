@@ -55,6 +55,7 @@ def test_figures_names_and_t_scores_where_measured():
         "specificity osteoporosis",
         "quadratic-weighted kappa",
         "ECE",
+        "calibration error, debiased",
         "Brier score",
         "T-score MAE",
         "T-score Pearson r",

@@ -4,8 +4,10 @@ import pytest
 from support.map_examples import map_checks, metric
 from support.simulated import simulate
 
+from osteolens.card import BEYOND_ACQUISITION as BEYOND
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.evidence import Difference, Evidence
+from osteolens.evaluation.predictors import ACQUISITION
 from osteolens.inference.calibration import calibrate
 from osteolens.reports.figures import find, key_figures, percent, signed, slug, tone_of_difference, with_interval
 from osteolens.reports.verdicts import verdicts
@@ -37,6 +39,23 @@ def test_an_image_that_tells_nothing_is_not_praised(weak: Evidence) -> None:
     assert by_question["Does the image tell more than chance?"] == "Not shown"
     assert by_question["Is the image alone better than age and sex?"] == "No, worse"
     assert by_question["Does the image add to age and sex?"] in ("Not shown", "No, worse")
+
+
+def test_an_image_is_credited_with_what_it_has_beyond_acquisition(strong: Evidence) -> None:
+    question = "Does the image tell more than how the film was taken?"
+    assert question not in answers(strong)
+    image, *others = strong.evaluations
+    for low, answer in ((0.45, "Not shown"), (0.55, "Yes")):
+        areas = tuple(metric(f"AUROC {name} vs rest", low, 0.8) for name in ("normal", "osteoporosis"))
+        extra = [image.model_copy(update={"subject": subject, "metrics": areas}) for subject in (BEYOND, ACQUISITION)]
+        assert answers(replace(strong, evaluations=(image, *others, *extra)))[question] == answer
+
+
+def test_no_gain_is_said_with_the_number_of_films(weak: Evidence) -> None:
+    (verdict,) = [each for each in verdicts(weak, None) if each.question == "Does the image add to age and sex?"]
+    assert verdict.answer == "Not shown"
+    assert "No gain is shown." in verdict.reason
+    assert "90 films could hardly show a small one" in verdict.reason
 
 
 def test_calibration_and_maps_of_useless_answers_are_not_praised(weak: Evidence) -> None:

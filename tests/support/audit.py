@@ -13,6 +13,7 @@ from osteolens.audit.copies import Match, origins
 from osteolens.audit.findings import Collection
 from osteolens.audit.pictures import Facts, Seen
 from osteolens.audit.rows import DataSet, Row
+from osteolens.films.acquisition import NAMES
 
 Picture = NDArray[np.uint8]
 
@@ -50,6 +51,7 @@ def save(path: Path, picture: Picture, **options: Any) -> Path:
 def facts(**values: Any) -> Facts:
     usual = {"format": "JPEG", "colour": "L", "quality": 0, "device": "", "width": 100, "height": 120, "size": 1000}
     measured = {"brightness": 80.0, "contrast": 40.0, "dark": 0.2, "bright": 0.0, "borders": (0.0,) * 4}
+    measured["acquisition"] = dict.fromkeys(NAMES, 0.5)
     rest = {"file_sha256": "a", "pixel_sha256": "b", "warnings": ()}
     return Facts(**usual | measured | rest | values)
 

@@ -9,11 +9,12 @@ from support.films import TINY, write_rows
 from support.training import InThisProcess
 
 from osteolens import models
-from osteolens.card import load_card
+from osteolens.card import BEYOND_ACQUISITION, load_card
 from osteolens.datasets.fingerprints import read_training_films
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.predictions import read_predictions
+from osteolens.labels import label_from_t_score
 from osteolens.training.config import load_configuration
 from osteolens.training.cross_run import run
 
@@ -55,6 +56,25 @@ def test_a_run_leaves_evidence_and_a_model_with_its_parameters(settings_file, ta
     assert [row.subject for row in ensemble.evaluations] == [row.subject for row in card.evaluations]
     assert "not the ensemble of 3 that is shipped" in ensemble.evaluations[0].protocol
     assert np.isclose(ensemble.evaluations[0].metrics[0].value, card.evaluations[0].metrics[0].value)
+
+
+@pytest.mark.slow
+def test_a_null_run_through_the_same_command_gives_a_half_within_its_interval(settings_file, table, tmp_path, quiet):
+    """Labels and T-scores dealt out at random: nothing that the command writes may call that knowledge."""
+    scores = np.random.default_rng(2).permutation(np.linspace(-3.5, 0, 30))
+    dealt = rewritten(
+        table, 30, label=lambda row: label_from_t_score(scores[row]), t_score=lambda row: f"{scores[row]:.2f}"
+    )
+    card = start(settings_file, dealt, tmp_path / "out", quiet)
+    subjects = {each.subject for each in card.evaluations}
+    assert {"image", "baseline: acquisition", BEYOND_ACQUISITION} <= subjects
+    for subject in subjects:
+        for name, area in card.figures(subject).items():
+            if name.startswith(("AUROC normal", "AUROC osteoporosis")):
+                assert area.low <= 0.5, (subject, name)
+                # Baselines on 30 films rank below 0.5 across folds: what tells nothing is learnt the wrong way round.
+                assert subject != "image" or area.high >= 0.5, name
+    assert card.operating_points is None
 
 
 def test_a_name_that_cannot_be_served_is_refused_before_anything_is_read(settings_file, tmp_path, quiet):

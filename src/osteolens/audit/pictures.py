@@ -17,6 +17,7 @@ from rich.progress import track
 
 from osteolens.datasets.fingerprints import thumbnail
 from osteolens.errors import InputError
+from osteolens.films.acquisition import NAMES, measure
 from osteolens.films.read import Picture, read
 
 SIDE = 320
@@ -43,6 +44,7 @@ class Facts:
         dark: Share of pixels that are (almost) black.
         bright: Share of pixels that are (almost) white.
         borders: Shares of height or width taken by plain borders: top, bottom, left, right.
+        acquisition: How the film was taken, by the names of `osteolens.films.acquisition.NAMES`.
         file_sha256: SHA-256 of the bytes.
         pixel_sha256: SHA-256 of the decoded grey picture.
         warnings: As `osteolens.films.read.read` gave them.
@@ -60,6 +62,7 @@ class Facts:
     dark: float
     bright: float
     borders: tuple[float, float, float, float]
+    acquisition: dict[str, float]
     file_sha256: str
     pixel_sha256: str
     warnings: tuple[str, ...]
@@ -146,6 +149,7 @@ def _facts(data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Facts:
         dark=float((small <= _DARK).mean()),
         bright=float((small >= _BRIGHT).mean()),
         borders=_borders(small),
+        acquisition=dict(zip(NAMES, measure(picture.pixels), strict=True)),
         file_sha256=hashlib.sha256(data).hexdigest(),
         # With the shape: 2 x 3 and 3 x 2 pixels may have the same bytes.
         pixel_sha256=hashlib.sha256(repr(picture.pixels.shape).encode() + picture.pixels.tobytes()).hexdigest(),

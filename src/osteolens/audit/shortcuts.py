@@ -17,10 +17,11 @@ from osteolens.audit.findings import Collection, Finding, Severity
 from osteolens.audit.forest import FOLDS, Column, Columns, score_forest
 from osteolens.audit.pictures import Facts
 from osteolens.card import Metric
+from osteolens.films.acquisition import NAMES
 
 CLINICAL = ("age", "sex", "gender", "weight_kg", "height_m", "height_cm", "bmi")
 """Columns that are tested if a table has them, whatever their case; a plain `height` may be that of the picture."""
-SOURCE = "source"
+SOURCE, ACQUISITION = "source", "acquisition"
 _MOST_WORDS = 0.5
 """A column of words in which more than this share of the rows differ is a name, not a fact."""
 
@@ -44,6 +45,10 @@ FILE_FACTS: dict[str, dict[str, Callable[[Facts], float | str]]] = {
     "borders": {
         name: (lambda facts, edge=edge: facts.borders[edge])  # type: ignore[misc]
         for edge, name in enumerate(("top", "bottom", "left", "right"))
+    },
+    ACQUISITION: {
+        name: (lambda facts, name=name: facts.acquisition[name])  # type: ignore[misc]
+        for name in NAMES
     },
 }
 FILE_KINDS = (*FILE_FACTS, "all of these")
@@ -177,11 +182,19 @@ def _is_fact(column: Column) -> bool:
 
 
 def shortcut_findings(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
-    """One finding each for facts of the files, for the patient's facts, for the source, and about the sources."""
+    """One finding each for acquisition, files, the patient's facts, the source, and differences of the sources."""
     on_label = [shortcut for shortcut in shortcuts if shortcut.target == "label"]
     yield from _finding(
+        "acquisition-shortcut",
+        [shortcut for shortcut in on_label if shortcut.facts == ACQUISITION],
+        "How the films were taken (borders, brightness, sharpness, size, legs, markers; no bone) tells the label: a "
+        "model that does as well is not shown to see bone.",
+        "Look at `image beyond acquisition` in the figures of a run: it is what counts; compare films of one device.",
+        weak="warning",
+    )
+    yield from _finding(
         "file-shortcut",
-        [shortcut for shortcut in on_label if shortcut.facts in FILE_KINDS],
+        [shortcut for shortcut in on_label if shortcut.facts in FILE_KINDS and shortcut.facts != ACQUISITION],
         "A model can score by recognising the device or the export of a file instead of the bone.",
         "Give this figure beside every score of a model; bring all pictures to one format, size and border before "
         "training; test within one device family.",
@@ -206,13 +219,15 @@ def shortcut_findings(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
     )
 
 
-def _finding(kind: str, shortcuts: Sequence[Shortcut], meaning: str, advice: str) -> Iterator[Finding]:
+def _finding(
+    kind: str, shortcuts: Sequence[Shortcut], meaning: str, advice: str, weak: Severity = "note"
+) -> Iterator[Finding]:
     tests = sorted(
         (shortcut for shortcut in shortcuts if shortcut.strength != "none"),
         key=lambda shortcut: -shortcut.metric("mean AUROC").value,
     )
     if tests:
-        severity: Severity = "note" if tests[0].strength == "weak" else "warning"
+        severity: Severity = weak if tests[0].strength == "weak" else "warning"
         lines = tuple(describe(shortcut) for shortcut in tests)
         yield Finding(kind, severity, f"{lines[0]}.", meaning, advice, len(tests), lines=lines[1:])
 

@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "study": "Go from a table of films to a model that can be served.",
         "evaluate": "Measure a model on labelled films of another place.",
         "recalibrate": "Fit a model's calibration and thresholds to another place.",
+        "plan": "Say how many patients a study would need.",
         "report": "Write a page of all that is known of a trained model.",
         "card": "Show what a model is and how well it performs.",
     },

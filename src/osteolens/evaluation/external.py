@@ -1,14 +1,12 @@
 """External validation: what a finished model is worth on films of a place that it has not seen."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import Evaluation, Metric
+from osteolens.card import Evaluation
 from osteolens.errors import DataError
 from osteolens.evaluation.answers import Answers
 from osteolens.evaluation.breakdown import evaluation, sampled_figures
@@ -18,23 +16,13 @@ from osteolens.evaluation.evaluate import evidence_of
 from osteolens.evaluation.evidence import Choice, Difference, Evidence, Predictor
 from osteolens.evaluation.metrics import RESAMPLES, Bootstrap, draw
 from osteolens.evaluation.predictions import Predictions
+from osteolens.evaluation.sample_size import Needed, films_needed
 from osteolens.evaluation.slope import calibration_figures
 
 HALF_WIDTH = 0.05
 EVENTS = 100
 """Films with the finding, and without, that a validation is commonly said to need (Vergouwe et al., J. Clin. Epidemiol.
 58:475, 2005)."""
-_PLANNED = ("AUROC ", "sensitivity ", "specificity ", "balanced accuracy", "quadratic-weighted kappa", "T-score MAE")
-
-
-@dataclass(frozen=True)
-class Needed:
-    """How many films would give a figure the wanted interval; `films` is None where no interval can be scaled."""
-
-    predictor: str
-    metric: Metric
-    films: int | None
-    groups: int | None
 
 
 @dataclass(frozen=True)
@@ -161,29 +149,6 @@ def check(answers: Answers) -> None:
             "but for one fifth of the groups, all films have the same label: add films of the rare labels, of at least "
             "two groups in different fifths"
         )
-
-
-def films_needed(evaluations: Sequence[Evaluation], half_width: float) -> tuple[Needed, ...]:
-    """The number of films at which an interval would be as wide as wanted: its width goes with 1 / sqrt(groups).
-
-    Args:
-        evaluations: Figures with 95 % intervals.
-        half_width: Half of the wanted interval's width.
-    """
-    return tuple(
-        Needed(each.subject, metric, *_scaled(each, metric, half_width))
-        for each in evaluations
-        for metric in each.metrics
-        if metric.name.startswith(_PLANNED)
-    )
-
-
-def _scaled(each: Evaluation, metric: Metric, half_width: float) -> tuple[int | None, int | None]:
-    width = (metric.high - metric.low) / 2
-    if width < 1e-9:  # every film right, or every film wrong: that says nothing of the next ones
-        return None, None
-    times = (width / half_width) ** 2
-    return math.ceil(each.films * times - 1e-9), math.ceil(each.groups * times - 1e-9)
 
 
 def compare(first: Answers, second: Answers, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:

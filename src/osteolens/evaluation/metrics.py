@@ -16,6 +16,7 @@ from osteolens.evaluation import measures
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
+DEBIASED = "calibration error, debiased"
 WITHIN_FOLDS, WITHIN_FAMILIES = "AUROC within folds", "AUROC within families"
 _CHUNK = 4_000_000
 """Weights that are processed together, which bounds the memory that thousands of films take."""
@@ -173,6 +174,7 @@ def _values(scored: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     yield "quadratic-weighted kappa", measures.quadratic_kappa(confusion)
     confidence = scored.probabilities.max(axis=1)
     yield "ECE", measures.calibration_error(confidence, predicted == scored.truth, weights)
+    yield DEBIASED, measures.debiased_calibration_error(confidence, predicted == scored.truth, weights)
     yield "Brier score", measures.mean(measures.brier(scored.probabilities, scored.truth), weights)
     known = np.isfinite(scored.measured) & np.isfinite(scored.t_score)
     if known.any():

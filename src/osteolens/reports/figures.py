@@ -10,8 +10,8 @@ from osteolens.evidence import AGE_AND_SEX as AGE_AND_SEX
 FUSED = "image + age and sex"
 KEY_FIGURES = ("balanced accuracy", "quadratic-weighted kappa", "ECE", "T-score MAE", "T-score Pearson r")
 """Shown beside the AUROCs; the other figures are in the long table."""
-_LOWER_IS_BETTER = ("ECE", "Brier score", "T-score MAE")
-_NEITHER = ("T-score bias", "T-score l", "T-score u", "T-score s", "calibration ", "observed ")
+_LOWER_IS_BETTER = ("ECE", "calibration error, debiased", "Brier score", "T-score MAE")
+_NEITHER = ("T-score bias", "T-score l", "T-score u", "T-score s", "calibration in", "calibration slope", "observed ")
 """Beginnings of the names of figures whose best value lies between too low and too high."""
 
 Tone = Literal["good", "mixed", "bad"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from osteolens.card import Metric
+from osteolens.card import BEYOND_ACQUISITION, Metric
 from osteolens.errors import CardError, DataError
-from osteolens.evaluation.predictors import IMAGE, MAJORITY
+from osteolens.evaluation.predictors import ACQUISITION, IMAGE, MAJORITY
 from osteolens.evaluation.run_folder import TRIED_FILE, read_tried
 from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT
 from osteolens.reports import model_page
@@ -22,6 +22,8 @@ _PREDICTORS = {
     "image alone": IMAGE,
     "age and sex alone": AGE_AND_SEX,
     "image with age and sex": FUSED,
+    "acquisition alone": ACQUISITION,
+    "image beyond acquisition": BEYOND_ACQUISITION,
     "no information": MAJORITY,
 }
 POSTER_FILE = "poster.json"

@@ -111,7 +111,7 @@ def _settings(model: Model) -> str:
 
 
 def _settings_file(root: Path, model: Model) -> str:
-    """The file with a model's settings: those its run recorded, or else of its name or the only ones for its data set."""
+    """The file with a model's settings: those its run recorded, or of its name, or the only one for its data."""
     known = {
         path.relative_to(root).as_posix(): load_configuration(path)
         for path in sorted((root / CONFIGURATIONS).glob("*.toml"))

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from osteolens.card import BEYOND_ACQUISITION
 from osteolens.evaluation.evidence import Difference, Evidence
 from osteolens.evaluation.maps.findings import MapChecks
 from osteolens.evaluation.metrics import questions
-from osteolens.evaluation.predictors import IMAGE, MAJORITY
+from osteolens.evaluation.predictors import ACQUISITION, IMAGE, MAJORITY, own_films
 from osteolens.inference.calibration import calibrate
 from osteolens.reports.figures import (
     AGE_AND_SEX,
@@ -32,7 +33,7 @@ _ALONE = {
 _ADDED = {
     "Yes": "With the image, age and sex predict better than without.",
     "In part": "With the image, age and sex predict better than without in some figures only.",
-    "Not shown": "On these films, adding the image to age and sex shows no gain.",
+    "Not shown": "No gain is shown.",
     "No, worse": "Age and sex predict worse with the image than without.",
 }
 _MAPS = {
@@ -64,6 +65,7 @@ def verdicts(evidence: Evidence, maps: MapChecks | None) -> list[Verdict]:
     alone, added = "Is the image alone better than age and sex?", "Does the image add to age and sex?"
     answers = [
         chance,
+        _beats_acquisition(evidence),
         _knows_t_scores(evidence),
         _compares(alone, pairs.get((IMAGE, AGE_AND_SEX)), _ALONE, evidence),
         _compares(added, pairs.get((FUSED, AGE_AND_SEX)), _ADDED, evidence),
@@ -105,6 +107,25 @@ def _beats_chance(evidence: Evidence) -> Verdict | None:
     return _verdict("Does the image tell more than chance?", above, f"{reason}Guessing gives 50 %.")
 
 
+def _beats_acquisition(evidence: Evidence) -> Verdict | None:
+    names = [question.name for question in questions(evidence.predictions.labels)]
+    beyond, alone = (
+        {name: area for name in names if (area := find(evidence.evaluations, subject, f"AUROC {name}"))}
+        for subject in (BEYOND_ACQUISITION, ACQUISITION)
+    )
+    if not beyond or not alone:
+        return None
+    shares = "; ".join(f"{name}: {percent(area)}" for name, area in beyond.items())
+    known = "; ".join(f"{name}: {percent(area)}" for name, area in alone.items())
+    reason = (
+        f"Borders, brightness, sharpness, size and legs of the film, without its bone, rank two films right this "
+        f"often: {known}. The image, with what these tell taken off its score: {shares}. Guessing gives 50 %."
+    )
+    return _verdict(
+        "Does the image tell more than how the film was taken?", [area.low > 0.5 for area in beyond.values()], reason
+    )
+
+
 def _knows_t_scores(evidence: Evidence) -> Verdict | None:
     error, constant = (find(evidence.evaluations, name, "T-score MAE") for name in (IMAGE, MAJORITY))
     if error is None or constant is None:
@@ -135,6 +156,9 @@ def _compares(
         verdict = replace(verdict, answer="No, worse")
     figures = "; ".join(f"{metric.name} {signed(metric)}" for metric in metrics)
     reason = f"{meanings[verdict.answer]} Differences on the same films: {figures}. "
+    if verdict.answer == "Not shown":
+        films = int(own_films(evidence.predictions, difference.predictor).sum())
+        reason += f"{films} films could hardly show a small one: `osteolens plan` says how many would. "
     return replace(verdict, reason=f"{reason}An interval that contains 0 shows no difference.")
 
 
