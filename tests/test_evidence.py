@@ -11,6 +11,7 @@ from osteolens.card import load_card
 from osteolens.evaluation.metrics import questions
 from osteolens.evidence import AnswerEvidence, evidence_of, question_of
 from osteolens.labels import LABELS
+from osteolens.parameters import Fusion
 from osteolens.schema import Answer
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -53,6 +54,35 @@ def test_an_interval_above_age_and_sex_beats_them_and_an_unknown_baseline_says_n
     assert of_image(0.81, 0.9, 0.86).image.beats_age_and_sex is None
     # Age and sex below chance on these films: what does not beat chance beats nothing.
     assert of_image(0.45, 0.9, 0.6, age_and_sex=0.4).image.beats_age_and_sex is False
+
+
+@pytest.mark.parametrize(("low", "shown"), [(0.45, False), (0.55, True)])
+def test_a_film_has_to_tell_more_than_how_it_was_taken(low: float, shown: bool) -> None:
+    figures = [
+        evaluation("image", {OSTEOPOROSIS: (0.7, 0.6, 0.8)}),
+        evaluation("image beyond acquisition", {OSTEOPOROSIS: (0.6, low, 0.7)}),
+    ]
+    image = evidence_of(bare_card().model_copy(update={"evaluations": tuple(figures)})).image
+    assert image.beats_chance is shown
+    assert image.beyond_acquisition is not None
+    assert f"beyond how the films were taken 0.60 ({low:.2f} to 0.70)" in image.sentence
+    if not shown:
+        assert "0.60 to 0.80, but 0.60, 0.45 to 0.70, beyond how films were taken" in image.doubt
+
+
+def test_an_answer_that_gives_the_film_weight_0_does_not_claim_it() -> None:
+    fusion = Fusion(
+        inputs=("age", "sex"),
+        intercepts=(0.0,) * 3,
+        coefficients={"log_probability_normal": (0.0,) * 3, "age": (-0.1, 0.0, 0.1)},
+    )
+    figures = (evaluation("image + age and sex", {OSTEOPOROSIS: (0.88, 0.81, 0.95)}),)
+    (fused,) = evidence_of(bare_card().model_copy(update={"fusion": (fusion,), "evaluations": figures})).fused
+    assert not fused.film_has_weight
+    assert fused.source == "age and sex (the film adds nothing to them)"
+    assert fused.sentence.startswith(
+        "From age and sex (the film adds nothing to them), this model tells more than chance"
+    )
 
 
 def test_no_figures_show_nothing() -> None:

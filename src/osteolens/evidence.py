@@ -1,14 +1,15 @@
 """The rule by which an answer leads with a label, or does not: what a model was shown to know, from its card.
 
-A label leads only where the 95 % interval of the model's AUROC excludes 0.5. No other module decides this; whatever
-is shown, printed or written to an archive takes `Answer.lead` and `Answer.evidence`.
+A label leads only where the 95 % interval of the model's AUROC excludes 0.5; from the film alone, only where that of
+its AUROC beyond acquisition (how the films were taken) does so too, if the card has it. No other module decides this;
+whatever is shown, printed or written to an archive takes `Answer.lead` and `Answer.evidence`.
 """
 
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from osteolens.card import Card, Evaluation, Metric
+from osteolens.card import BEYOND_ACQUISITION, Card, Evaluation, Metric
 from osteolens.labels import usual
 from osteolens.parameters import PatientFact, fact_words
 
@@ -33,6 +34,9 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     inputs: tuple[PatientFact, ...] = Field((), description="facts beside the film; none: the film alone")
+    film_has_weight: bool = Field(
+        True, description="false: the film added nothing when the fusion was fitted, and the facts alone make the label"
+    )
     question: str = Field(description="what the AUROC is of, such as `osteoporosis vs rest`")
     auroc: Figure | None = Field(None, description="with its 95 % interval over groups; null where none was measured")
     films: int = Field(0, description="films that it was measured on")
@@ -41,7 +45,13 @@ class Evidence(BaseModel):
     age_and_sex: float | None = Field(
         None, description="AUROC of age and sex without a film, on the same films; null where that was not measured"
     )
-    beats_chance: bool = Field(False, description="whether the interval excludes 0.5")
+    beyond_acquisition: Figure | None = Field(
+        None, description="AUROC of the film alone beyond how it was taken; null where that was not measured"
+    )
+    beats_chance: bool = Field(
+        False,
+        description="whether the interval excludes 0.5, and that of the AUROC beyond acquisition does, if measured",
+    )
     beats_age_and_sex: bool | None = Field(
         None, description="whether the interval excludes what age and sex reach; null where that was not measured"
     )
@@ -50,14 +60,17 @@ class Evidence(BaseModel):
 
     @property
     def source(self) -> str:
-        """What the answer comes from: `the film alone`, or `the film with age and sex`."""
-        return f"the film with {fact_words(self.inputs)}" if self.inputs else "the film alone"
+        """What the answer comes from, such as `the film alone` or `the film with age and sex`."""
+        return _source(self.inputs, film_has_weight=self.film_has_weight)
 
     @property
     def doubt(self) -> str:
         """Why the answer is no finding; for an answer that does not beat chance."""
         what, area = f"AUROC for {self.question}" if self.also_shown else "AUROC", self.auroc
         figure = f"{what} {area.value:.2f}, {area.low:.2f} to {area.high:.2f}" if area else "its card has no figure"
+        if area and area.low > _CHANCE and self.beyond_acquisition:
+            beyond = self.beyond_acquisition
+            figure += f", but {beyond.value:.2f}, {beyond.low:.2f} to {beyond.high:.2f}, beyond how films were taken"
         return f"this model has not been shown to tell more than chance from {self.source} ({figure})"
 
 
@@ -76,7 +89,8 @@ class AnswerEvidence(BaseModel):
 
 def evidence_of(card: Card) -> AnswerEvidence:
     """What a card says that its model was shown to know; nothing where the card has no figures."""
-    return AnswerEvidence(image=_evidence(card, ()), fused=tuple(_evidence(card, each.inputs) for each in card.fusion))
+    fused = (_evidence(card, each.inputs, film_has_weight=each.labels_by_image) for each in card.fusion)
+    return AnswerEvidence(image=_evidence(card, ()), fused=tuple(fused))
 
 
 def subject_of(inputs: Sequence[PatientFact]) -> str:
@@ -94,36 +108,52 @@ def question_of(labels: Sequence[str]) -> str:
     return f"{labels[0]} vs rest" if place < 2 else f"{labels[place]} and above vs below"
 
 
-def _evidence(card: Card, inputs: tuple[PatientFact, ...]) -> Evidence:
+def _source(inputs: Sequence[PatientFact], *, film_has_weight: bool) -> str:
+    if not inputs:
+        return "the film alone"
+    facts = fact_words(inputs)
+    return f"the film with {facts}" if film_has_weight else f"{facts} (the film adds nothing to them)"
+
+
+def _evidence(card: Card, inputs: tuple[PatientFact, ...], *, film_has_weight: bool = True) -> Evidence:
     question = question_of(card.labels)
     evaluation = _evaluation(card, subject_of(inputs))
     areas, baseline = _areas(evaluation), _areas(_evaluation(card, AGE_AND_SEX)).get(question)
-    subject = f"From the film with {fact_words(inputs)}" if inputs else "From the film alone"
+    subject = f"From {_source(inputs, film_has_weight=film_has_weight)}"
     if evaluation is None or question not in areas:
         words = f"{subject}, this model has not been shown to tell more than chance: its card has no such figure."
-        return Evidence(inputs=inputs, question=question, sentence=words)
+        return Evidence(inputs=inputs, film_has_weight=film_has_weight, question=question, sentence=words)
     area = areas[question]
-    beats_chance = area.low > _CHANCE
+    beyond = None if inputs else _areas(_evaluation(card, BEYOND_ACQUISITION)).get(question)
+    beats_chance = area.low > _CHANCE and (beyond is None or beyond.low > _CHANCE)
     beats_both = None if baseline is None else beats_chance and area.low > baseline.value
     also_shown = tuple(name for name, other in areas.items() if name != question and other.low > _CHANCE)
     collection = card.parent.place if card.parent else card.data.name
     figure = f"AUROC {area.value:.2f} ({area.low:.2f} to {area.high:.2f}; guessing is 0.50"
     figure += ")" if baseline is None else f"; age and sex alone reach {baseline.value:.2f})"
+    if beyond is not None:
+        figure += f", and beyond how the films were taken {beyond.value:.2f} ({beyond.low:.2f} to {beyond.high:.2f})"
     where = f"on {evaluation.films} films of {evaluation.groups} groups ({collection})"
     also = f" For {', '.join(also_shown)} it has been shown." if also_shown and not beats_chance else ""
     return Evidence(
         inputs=inputs,
+        film_has_weight=film_has_weight,
         question=question,
-        auroc=Figure(value=area.value, low=area.low, high=area.high),
+        auroc=_figure(area),
         films=evaluation.films,
         groups=evaluation.groups,
         collection=collection,
+        beyond_acquisition=_figure(beyond),
         age_and_sex=None if baseline is None else baseline.value,
         beats_chance=beats_chance,
         beats_age_and_sex=beats_both,
         also_shown=also_shown,
         sentence=f"{subject}, this model {_verdict(beats_chance, beats_both)}: {figure} for {question}, {where}.{also}",
     )
+
+
+def _figure(metric: Metric | None) -> Figure | None:
+    return Figure(value=metric.value, low=metric.low, high=metric.high) if metric else None
 
 
 def _verdict(beats_chance: bool, beats_age_and_sex: bool | None) -> str:

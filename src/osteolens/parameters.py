@@ -99,7 +99,8 @@ class Fusion(Frozen):
     @property
     def labels_by_image(self) -> bool:
         """Whether the picture has a weight in the labels; without one the answer is that of the facts alone."""
-        return any(any(row) for name, row in self.coefficients.items() if _of_image(name))
+        rows = [row for name, row in self.coefficients.items() if _of_image(name)]
+        return not rows or any(map(any, rows))
 
     @property
     def t_score_by_image(self) -> bool:

@@ -82,7 +82,7 @@ def plan_study(
     half_width: float,
     power: float,
 ) -> StudyPlan:
-    """Work out sizes; what is None comes from the run's predictions, or without one from the public films (an image of 0.70).
+    """Work out sizes; what is None comes from the run's predictions, or without one from `_ASSUMED`.
 
     Raises:
         DataError: The run is missing, or its films have no age and sex, or a figure makes no sense.
