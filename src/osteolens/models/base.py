@@ -66,9 +66,9 @@ class KneeModel(nn.Module):
         if not self.mirrored or self.training:
             features: Tensor = self.backbone(normalised)
             return features
-        features = self.backbone(torch.cat([normalised, normalised.flip(3)]))
+        both: Tensor = self.backbone(torch.cat([normalised, normalised.flip(3)]))
         films = normalised.shape[0]
-        return (features[:films] + features[films:].flip(3)) / 2
+        return (both[:films] + both[films:].flip(3)) / 2
 
     def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """From a feature map [N, C, h, w] to logits [N, K] and T-scores [N]."""
