@@ -191,6 +191,11 @@ class Quality(_Message):
     )
     source: Source | None = Field(None, description="null unless the film is DICOM")
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of an answer should know: of one that was forced, why it should not count, and the warnings."""
+        return (*(reason.message for reason in self.reasons), *self.warnings)
+
 
 class Film(_Message):
     """Size of the film as it is displayed (orientation applied), in pixels."""

@@ -89,6 +89,20 @@ def test_torchscript_is_in_the_archive_only_where_it_answers(model: Path) -> Non
     }
 
 
+def test_the_gate_goes_in_where_the_model_has_one(model: Path) -> None:
+    gate = {"gate.onnx", "gate.json", "familiarity.safetensors"}
+    assert not gate & collect(model).keys()
+    (model.parent / "gate").mkdir()
+    for path in (
+        model.parent / "gate" / "gate.onnx",
+        model.parent / "gate" / "gate.json",
+        model / "familiarity.safetensors",
+    ):
+        path.write_bytes(path.name.encode())
+    files = collect(model)
+    assert {name: files[name] for name in gate} == {name: name.encode() for name in gate}
+
+
 def test_a_missing_export_is_named_with_the_command_that_makes_it(model: Path) -> None:
     command = rf"osteolens export -f torchscript {model} --out {model}/exports"
     with pytest.raises(

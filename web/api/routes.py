@@ -9,8 +9,8 @@ from accounts.models import Token
 from django.contrib.auth import authenticate
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from films import exporting, retention, sending, sightings
-from films.access import film_for
+from films import answering, exporting, retention, sending, sightings
+from films.access import film_for, film_of
 from films.models import Reading
 from films.presenting import problem
 from films.readings import readings_of
@@ -164,6 +164,17 @@ def show_film(request: Request, film_id: UUID, maps: bool = False) -> Any:
     if any(reading["answer"] for reading in readings):
         sightings.note(request.user, [film.id])
     return FilmOut.from_orm(film).model_dump() | {"readings": readings}
+
+
+@api.post("/films/{film_id}/reread", by_alias=True, tags=["films"], response={200: FilmOut} | _REFUSED)
+def read_again(request: Request, film_id: UUID, force: bool = False) -> Any:
+    """Ask every model again; `force=true` has a film answered that the gate refuses, now and later."""
+    film = film_of(request.user, film_id)
+    answering.read_again(film, force=force)
+    audit.record(request, "re-read", film.id, "API, although it was refused" if film.force else "API")
+    film.refresh_from_db()
+    sightings.note(request.user, [film.id])
+    return FilmOut.from_orm(film)
 
 
 @api.get("/films/{film_id}/map/{label}", by_alias=True, tags=["films"], response=_REFUSED)

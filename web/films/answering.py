@@ -70,6 +70,22 @@ def save_changes(film: Film, names: Collection[str]) -> None:
         answer_now(film, readings, storage.read(storage.original(film.id)))
 
 
+def read_again(film: Film, *, force: bool) -> bool:
+    """Ask every model again, although the gate refuses the film if `force` says so; whether anybody is asked.
+
+    Raises:
+        Gone: The film was deleted meanwhile.
+    """
+    film.force = film.force or force
+    with transaction.atomic():
+        if not Film.objects.filter(pk=film.pk).update(force=film.force):  # which locks the row
+            raise storage.Gone("deleted in another tab")
+        readings = enqueue(film, leased=True)
+    if readings:
+        answer_now(film, readings, storage.read(storage.original(film.id)))
+    return bool(readings)
+
+
 def answer_now(film: Film, readings: list[Reading], data: bytes) -> None:
     """Ask about leased readings side by side, and wait for the answers, but not for long.
 
@@ -77,7 +93,7 @@ def answer_now(film: Film, readings: list[Reading], data: bytes) -> None:
     """
     futures: dict[Future[Outcome], Reading] = {}
     for reading in readings:
-        futures[_pool().submit(ask, reading.model, data, film.facts)] = reading
+        futures[_pool().submit(ask, reading.model, data, film.options)] = reading
     done, late = wait(futures, PATIENCE_SECONDS)
     try:
         with transaction.atomic():  # one wait for the disk instead of one for each
@@ -141,7 +157,7 @@ def store(reading: Reading, outcome: Outcome) -> bool:
     answer = outcome.answer
     written = _release(
         reading, outcome.facts, state=Reading.State.ANSWERED, answered_at=timezone.now(), answer=outcome.row,
-        facts=outcome.facts, maps=maps, label=answer.label[:100], triage=answer.triage or "",
+        facts={name: outcome.facts[name] for name in outcome.facts if name in FACTS}, maps=maps, label=answer.label[:100], triage=answer.triage or "",
         model_version=answer.model.version[:40], card_sha256=answer.model.card_sha256[:64],
         error_code="", error_message="",
     )  # fmt: skip
@@ -171,7 +187,7 @@ def _release(reading: Reading, sent: dict[str, str] | None = None, **changes: An
         film = Film.objects.select_for_update().filter(pk=reading.film_id).first()
         if film is None:
             return False
-        if sent is not None and sent != film.facts:
+        if sent is not None and sent != film.options:
             held.update(lease=None, leased_until=None, next_try_at=timezone.now())
             return False
         written = held.update(lease=None, leased_until=None, **changes) == 1
@@ -204,7 +220,7 @@ def _ask_stored(reading: Reading) -> Outcome:
         data = storage.original(reading.film_id).read_bytes()
     except OSError as error:
         return Outcome(code="file_missing", message=f"the film's file cannot be read: {error.strerror}", is_final=True)
-    return ask(reading.model, data, reading.film.facts)
+    return ask(reading.model, data, reading.film.options)
 
 
 def _store_late(reading: Reading, asker: threading.Thread, future: "Future[Outcome]") -> None:

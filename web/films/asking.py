@@ -61,7 +61,7 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
     Args:
         model: The name it is served under.
         data: The film's bytes as given.
-        facts: Options of the HTTP contract about the patient.
+        facts: Options of the HTTP contract: facts about the patient, and perhaps `force`.
     """
     try:
         client = _client()

@@ -26,7 +26,7 @@ def columns_of(reading: Reading) -> dict[str, Any]:
         "t_score": lead.t_score.estimate if lead.t_score else None,
         "triage": lead.triage or "",
         "output": reading.label,
-        "warnings": list(answer.quality.warnings),
+        "warnings": list(answer.quality.remarks),
         "answered_facts": reading.facts,
     }
 

@@ -47,6 +47,8 @@ class Film(models.Model):
 
     The same bytes may be there several times, each time with facts of their own; `copy` numbers these films from 0.
 
+    `force`: answered although the gate refuses it.
+
     `state` to `answered_facts` repeat the main answer (of the first model of settings.MODELS that has one), so that the
     history needs no other table: `label` to `triage` are what it leads with (`films.leading`), `output` is the model's
     label from the film alone, whether it leads or not.
@@ -93,6 +95,7 @@ class Film(models.Model):
     side = models.CharField(max_length=5, choices=Side.choices, blank=True)
     taken_on = models.DateField(null=True, blank=True)
     open_for_review = models.BooleanField(default=False)
+    force = models.BooleanField(default=False)
 
     read_at = models.DateTimeField(null=True)
     read_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
@@ -171,6 +174,11 @@ class Film(models.Model):
         numbers = {"age": self.age, "weight_kg": self.weight_kg, "height_m": self.height_m}
         texts = {name: f"{value:.10g}" for name, value in numbers.items() if value is not None}
         return texts | ({"sex": self.sex} if self.sex else {})
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What a request says beside the film: the facts, and whether it is answered although the gate refuses it."""
+        return self.facts | ({"force": "true"} if self.force else {})
 
 
 class Reading(models.Model):

@@ -86,7 +86,7 @@ def reading_view(film: Film, reading: Reading) -> ReadingView:
         label=answer.label,
         classes=classes,
         knees=[_knee(film, reading, number, knee) for number, knee in enumerate(answer.knees)],
-        warnings=[warning for warning in answer.quality.warnings if warning not in film.picture_warnings],
+        warnings=[warning for warning in answer.quality.remarks if warning not in film.picture_warnings],
         accepted=answer.quality.accepted,
         unfamiliarity=answer.quality.unfamiliarity,
     )

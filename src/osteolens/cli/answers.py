@@ -120,10 +120,7 @@ def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
     if not isinstance(outcome, Answer):
         yield name, "error", "", "", "", printable(in_words(outcome))
         return
-    lead, parts, quality = outcome.lead, list(outcome.parts), outcome.quality
-    warnings = "; ".join(
-        [*(reason.message for reason in quality.reasons), *quality.warnings]
-    )  # reasons: of forced ones
+    lead, parts, warnings = outcome.lead, list(outcome.parts), "; ".join(outcome.quality.remarks)
     if parts[0].leads:
         yield name, lead.headline, *_numbers(parts.pop(0).answer), warnings
     else:

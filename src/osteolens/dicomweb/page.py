@@ -84,7 +84,7 @@ def lines(answer: Answer) -> list[str]:
             text.append(f"T-score, {part.source}: {_t_score(part.answer.t_score)}.")
     text.append(f"Triage zone: {lead.triage or 'none'}.")
     text.append(f"Model {answer.model.name}, version {answer.model.version}.")
-    text += [f"Note: {warning}." for warning in answer.quality.warnings]
+    text += [f"Note: {warning}." for warning in answer.quality.remarks]
     text.append(f"Model card {answer.model.card_sha256[:16]}.")
     return text
 

@@ -30,7 +30,9 @@ from osteolens.card import (
 from osteolens.errors import ExportError
 from osteolens.exporting.graph import up_to_date, write_graphs
 from osteolens.files import write_text
+from osteolens.films.gate import GATE_FILES, find_gate
 from osteolens.films.joints import finder_beside
+from osteolens.inference.familiarity import FAMILIARITY_FILE
 from osteolens.inference.runtimes import BACKENDS, Backend, load_runtime
 from osteolens.inference.runtimes.loading import EXPORTERS, FILES, preferred_backend
 from osteolens.places import shipped
@@ -160,7 +162,10 @@ def collect(model: Path, exports: Path, checkout: Path, backend: Backend) -> dic
         )
     paths |= {name: exports / name for name in (*graphs, *filter(None, [own]))}
     known = [FILMS_FILE] if (model / FILMS_FILE).is_file() else []  # by which a validation refuses these films
+    known += [FAMILIARITY_FILE] if (model / FAMILIARITY_FILE).is_file() else []
     paths |= {name: model / name for name in (CARD_FILE, WEIGHTS_FILE, *known)}
+    gate = find_gate(model)
+    paths |= {name: gate / name for name in GATE_FILES} if gate else {}
     paths |= {name: checkout / "handlers" / name for name in HANDLERS}
     finder = finder_beside(model)
     paths |= {FINDER_FILE: finder} if finder else {}

@@ -15,10 +15,11 @@ from osteolens.card import ONNX_FILE, Card, load_card
 from osteolens.errors import InvalidOption
 from osteolens.evidence import Evidence, evidence_of
 from osteolens.films import overlay
+from osteolens.films.gate import Gate, find_gate
 from osteolens.films.joints import Joint, faults, finder_of, prepare_each, sides, within
 from osteolens.films.prepare import Geometry, Prepared
 from osteolens.films.read import MIN_SIDE, Picture, read
-from osteolens.inference import calibration
+from osteolens.inference import calibration, familiarity
 from osteolens.inference.availability import needs_packages
 from osteolens.inference.calibration import Reading
 from osteolens.inference.runtimes import Prediction, Runtime
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 
     from osteolens.inference.runtimes.eager import EagerRuntime
     from osteolens.inference.runtimes.heads import HeadsRuntime
+
+
+UNFAMILIAR = "the film is unlike those that the model was trained on: its answer is a guess"
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,9 @@ class Reader:
         self.finder = finder_of(folder, self.card)
         self._gradients = runtime is None
         self._evidence = evidence_of(self.card)
+        gate = find_gate(folder)
+        self.gate = Gate(gate) if gate else None
+        self.familiarity = familiarity.load(folder, self.card.weights_sha256)
         self._model_info = ModelInfo(name=self.card.name, version=self.card.version, card_sha256=self.card.sha256)
 
     @cached_property
@@ -165,7 +172,7 @@ class Reader:
             fold_spread=_spread(worse.prediction, worse.reading, self.card),
             fused=self._fuse(_patient_facts(options, picture.source), worse.reading),
             evidence=self._evidence,
-            quality=quality,
+            quality=self._familiar(quality, [part.prediction for part in parts]),
             film=film_size,
             explanations=worse.explanations,
             knees=tuple(
@@ -177,6 +184,14 @@ class Reader:
                 decode=_ms(started, decoded), model=_ms(decoded, answered), explain=_ms(answered, explained)
             ),
         )
+
+    def _familiar(self, quality: Quality, predictions: list[Prediction]) -> Quality:
+        """The same with the distance from the training films: that of the stranger knee where there are two."""
+        if self.familiarity is None:
+            return quality
+        distance = max(self.familiarity.distance(prediction.pooled[0]) for prediction in predictions)
+        warnings = (*quality.warnings, UNFAMILIAR) if distance > 1 else quality.warnings
+        return quality.model_copy(update={"unfamiliarity": round(distance, 3), "warnings": warnings})
 
     def _refusal(self, request: Request, quality: Quality, film: Film, started: float) -> Refusal:
         timing = Timing(decode=_ms(started, time.perf_counter()), model=0, explain=0)
@@ -193,10 +208,14 @@ class Reader:
 
     def _quality(self, picture: Picture, joints: tuple[Joint, ...]) -> Quality:
         """What speaks against the film. Joints that are not as they should be are reasons where each knee is read."""
+        seen, warnings = self.gate.check(picture.pixels) if self.gate else ((), ())
         flaws = faults(joints, picture.pixels.shape) if self.finder else {}
         each = self.card.preprocess.view == "each knee"
-        reasons = picture.reasons + tuple(Reason(code=code, message=text) for code, text in flaws.items() if each)
-        warnings = picture.warnings if each else (*picture.warnings, *flaws.values())
+        reasons = (*picture.reasons, *seen)
+        if each:
+            codes = {reason.code for reason in reasons}
+            reasons += tuple(Reason(code=code, message=text) for code, text in flaws.items() if code not in codes)
+        warnings = (*picture.warnings, *warnings, *(() if each else flaws.values()))
         return Quality(accepted=not reasons, reasons=reasons, warnings=warnings, source=picture.source)
 
     def _predict(self, film: NDArray[np.uint8]) -> "tuple[Prediction, Tensor | None]":

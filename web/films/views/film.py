@@ -6,19 +6,19 @@ from uuid import UUID
 from accounts import audit
 from accounts.models import User
 from django.contrib import messages
-from django.db import transaction
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from films import answering, archiving, patients, retention, sightings, storage, wording, working
+from films import answering, archiving, patients, retention, sightings, wording, working
 from films.access import film_for, film_of, visible_to
 from films.forms import AskForm, EditForm
 from films.leading import answer_of
 from films.models import FACTS, Delivery, Film
 from films.presenting import problem, reading_view, viewer_data
 from films.readings import FilmReadings, readings_of
+from osteolens.films.gate import CODES as GATE_CODES
 from osteolens.schema import Lead
 
 
@@ -50,6 +50,7 @@ def film_context(user: User, film: Film, readings: FilmReadings, form: EditForm)
         "main": views[0] if views else None,
         "waiting": [{"model": reading.model, "message": problem(reading)} for reading in readings.waiting],
         "refused": [{"model": reading.model, "message": problem(reading)} for reading in readings.refused],
+        "can_force": not film.force and any(reading.error_code in GATE_CODES for reading in readings.refused),
         "source": wording.source(header) if header else "",
         "older": [
             {
@@ -142,16 +143,11 @@ def facts(request: Request, film_id: UUID) -> HttpResponse:
 
 @require_POST
 def reread(request: Request, film_id: UUID) -> HttpResponse:
-    """Ask every model again; earlier answers are kept."""
+    """Ask every model again, with `force=true` although the gate refuses the film; earlier answers are kept."""
     film = film_of(request.user, film_id)
-    with transaction.atomic():
-        if not Film.objects.select_for_update().filter(pk=film_id).exists():
-            raise Http404("deleted in another tab")
-        readings = answering.enqueue(film, leased=True)
-    audit.record(request, "re-read", film_id)
-    if readings:
-        answering.answer_now(film, readings, storage.read(storage.original(film.id)))
-    else:
+    asked = answering.read_again(film, force=request.POST.get("force") == "true")
+    audit.record(request, "re-read", film_id, "although it was refused" if film.force else "")
+    if not asked:
         messages.info(request, "Nobody is asked: each model is being asked already, or has refused the film for good.")
     return redirect(film)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from osteolens.card import CARD_FILE, FINDER_FILE, WEIGHTS_FILE, Card, load_card
 from osteolens.errors import BatchError, CardError
+from osteolens.films.gate import GATE_FILES, find_gate
 from osteolens.films.joints import finder_beside
+from osteolens.inference.familiarity import FAMILIARITY_FILE
 from osteolens.inference.runtimes.loading import FILES, Backend, load_runtime, preferred_backend
 from osteolens.serving.model_store import verify_archives
 
@@ -24,7 +26,7 @@ class Model:
         name: Name under which it is called.
         card: Its card.
         backend: Which graph it is.
-        files: Card, weights, the graph and the joint finder: file name to content.
+        files: Card, weights, the graph, and what looks at films before them: file name to content.
     """
 
     name: str
@@ -65,8 +67,8 @@ def find_model(name: str, *, store: Path, weights: Path, exports: Path) -> Model
         with zipfile.ZipFile(archive) as stored:
             card = Card.model_validate_json(stored.read(CARD_FILE))
             backend = _backend(card, set(stored.namelist()), archive)
-            finder = {FINDER_FILE} & set(stored.namelist())
-            files = {file: stored.read(file) for file in (CARD_FILE, WEIGHTS_FILE, FILES[backend], *finder)}
+            further = {FINDER_FILE, *GATE_FILES, FAMILIARITY_FILE} & set(stored.namelist())
+            files = {file: stored.read(file) for file in (CARD_FILE, WEIGHTS_FILE, FILES[backend], *further)}
     else:
         card, backend, files = _from_folders(name, archive, weights / name, exports / name)
     model = Model(name, card, backend, files)
@@ -84,8 +86,10 @@ def _from_folders(name: str, archive: Path, folder: Path, exports: Path) -> tupl
         ) from error
     backend = _backend(card, {path.name for path in exports.glob("*")}, exports)
     places = {CARD_FILE: folder, WEIGHTS_FILE: folder, FILES[backend]: exports}
+    places |= {FAMILIARITY_FILE: folder} if (folder / FAMILIARITY_FILE).is_file() else {}
+    gate, finder = find_gate(folder), finder_beside(folder)
+    places |= dict.fromkeys(GATE_FILES, gate) if gate else {}
     paths = {file: place / file for file, place in places.items()}
-    finder = finder_beside(folder)
     paths |= {FINDER_FILE: finder} if finder else {}
     return card, backend, {file: path.read_bytes() for file, path in paths.items()}
 
