@@ -157,7 +157,8 @@ def store(reading: Reading, outcome: Outcome) -> bool:
     answer = outcome.answer
     written = _release(
         reading, outcome.facts, state=Reading.State.ANSWERED, answered_at=timezone.now(), answer=outcome.row,
-        facts={name: outcome.facts[name] for name in outcome.facts if name in FACTS}, maps=maps, label=answer.label[:100], triage=answer.triage or "",
+        facts={name: text for name, text in outcome.facts.items() if name in FACTS}, maps=maps,
+        label=answer.label[:100], triage=answer.triage or "",
         model_version=answer.model.version[:40], card_sha256=answer.model.card_sha256[:64],
         error_code="", error_message="",
     )  # fmt: skip
