@@ -119,6 +119,13 @@ def test_compare_and_report_lead_likewise(client: Client, unshown: Film, fused: 
     assert "Note: fell twice" in report
 
 
+def test_characters_that_the_reports_font_lacks_are_named(client: Client, film: Film) -> None:
+    Film.objects.filter(pk=film.pk).update(note="\N{BONE}\N{VARIATION SELECTOR-16} \N{GREEK SMALL LETTER ALPHA} \xb5m")
+    report = pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
+    assert "Note: [bone] [greek small letter alpha]" in report
+    assert "?" not in report
+
+
 def test_an_answer_from_facts_that_have_changed_is_outdated_at_once(
     client: Client, fused: Film, reader: FakeReader
 ) -> None:

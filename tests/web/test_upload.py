@@ -175,6 +175,11 @@ def test_names_are_plain(name: str, plain: str) -> None:
     assert intake.plain_name(name) == plain
 
 
+def test_quotes_that_a_browser_writes_as_a_code_are_quotes_again() -> None:
+    assert intake.plain_name("Anna %22left%22 knee.png") == 'Anna "left" knee.png'
+    assert intake.plain_name("50%25.png") == "50%25.png"
+
+
 def test_a_name_that_lies_about_its_encoding(client: Client) -> None:
     body = (
         b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''%ff%00..%2f..%2fa.png\r\n\r\n"

@@ -1,6 +1,7 @@
 """A film, its overlay and its figures on one page of PDF."""
 
 import io
+import unicodedata
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -155,5 +156,16 @@ def _text(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text with a question mark for each character that the page's font lacks."""
-    return text.encode("cp1252", "replace").decode("cp1252")
+    """Text with the name in brackets of each character that the page's font lacks, such as `[bone]`."""
+    return "".join(map(_drawn, text))
+
+
+def _drawn(character: str) -> str:
+    try:
+        character.encode("cp1252")
+    except UnicodeEncodeError:
+        # Marks and joiners only change how their neighbour looks.
+        if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+            return ""
+        return f"[{unicodedata.name(character, 'character').lower()}]"
+    return character

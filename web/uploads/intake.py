@@ -169,6 +169,9 @@ def _next(copies: list[Film]) -> int:
 
 def plain_name(name: str) -> str:
     """The last part of a path, without characters that do not show or do not exist."""
+    # Browsers write these three so in a form's part (HTML, multipart form data).
+    for escape, character in (("%22", '"'), ("%0D", " "), ("%0A", " ")):
+        name = name.replace(escape, character)
     last = _SEPARATORS.split(name.encode("utf-8", "replace").decode())[-1]
     shown = "".join(" " if c.isspace() else c for c in last if c.isspace() or unicodedata.category(c)[0] != "C")
     return shown.strip(" .")[-NAME_LENGTH:] or "film"
