@@ -82,6 +82,13 @@ class AnswerEvidence(BaseModel):
     image: Evidence
     fused: tuple[Evidence, ...] = Field((), description="one for each set of facts that the model can use")
 
+    @property
+    def helpful_facts(self) -> tuple[PatientFact, ...]:
+        """The first facts with which the answer beats chance, where from the film alone it does not."""
+        if self.image.beats_chance:
+            return ()
+        return next((each.inputs for each in self.fused if each.beats_chance), ())
+
     def of(self, inputs: Sequence[PatientFact]) -> Evidence | None:
         """The evidence for an answer from the film and these facts."""
         return next((each for each in (self.image, *self.fused) if each.inputs == tuple(inputs)), None)

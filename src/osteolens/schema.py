@@ -344,7 +344,7 @@ class Answer(_Message):
             return _lead("fused", fused, behind)
         why, sentence = (behind or evidence.image).doubt, (behind or evidence.image).sentence
         text = f"{NO_FINDING}: {why}"
-        helpful = next((each.inputs for each in evidence.fused if each.beats_chance), ())
+        helpful = evidence.helpful_facts
         return Lead(part="none", headline=NO_FINDING, text=text, sentence=sentence, helpful_facts=helpful)
 
 

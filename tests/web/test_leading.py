@@ -98,6 +98,20 @@ def test_facts_that_are_missing_are_asked_for_and_the_film_is_read_again_at_once
     assert context["ask_form"] is None
 
 
+def test_the_upload_page_asks_for_age_and_sex_first_and_says_why(client: Client) -> None:
+    page = drained(client.get("/"))
+    assert page.index('name="age"') < page.index('name="sex"') < page.index('id="drop"') < page.index('name="note"')
+    assert (page.count('name="age"'), page.count('name="note"')) == (1, 1)
+    assert "With age and sex there is an answer that counts" in page
+
+
+def test_the_upload_page_asks_for_nothing_where_no_card_says_that_it_helps(client: Client, settings: Any) -> None:
+    settings.MODELS = ["unknown"]
+    page = drained(client.get("/"))
+    assert "answer that counts" not in page
+    assert page.count('name="age"') == 1
+
+
 def test_nobody_else_adds_facts(stranger: Client, unshown: Film) -> None:
     assert stranger.post(f"/films/{unshown.id}/facts", FACTS).status_code == 404
 

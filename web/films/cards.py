@@ -7,6 +7,7 @@ from django.conf import settings
 from osteolens.card import CARD_FILE, Card, load_card
 from osteolens.errors import CardError
 from osteolens.evidence import evidence_of
+from osteolens.parameters import PatientFact
 from osteolens.schema import Answer
 
 
@@ -22,6 +23,12 @@ def with_evidence(answer: Answer) -> Answer:
         return answer
     card = card_of(answer.model.name, answer.model.card_sha256)
     return answer.model_copy(update={"evidence": evidence_of(card)}) if card else answer
+
+
+def helpful_facts(model: str) -> tuple[PatientFact, ...]:
+    """Facts with which a model's answer counts, where from the film alone it does not; none without its card."""
+    card = _load(model) if model.isidentifier() else None
+    return evidence_of(card).helpful_facts if card else ()
 
 
 @lru_cache(32)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, Self
 
 from accounts.forms import check_text
 from django import forms
@@ -70,6 +70,17 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
         super().__init__(*args, **kwargs)
         self.fields["patient"].initial = self.instance.patient_name
 
+    @classmethod
+    def of(cls, names: Collection[str]) -> Self:
+        """An empty form with some of the fields."""
+        form = cls()
+        form.keep(names)
+        return form
+
+    def keep(self, names: Collection[str]) -> None:
+        """Leave all fields out but these."""
+        self.fields = {name: field for name, field in self.fields.items() if name in names}
+
 
 class EditForm(FactsForm):
     """Facts that may be changed later, and who may review the film."""
@@ -85,7 +96,7 @@ class AskForm(FactsForm):
 
     def __init__(self, *args: Any, names: Collection[str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="ask_%s", **kwargs)
-        self.fields = {name: field for name, field in self.fields.items() if name in names}
+        self.keep(names)
         for field in self.fields.values():
             field.required = True
 

@@ -1,6 +1,7 @@
 """The upload page, and the address that takes one film at a time."""
 
 from accounts import audit
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
@@ -8,6 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from films import sightings
+from films.cards import helpful_facts
 from films.forms import FactsForm
 from films.models import Film
 from project.errors import input_error
@@ -15,6 +17,7 @@ from project.request import Request
 
 from osteolens.errors import EmptyInput, InputError, InvalidOption
 from osteolens.films.read import SUPPORTED
+from osteolens.parameters import fact_words
 from osteolens.schema import ErrorAnswer
 from uploads import intake
 from uploads.forms import UploadForm, first_error
@@ -33,9 +36,13 @@ def upload(request: Request) -> HttpResponse:
     last = Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS]
     films = list(sightings.showing(request.user, last))
     audit.record(request, "list", detail=f"upload page, {len(films)} films")
+    first = helpful_facts(settings.MODELS[0])
     context = {
         "films": films,
-        "facts_form": FactsForm(),
+        "main_model": settings.MODELS[0],
+        "asked_first": fact_words(first) if first else "",
+        "first_form": FactsForm.of(first),
+        "facts_form": FactsForm.of([name for name in FactsForm.base_fields if name not in first]),
         "accept": ACCEPT,
         "accepted": f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}",
     }
