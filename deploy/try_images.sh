@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images without a registry of images, and sends a film through the gate of a running container.
 #   apt-get install buildah mmdebstrap podman runc curl openssl
-#   sudo deploy/try_images.sh FOLDER [TARGET...]      targets: serve (default), app, full; FOLDER takes some gigabytes
+#   sudo deploy/try_images.sh FOLDER [TARGET...]      targets: serve (default), app, archive, full; FOLDER takes some gigabytes
 # The base image is made of Debian's packages, as debian:bookworm-slim is, under the name that the Dockerfile uses.
 set -euo pipefail
 folder=$(mkdir -p "$1" && realpath "$1")
@@ -31,13 +31,20 @@ for target in "${targets[@]}"; do
 done
 buildah "${store[@]}" images
 
-[[ " ${targets[*]} " == *" app "* && ${#targets[@]} == 1 ]] && exit
+run=(podman --runtime /usr/sbin/runc "${store[@]}" --cgroup-manager cgroupfs)
+confined=(--pull never --network host --read-only --tmpfs /tmp:mode=1777,size=1g --user 10001 --cap-drop ALL
+  --security-opt no-new-privileges --ulimit nofile=16384:16384 --ulimit nproc=4096:4096)
+case "${targets[0]}" in
+  app) exit ;;
+  archive)  # without an archive at the address it ends with status 4
+    "${run[@]}" run --rm "${confined[@]}" --entrypoint .venv/bin/osteolens localhost/osteolens:archive --version
+    "${run[@]}" run --rm "${confined[@]}" localhost/osteolens:archive score --out /tmp/ledger \
+      --url http://127.0.0.1:9/dicom-web --query ModalitiesInStudy=DX --dry-run || [ $? = 4 ]
+    exit ;;
+esac
 openssl rand -hex 32 >"$folder/token"
 chmod 644 "$folder/token"
-run=(podman --runtime /usr/sbin/runc "${store[@]}" --cgroup-manager cgroupfs)
-"${run[@]}" run --detach --name osteolens-try --replace --pull never --network host --read-only \
-  --tmpfs /tmp:mode=1777,size=1g --user 10001 --cap-drop ALL --security-opt no-new-privileges \
-  --ulimit nofile=16384:16384 --ulimit nproc=4096:4096 \
+"${run[@]}" run --detach --name osteolens-try --replace "${confined[@]}" \
   --volume "$folder/token:/run/secrets/osteolens_token:ro" "localhost/osteolens:${targets[0]}" >/dev/null
 trap '"${run[@]}" rm --force --time 30 osteolens-try >/dev/null' EXIT
 for _ in $(seq 180); do curl --silent --output /dev/null http://127.0.0.1:8000/ping && break; sleep 1; done

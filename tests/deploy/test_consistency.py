@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from expressions import OF_A_SCRAPE, OF_PROMETHEUS, expressions, read_by
+from typer.testing import CliRunner
 
+from osteolens.cli.root import app
+from osteolens.console import Status
 from osteolens.serving.properties import read_properties
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +183,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
 def test_the_watch_asks_the_archive_and_the_server_beside_it() -> None:
     services, orthanc = load("archive.yaml")["services"], load("orthanc.json")
     watch = dict(option.lstrip("-").partition("=")[::2] for option in services["watch"]["command"])
+    assert {"score", "watch"} < set(watch)
     assert watch["url"] == f"http://orthanc:{orthanc['HttpPort']}{orthanc['DicomWeb']['Root'].rstrip('/')}"
     assert [watch["user"]] == list(orthanc["RegisteredUsers"])
     assert watch["server"] == f"http://osteolens:{PORT}"
@@ -187,8 +191,41 @@ def test_the_watch_asks_the_archive_and_the_server_beside_it() -> None:
     assert services["orthanc"]["ports"] == [
         f"127.0.0.1:{port}:{port}" for port in (orthanc["HttpPort"], orthanc["DicomPort"])
     ]
-    shown = subprocess.run(
-        [str(Path(sys.executable).parent / "osteolens"), "dicomweb", "score", "--help"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert [name for name in watch if f"--{name} " not in shown.stdout] == []
+
+
+COMPOSE_KEYS = frozenset(
+    {"image", "build", "ports", "environment", "volumes", "restart", "command", "secrets", "read_only", "tmpfs",
+     "cap_drop", "security_opt", "init", "mem_limit", "depends_on"}
+)  # fmt: skip
+"""Of a service, by the Compose specification, as far as the archive's file uses them."""
+
+
+def test_the_archives_file_fits_the_one_that_it_is_given_beside() -> None:
+    beside, ours = load("compose.yaml"), load("archive.yaml")
+    assert set(ours) == {"services", "volumes"}
+    for service in ours["services"].values():
+        assert set(service) <= COMPOSE_KEYS
+        assert set(service.get("secrets", ())) <= set(beside["secrets"])
+        for source in (volume.partition(":")[0] for volume in service["volumes"]):
+            assert (DEPLOY / source).is_file() if source.startswith(".") else source in ours["volumes"]
+        for name in service.get("depends_on", ()):
+            assert "healthcheck" in beside["services"][name]
+    assert not set(ours["services"]) & set(beside["services"])
+    watch = ours["services"]["watch"]
+    assert re.search(rf"FROM base AS {watch['build']['target']}\n(?:(?!FROM ).*\n)*USER 10001\n", DOCKERFILE)
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    assert [name for name in watch["environment"] if f'"{name}"' not in sources] == []
+    assert watch["environment"]["OSTEOLENS_KEY_FILE"] == f"/run/secrets/{watch['secrets'][0]}"
+
+
+def test_the_watchs_command_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the image's entry point starts it, but for the addresses and that it looks once."""
+    entry = json.loads(re.findall(r'ENTRYPOINT (\[".venv/bin/osteolens", .*\])', DOCKERFILE)[0])
+    command = [option for option in load("archive.yaml")["services"]["watch"]["command"] if option != "--watch"]
+    replaced = {"--url": "http://127.0.0.1:9/dicom-web", "--server": "http://127.0.0.1:9", "--out": str(tmp_path)}
+    options = [name + f"={replaced.get(name, value)}" * bool(equals)
+               for name, equals, value in (option.partition("=") for option in command)]  # fmt: skip
+    monkeypatch.setenv("OSTEOLENS_DICOMWEB_PASSWORD", "secret")
+    monkeypatch.setattr("osteolens.dicomweb.archive.ATTEMPTS", 1)
+    done = CliRunner().invoke(app, [*entry[1:], *options, "--dry-run"])
+    assert (done.exit_code, "no answer from the archive" in done.stderr) == (Status.UNREACHABLE, True), done.stderr
