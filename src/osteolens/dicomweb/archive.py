@@ -137,6 +137,7 @@ class Archive:
             session = requests.Session()
             session.trust_env = not is_loopback(self.url)  # a proxy is never used for this machine
             session.auth = self._credentials
+            session.headers["Accept-Encoding"] = "identity"  # packing and unpacking a film takes longer than sending it
             if self._ca_file:
                 session.verify = str(self._ca_file)
             client = DICOMwebClient(self.url, session=session, permissive_uid=True, timeout=TIMEOUT)
