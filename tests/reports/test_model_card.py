@@ -228,7 +228,8 @@ def test_each_model_is_reproduced_from_the_table_and_settings_of_its_data_set(ch
     crossed = f"cross_validate.py --config {configs}wani_arora_yolov5.toml --data films.csv --out runs/knee --folds 3"
     assert crossed in knee
     assert "measure_peaks.py --model runs/knee/model --run runs/knee --data films.csv" in knee
-    assert f"fit.py --config {configs}knee_oa.toml --data films.csv --out runs/aa_control" in control
+    # Two files are for its data set, and neither has its name.
+    assert "fit.py --config CONFIG --data films.csv --out runs/aa_control" in control
     assert "check_maps.py --run runs/aa_control --data films.csv" in control
 
 
