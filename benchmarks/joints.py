@@ -76,8 +76,9 @@ def main(
         "`boxes.csv` holds the joints of films (as shares of the film's width and height), measured by eye for the "
         "parts `develop` and `held_out`, and for the part `checked` drawn by an early finder and checked by eye; the "
         "finder learned from `develop` and `checked`. `legs.csv` holds the number of legs on every film, counted by "
-        "eye. The thresholds of presence, cutting off and turning were set on `develop` and on training persons after "
-        "one earlier look at this table. The films are in the public collection of Wani and Arora; none of them is here.\n\n"
+        "eye. The thresholds of presence, cutting off and turning were set on `develop` and on training persons "
+        "after one earlier look at this table. The films are in the public collection of Wani and Arora; none of them "
+        "is here.\n\n"
     )
     write_text(out, head + text + "\n")
 
