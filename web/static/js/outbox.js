@@ -6,7 +6,7 @@
  * @typedef {{code: string, message: string, hint?: string}} Refusal
  * @typedef {{url: string, thumb: string, name: string}} Known a film that is there, with other facts
  * @typedef {{id?: number, user: string, name: string, file: File, fields: [string, string][], url: string, tries?: number,
- *            refused?: Refusal, known?: Known}} Waiting
+ *            refused?: Refusal, known?: Known, announced?: boolean}} Waiting
  * @typedef {{id: string, url: string, thumb: string, name: string, state: string, headline: string,
  *            triage: string | null, warnings: string[], duplicate_of: string | null}} Taken
  * @typedef {{status: number, answer: any, wait: number}} Reply status, JSON if it is any, seconds of Retry-After or 0

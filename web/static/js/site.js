@@ -1,5 +1,5 @@
 /** What every page has: the theme's switch, questions before something is lost, the outbox, the service worker. */
-import { empty, flush, lastSent, reach, remember, waiting } from "./outbox.js";
+import { empty, flush, keep, lastSent, reach, remember, waiting } from "./outbox.js";
 import { send } from "./sending.js";
 
 /** What keys of drafts begin with. */
@@ -75,11 +75,24 @@ async function sendWaiting() {
 }
 
 async function count() {
-  const films = (await waiting()).filter((film) => !film.refused).length;
+  const films = await waiting();
+  const refused = films.filter((film) => film.refused);
+  const parts = { waiting: films.length - refused.length, refused: refused.length };
+  const words = Object.entries(parts).flatMap(([name, number]) => (number ? [`${number} ${name}`] : []));
   document.querySelectorAll("[data-waiting]").forEach((badge) => {
-    badge.textContent = films ? `${films} waiting` : "";
-    badge.toggleAttribute("hidden", !films);
+    badge.textContent = words.join(", ");
+    badge.toggleAttribute("hidden", !words.length);
   });
+}
+
+/** The service worker may have sent films while no page was open: what it was refused is said once, on the next page. */
+async function announce() {
+  const news = (await waiting()).filter((film) => film.refused && !film.announced);
+  if (!news.length) return;
+  const [{ name, refused }] = news;
+  const more = news.length > 1 ? ` So were ${news.length - 1} more.` : "";
+  say(`${name || "A picture"} was refused: ${refused?.message}.${more} The upload page lists what was refused.`);
+  await Promise.all(news.map((film) => keep({ ...film, announced: true })));
 }
 
 /** The browser's word for being online comes before the server can be reached, so it is asked. */
@@ -104,6 +117,7 @@ if (user) {
   await remember(user);
   window.addEventListener("online", () => void sendWaiting());
   void count();
+  void announce();
   void sendWaiting();
 } else if (offlinePage && offlinePage !== location.pathname) {
   // The offline page stands where another page was asked for.

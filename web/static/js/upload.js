@@ -8,6 +8,7 @@ import { isArchive, unpack } from "./archive.js";
 import { forgetFacts, showFacts, textFields } from "./facts.js";
 import { CHANNEL, keep, remembered, waiting } from "./outbox.js";
 import { Row } from "./row.js";
+import { whyNot } from "./usable.js";
 
 const OFFLINE = "waiting for the network: it is sent when you are online again";
 
@@ -36,7 +37,11 @@ async function take(files, fields) {
   const user = document.body.dataset.user || ((await remembered()) ?? "");
   const pending = files.map((file) => ({ file, row: new Row(file.name || "pasted picture", choose) }));
   for (const { file, row } of pending) {
+    const isOffline = !navigator.onLine || document.body.dataset.offlinePage;
+    const why = isOffline && !isArchive(file) ? await whyNot(file, Number(zone.dataset.largest)) : "";
     if (isArchive(file)) await takeArchive(file, row, fields);
+    else if (why) row.go("bad", why);
+    else if (isOffline && !form.checkValidity()) row.go("bad", "a fact about the patient is not possible: see its field");
     else await put({ user, name: file.name, file, fields, url: form.action }, row);
     unkept -= 1;
   }

@@ -16,6 +16,7 @@ const SHELL = [
   "{% static 'js/upload.js' %}",
   "{% static 'js/facts.js' %}",
   "{% static 'js/row.js' %}",
+  "{% static 'js/usable.js' %}",
   "{% static 'js/archive.js' %}",
   "{% static 'js/sending.js' %}",
   "{% static 'js/outbox.js' %}",
