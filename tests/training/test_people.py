@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from rich.console import Console
 from support.training import configuration
 
@@ -16,8 +17,9 @@ from osteolens.models.people import AGE, BMI, FEMALE, Scale, load_reader, prepar
 from osteolens.training.config import Configuration
 from osteolens.training.engine import train_one_epoch
 from osteolens.training.people import People, PeopleLoss, read_people
-from osteolens.training.people_run import build_learner, figures, fit_people, people_batches, spread
+from osteolens.training.people_run import build_learner, figures, fit_people, page, people_batches, spread
 
+SHIPPED = ROOT / "weights" / "knee_people"
 ROWS = [
     ("1a.png", "1", "train", "female", "50", "25", "1", "0"),
     ("1b.png", "1", "train", "female", "50", "25", "1", "2"),
@@ -144,6 +146,21 @@ def test_a_run_goes_on_and_its_folder_is_read_again(tmp_path):
         load_reader(tmp_path / "run" / "model")
     with pytest.raises(CardError, match="no reader of persons"):
         load_reader(tmp_path)
+
+
+def test_the_shipped_reader_reads_as_it_was_shipped_and_its_page_is_its_card_s():
+    reader = load_reader(SHIPPED)
+    rows, columns = np.mgrid[0:224, 0:224]
+    shaft, joint = np.exp(-(((columns - 112) / 60) ** 4)), 1 - 0.6 * np.exp(-(((rows - 120) / 6) ** 2))
+    knee = (60 + 120 * shaft * joint + 10 * np.sin(columns / 2) * np.cos(rows / 3)).round().astype(np.uint8)
+    outputs, _ = reader.read(prepare_knee(knee, reader.card.preprocess)[None])
+    assert outputs[0] == pytest.approx(
+        [-0.6451, 64.9852, 28.1833, -0.1875, -1.3463, -2.4687, -1.943, 0.8559, 2.0661], abs=2e-3
+    )
+    assert (SHIPPED / "README.md").read_text() == page(reader.card)
+    values = {metric.name: metric.value for metric in reader.card.metrics}
+    assert values["AUROC sex"] >= 0.975
+    assert values["age Pearson r, mean of a person's knees"] >= 0.6
 
 
 def test_frozen_parts_keep_weights_and_statistics(tmp_path):

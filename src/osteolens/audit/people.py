@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 AGE_COLUMN = "age"
 LEAST = 20
 """Rows of either sex, or rows with an age, below which nothing is tested."""
+LEAST_SHARE = 0.03
+"""Lower limit of the share of wrong rows from which a column is reported: the cohort's own figures are not exact."""
 RESAMPLES, _TRIALS, _MOST = 1000, 400, 5000
 _BATCH = 64
 _RANGE = 2.0
@@ -76,8 +78,8 @@ class Agreement:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the pictures agree less than chance explains: the two intervals lie apart."""
-        return self.measured.high < self.expected.low
+        """Whether the pictures agree less than chance explains: the two intervals lie apart, by more than a trifle."""
+        return self.measured.high < self.expected.low and self.wrong.low >= LEAST_SHARE
 
     def figures(self) -> dict[str, object]:
         """All of it, ready for JSON."""

@@ -237,14 +237,15 @@ def page(card: PeopleCard) -> str:
             "",
             "Research software, not a diagnostic device. It reads sex, age, BMI, bisphosphonate use (of women) and the "
             "Kellgren-Lawrence grade off a picture of a knee. `osteolens audit --people` uses sex and age to test "
-            "whether pictures and rows of a table belong together; nothing that it reads is ever shown of a single "
-            "person, and it must not be used to learn facts of anyone.",
+            "whether pictures and rows of a table belong together, and shows of a row only that it disagrees. It must "
+            "not be used to learn facts about anyone.",
             "",
             "## Cohort and terms",
             f"{card.data.name} ({card.data.source}; {card.data.licence}). Parts: {card.data.split}: trained on "
             f"{films['train']} knees of {persons['train']} persons, scored once on {films['test']} knees of "
-            f"{persons['test']}. The weights hold no film and no row of a table; whoever trains again needs the "
-            "cohort, and has to follow its terms.",
+            f"{persons['test']}. The Osteoarthritis Initiative gives its data for research to whoever registers and "
+            "accepts its terms of use. The weights hold none of them, no film and no row; whoever trains again needs "
+            "the cohort, and its terms hold for it.",
             "",
             "## On persons that it never saw",
             "",
