@@ -88,9 +88,10 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture(scope="package")
 def film(app: App, browser: Browser, cookies: dict[str, object]) -> str:
-    """The address of a smooth film of 256 x 256: its map has a pixel for each of the film's."""
+    """The address of a smooth film of 256 x 256, whose map has a pixel for each of its own; the other knee is there."""
     context = browser.new_context(base_url=app.url, storage_state=cookies)
     pixels = np.rint(30 + 170 * hill(256, 256, 0.4, 0.6, 0.35)).astype(np.uint8)
-    address = send(context, pixels, "smooth.png", label_text="Smooth hill")
+    send(context, pixels[:, ::-1].copy(), "other.png", patient="P-1", side="right")
+    address = send(context, pixels, "smooth.png", label_text="Smooth hill", patient="P-1", side="left")
     context.close()
     return address

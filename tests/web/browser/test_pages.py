@@ -17,7 +17,7 @@ LIMIT = 150_000
 
 def addresses(film: str) -> list[str]:
     ids = film.split("/")[2]
-    return ["/", "/films/", film, f"/compare?films={ids}&films={ids}", "/accounts/password", "/staff/", "/films/none/"]
+    return ["/", "/films/", "/films/?sort=patient", "/worklist/", film, f"/compare?films={ids}&films={ids}", "/accounts/password", "/staff/", "/films/none/"]
 
 
 def faults(page: Page, theme: str) -> list[str]:
@@ -45,6 +45,10 @@ def test_no_page_has_a_serious_fault_of_access(
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         assert faults(page, theme) == [], address
+    page.goto(film)
+    page.get_by_role("link", name="P-1", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Patient P-1")
+    assert faults(page, theme) == []
     context.clear_cookies()
     page.goto("/accounts/login")
     assert faults(page, theme) == []
