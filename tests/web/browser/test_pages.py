@@ -17,7 +17,17 @@ LIMIT = 150_000
 
 def addresses(film: str) -> list[str]:
     ids = film.split("/")[2]
-    return ["/", "/films/", "/films/?sort=patient", "/worklist/", film, f"/compare?films={ids}&films={ids}", "/accounts/password", "/staff/", "/films/none/"]
+    return [
+        "/",
+        "/films/",
+        "/films/?sort=patient",
+        "/worklist/",
+        film,
+        f"/compare?films={ids}&films={ids}",
+        "/accounts/password",
+        "/staff/",
+        "/films/none/",
+    ]
 
 
 def faults(page: Page, theme: str) -> list[str]:
