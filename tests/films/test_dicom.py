@@ -114,6 +114,29 @@ def test_jpeg_2000_is_decoded_as_pydicom_decodes_it(syntax: str, kind: type, hea
     as_pydicom_decodes_it(save(whole, syntax, frame))
 
 
+@pytest.mark.parametrize("codec", ["jpegls", "jpeg2k"])
+@pytest.mark.parametrize("header_signed", [0, 1])
+def test_a_compressed_picture_of_fewer_bits_than_the_header_says_is_read(codec: str, header_signed: int) -> None:
+    eight = knee(bits=8).astype(np.uint8)
+    options = {"codecformat": "J2K", "reversible": True, "level": 0} if codec == "jpeg2k" else {}
+    frame = getattr(imagecodecs, f"{codec}_encode")(eight, **options)
+    syntax = uid.JPEG2000Lossless if codec == "jpeg2k" else uid.JPEGLSLossless
+    header = dataset(knee(), BITS, WindowCenter=128, WindowWidth=256, PixelRepresentation=header_signed)
+    if not header_signed:
+        assert np.array_equal(read(save(header, syntax, frame)).pixels, eight)
+    else:
+        read(save(header, syntax, frame))
+
+
+@pytest.mark.parametrize("header_signed", [0, 1])
+def test_a_compressed_picture_of_more_bits_than_are_allocated_is_refused(header_signed: int) -> None:
+    """It claimed 32 bits, for which a count of every possible value took 32 GiB."""
+    deep = knee().astype(np.uint32) << 10
+    frame = imagecodecs.jpeg2k_encode(deep, codecformat="J2K", reversible=True, level=0, bitspersample=24)
+    with pytest.raises(UnreadableImage, match="JPEG 2000"):
+        read(save(dataset(knee(), BITS, PixelRepresentation=header_signed), uid.JPEG2000Lossless, frame))
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.9])
 def test_a_jpeg_ls_picture_that_was_cut_is_refused_at_once(share: float) -> None:
     """The decoder took five seconds for the missing end of one of 3 kB."""

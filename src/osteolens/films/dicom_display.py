@@ -61,7 +61,8 @@ def _luminance(film: Dataset, values: NDArray[np.integer]) -> NDArray[np.uint8]:
 def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     bits = integer(film, "BitsStored")
     highest = 2**bits - 1
-    index = values.view(f"u{values.dtype.itemsize}")
+    # A compressed picture may have fewer bits than the header says.
+    index = values.astype(np.uint16) if 8 * values.dtype.itemsize < bits else values.view(f"u{values.dtype.itemsize}")
     stored = np.arange(highest + 1)
     if integer(film, "PixelRepresentation", 0):
         stored = np.where(stored > highest // 2, stored - highest - 1, stored)  # two's complement, PS3.5 6.2

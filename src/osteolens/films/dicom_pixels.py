@@ -71,6 +71,8 @@ def stored_values(film: Dataset) -> NDArray[Any]:
                 return values
         options: Any = {"correct_unused_bits": not by_index}  # of grey pydicom keeps the lowest bits, wherever ours are
         values, _ = get_decoder(syntax).as_array(film, raw=by_index, index=0, **options)
+        if by_index and values.dtype.itemsize > _kind(film).itemsize:
+            raise ValueError("its samples are not those of the header")
     except NotImplementedError as error:
         raise UnsupportedType(f"found DICOM pixels stored as {syntax.name}, which is not read", EXPECTED) from error
     except FAULTS as error:
@@ -110,7 +112,7 @@ def _jpeg_ls(film: Dataset) -> NDArray[np.integer]:
 def _jpeg_2000(film: Dataset) -> NDArray[np.integer] | None:
     """A picture of JPEG 2000 or HTJ2K, on several cores; None where header and picture disagree on negative values."""
     values = imagecodecs.jpeg2k_decode(get_frame(film.PixelData, 0, number_of_frames=1), numthreads=_THREADS)
-    if values.shape != size(film)[::-1]:
+    if values.shape != size(film)[::-1] or values.dtype.itemsize > _kind(film).itemsize:
         raise ValueError("its samples are not those of the header")
     return np.asarray(values) if values.dtype.kind == _kind(film).kind else None
 
