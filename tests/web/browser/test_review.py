@@ -166,7 +166,7 @@ def test_what_was_not_saved_is_there_again(page: Page, context: BrowserContext, 
     expect(page.locator("#kept")).to_contain_text("not saved")
     expect(page.locator("[name=remark]")).to_have_value("thin cortex")
     expect(page.locator("[data-region-words]")).to_have_text("drawn")
-    page.locator("[name=true_label][value=normal]").check(force=True)
+    page.locator("[name=seen_label][value=normal]").check(force=True)
     page.get_by_role("button", name="Save and show the answer").click()
     expect(page.locator(".figures .headline")).to_be_visible()
     check(stored_region(page, context), stroke(0.3, 0.2, 0.8, 0.1))
