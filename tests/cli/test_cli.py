@@ -1,5 +1,6 @@
 import json
 import re
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,10 @@ OSTEOLENS = [str(Path(sys.executable).parent / "osteolens")]
 
 
 def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*OSTEOLENS, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
+    # Without the terminal's width, which readline puts into the environment of a test run.
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    command = [*OSTEOLENS, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.shown import evidence
 from test_schema import ANSWER
 
 from osteolens.cli.answers import predict_films
-from osteolens.errors import EmptyInput
+from osteolens.errors import DataError, EmptyInput
 from osteolens.schema import Answer
 
 FUSED = {
@@ -150,7 +150,7 @@ def test_a_name_that_is_no_utf_8_is_shown_and_its_answer_written(
 
 def test_a_message_with_such_a_name_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def ask(path: Path, options: object) -> Answer:
-        raise FileNotFoundError(2, "No such file", os.fsdecode(b"gone\xff.jpg"))
+        raise DataError("there is no " + os.fsdecode(b"gone\xff.jpg"))
 
     assert predict_films([Path("gone.jpg")], ask, {}, tmp_path, opacity=0.5, json_output=False) == 3
     assert r"gone\udcff.jpg" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from osteolens.doctor.server import VARIABLES
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "command-line.md").read_text()
 OSTEOLENS = str(Path(sys.executable).parent / "osteolens")
-NOT_COMMANDS = {"__init__", "root", "options", "answers"}
+NOT_COMMANDS = {"__init__", "root", "options", "answers", "listen", "pacs"}  # the last two are parts of `dicomweb`
 SLOW = ("rich", "numpy", "httpx", "pydantic", "cv2", "PIL")
 
 
@@ -72,10 +72,10 @@ def test_version_and_help_come_at_once(arguments: list[str], seconds: float) -> 
 def test_a_film_is_answered_here_at_once(tmp_path: Path) -> None:
     film = tmp_path / "knee.png"
     film.write_bytes(encoded(knee_like(1280, 1024)))
-    best, shown = quickest(["predict", "--local", "--out", str(tmp_path), str(film)], 0.8)
+    best, shown = quickest(["predict", "--local", "--out", str(tmp_path), str(film)], 1.2)
     assert "T-score" in shown
     assert (tmp_path / "knee.json").is_file()
-    assert best < 0.8  # 0.5 on an idle machine
+    assert best < 1.2  # 0.7 on an idle machine
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"]])

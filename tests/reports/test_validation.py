@@ -13,6 +13,7 @@ import pytest
 from conftest import encoded, knee_like
 from rich.console import Console
 from support.films import write_rows
+from support.shown import evaluation
 from typer.testing import CliRunner
 
 from osteolens.card import load_card
@@ -53,6 +54,10 @@ def model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "operating_points": OperatingPoints(label="osteoporosis", high_sensitivity=low, high_specificity=high),
             "t_score_interval": TScoreInterval(half_width=1.5),
             "fusion": (fusion,),
+            "evaluations": tuple(
+                evaluation(subject, {"osteoporosis vs rest": (0.8, 0.7, 0.9)})
+                for subject in ("image", "image + age and sex")
+            ),
         }
     ).save(folder)
     return folder
@@ -93,6 +98,13 @@ def test_a_folder_answers_as_the_reader_does(model, site):
         expected = answer.fused if answer.fused else answer
         assert list(expected.probabilities.values()) == pytest.approx(fused.probabilities[0, index], abs=1e-6)
         assert (answer.fused is None) == (index < 2)
+
+
+def test_a_model_that_was_shown_nothing_gives_no_triage(model, site, tmp_path):
+    shutil.copytree(model, tmp_path / "bare")
+    load_card(model).model_copy(update={"evaluations": ()}).save(tmp_path / "bare")
+    assert all((predictor.zone != "").any() for predictor in answered(model, site).predictors)
+    assert all((predictor.zone == "").all() for predictor in answered(tmp_path / "bare", site).predictors)
 
 
 def test_an_archive_answers_as_its_folder(model, site, tmp_path):

@@ -67,7 +67,9 @@ def test_a_run_learns_and_leaves_its_evidence(settings_file, table, tmp_path, qu
     assert [entry.subject for entry in card.evaluations] == [
         "image",
         "baseline: majority",
+        "baseline: acquisition",
         "baseline: age and sex",
+        "image beyond acquisition",
     ]
     assert card.data.films == {"train": 18, "validation": 6, "test": 6} == card.data.groups
     assert {entry.films for entry in card.evaluations} == {6}
@@ -194,7 +196,7 @@ def test_a_trial_needs_validation_films(settings_file, table, tmp_path, quiet):
 def test_an_error_is_one_line_and_exit_status_2(settings_file, tmp_path):
     done = run_script(SCRIPT, *arguments(settings_file, tmp_path / "none.csv", tmp_path / "out"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: the table ")
+    assert done.stderr.startswith("error: there is no ")
     assert done.stderr.count("\n") == 1
 
 

@@ -115,7 +115,7 @@ def _report(outcomes: list[tuple[Path, Outcome]], json_output: bool) -> None:
 def _rows(name: str, outcome: Outcome) -> Iterator[tuple[str, ...]]:
     """A film's rows of the table: what leads, then the other parts as the model's output."""
     if isinstance(outcome, FilmRefused):
-        yield name, "not answered", "", "", "", printable(str(outcome))
+        yield name, "not answered", "", "", "", printable(f"{outcome.message} (--force has it answered all the same)")
         return
     if not isinstance(outcome, Answer):
         yield name, "error", "", "", "", printable(in_words(outcome))

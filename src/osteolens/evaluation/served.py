@@ -24,6 +24,7 @@ from osteolens.evaluation.calibration import facts_of
 from osteolens.evaluation.evidence import Parameters
 from osteolens.evaluation.predictors import answer_as_served
 from osteolens.evaluation.running_server import RunningServer
+from osteolens.evidence import evidence_of
 from osteolens.files import as_text, whole
 from osteolens.films.joints import finder_of
 from osteolens.inference.runtimes import BACKENDS, Backend, Runtime, load_runtime
@@ -129,15 +130,22 @@ class LocalModel:
 
 
 def served_parameters(card: Card, films: Sequence[Film]) -> Parameters:
-    """The fitted parameters of a card, without the fusions whose facts too few of the films have."""
-    facts = facts_of(films)
-    fusion = [
-        each
-        for each in card.fusion
-        if np.all([np.isfinite(facts[name]) for name in each.inputs], axis=0).sum() >= MIN_WITH_FACTS
-    ]
-    values = {name: getattr(card, name) for name in Parameters.model_fields}
-    return Parameters.model_validate(values | {"fusion": tuple(fusion)})
+    """The fitted parameters by which users get answers.
+
+    Left out are the fusions whose facts too few of the films have, and, as in answers, the triage of what the model was
+    not shown to know.
+    """
+    facts, evidence = facts_of(films), evidence_of(card)
+    fusion = []
+    for each in card.fusion:
+        if np.all([np.isfinite(facts[name]) for name in each.inputs], axis=0).sum() >= MIN_WITH_FACTS:
+            shown = evidence.of(each.inputs)
+            points = each.operating_points if shown and shown.beats_chance else None
+            fusion.append(each.model_copy(update={"operating_points": points}))
+    values = {name: getattr(card, name) for name in Parameters.model_fields} | {"fusion": tuple(fusion)}
+    if not evidence.image.beats_chance:
+        values["operating_points"] = None
+    return Parameters.model_validate(values)
 
 
 def _unpack(archive: Path, folder: Path) -> Backend:
