@@ -6,6 +6,7 @@
  * @import { Tool } from "./gestures.js"
  */
 import { paintBar } from "./colour.js";
+import { listen as listenToControls } from "./controls.js";
 import { mapLevels } from "./data.js";
 import { listen as listenToGestures } from "./gestures.js";
 import { listen as listenToKeys } from "./keys.js";
@@ -42,40 +43,11 @@ export class Viewer {
     if (!films[0].colourMaps[this.settings.colours]) this.settings.colours = Object.keys(films[0].colourMaps)[0];
     listenToGestures(this.stage, () => this.panes, this.view, this.levels, () => this.tool);
     listenToKeys(root, this);
-    this.listenToControls();
+    listenToControls(root, this);
     this.render();
     // The other classes and models come while the film is being looked at.
     const classes = films.flatMap((data) => data.models).flatMap((reading) => reading.classes);
     setTimeout(() => classes.forEach(({ map }) => map && mapLevels(map.url).catch(console.warn)), 200);
-  }
-
-  listenToControls() {
-    this.root.addEventListener("input", (event) => {
-      const input = event.target;
-      if (!(input instanceof HTMLInputElement || input instanceof HTMLSelectElement)) return;
-      if (input.id === "opacity") this.change({ opacity: Number(input.value) / 100 });
-      if (input.id === "threshold") this.change({ threshold: Number(input.value) / 100 });
-      if (input.id === "colours") this.change({ colours: input.value });
-      if (input.id === "map-on") this.toggleMap();
-      if (input.name === "label") this.pickLabel(input.value);
-      if (input.name === "model") this.pickModel(input.value);
-      if (input.name === "knee") this.pickKnee(Number(input.value));
-    });
-    /** @type {Record<string, () => void>} */
-    const actions = {
-      "zoom-in": () => this.view.zoomBy(1.5),
-      "zoom-out": () => this.view.zoomBy(1 / 1.5),
-      window: () => this.toggleTool(),
-      invert: () => this.levels.invert(),
-      reset: () => this.reset(),
-      side: () => this.toggleSideBySide(),
-      help: () => this.help(),
-    };
-    this.root.addEventListener("click", (event) => {
-      const button = event.target instanceof Element && event.target.closest("[data-do]");
-      if (button instanceof HTMLElement) actions[button.dataset.do ?? ""]?.();
-    });
-    this.stage.addEventListener("levels", () => this.press("invert", this.levels.state.inverted));
   }
 
   /** Keys act from the start; the ring is for those who come here by key. */
