@@ -44,7 +44,7 @@ def test_a_foreign_host_is_refused(client: Client) -> None:
 
 def test_an_unexpected_fault_is_a_page_without_details(client: Client) -> None:
     client.raise_request_exception = False
-    with patch("uploads.views.FactsForm", side_effect=RuntimeError("secret detail")):
+    with patch("uploads.views.FactsForm.of", side_effect=RuntimeError("secret detail")):
         response = client.get("/")
     assert response.status_code == 500
     assert "secret detail" not in response.content.decode()
