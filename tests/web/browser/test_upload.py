@@ -111,14 +111,16 @@ def test_without_a_network_what_the_server_would_refuse_is_refused_at_once(
 
 def test_a_film_that_was_refused_while_no_page_was_open_is_announced_once(page: Page) -> None:
     page.goto("/films/")
+    script = page.evaluate("""document.querySelector('script[src*="site"]').src""")
+    page.goto(script)  # no page of the app is open
     page.evaluate(
-        """async () => {
-          const script = document.querySelector('script[src*="site"]').src;
+        """async (script) => {
           const outbox = await import(script.replace("site", "outbox"));
           const refused = { code: "unsupported_type", message: "found a PDF document" };
           await outbox.keep({ user: await outbox.remembered(), name: "late.png", file: new File(["x"], "late.png"),
                               fields: [], url: "/upload", refused });
-        }"""
+        }""",
+        script,
     )
     page.goto("/films/")
     expect(page.locator("#notice")).to_contain_text("late.png was refused: found a PDF document")
@@ -211,24 +213,24 @@ def test_facts_go_with_the_films_that_are_added_and_with_no_later_ones(page: Pag
     page.goto("/")
     panel = page.locator("details.card summary")
     panel.click()
-    page.fill("[name=patient]", "P-1")
+    page.fill("[name=patient]", "Q-1")
     page.select_option("[name=side]", "left")
     panel.click()
-    expect(panel).to_contain_text("Patient: P-1 · Side: Left")  # closed, and seen all the same
+    expect(panel).to_contain_text("Patient: Q-1 · Side: Left")  # closed, and seen all the same
     page.set_input_files("input[name=file]", [film("first.png", 0.511)])
     expect(page.locator("[data-facts]")).to_be_empty()
     page.set_input_files("input[name=file]", [film("second.png", 0.512)])
     expect(rows(page, "done")).to_have_count(2)
     panel.click()
-    page.fill("[name=patient]", "P-2")
+    page.fill("[name=patient]", "Q-2")
     page.check("#keep-facts")
     for name, row in {"third.png": 0.513, "fourth.png": 0.514}.items():
         page.set_input_files("input[name=file]", [film(name, row)])
     expect(rows(page, "done")).to_have_count(4)
-    expect(panel).to_contain_text("Patient: P-2")
-    page.goto("/films/?q=P-1")
+    expect(panel).to_contain_text("Patient: Q-2")
+    page.goto("/films/?q=Q-1")
     expect(page.locator(".films tbody tr")).to_have_count(1)
-    page.goto("/films/?q=P-2")
+    page.goto("/films/?q=Q-2")
     expect(page.locator(".films tbody tr")).to_have_count(2)
 
 
