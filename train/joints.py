@@ -6,12 +6,14 @@ from typing import Annotated
 
 import cv2
 import numpy as np
+import onnx
 import torch
 import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from joint_views import CHANNELS, INPUT_SIDE, Views, drawn_films, negatives, single_knees, whole_films
+from osteolens.exporting.onnx import without_folders
 
 BATCH = 64
 
@@ -108,10 +110,12 @@ def main(
     print(f"{len(views.films)} films, {len(views.knees)} single knees, {len(views.others)} other pictures", flush=True)
     model = train(views, steps, rate, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        model, (torch.zeros(1, 1, INPUT_SIDE, INPUT_SIDE, dtype=torch.uint8),), str(out), input_names=["film"],
-        output_names=["joints"], opset_version=20, dynamo=True, external_data=False, verbose=False,
+    program = torch.onnx.export(
+        model, (torch.zeros(1, 1, INPUT_SIDE, INPUT_SIDE, dtype=torch.uint8),), input_names=["film"],
+        output_names=["joints"], opset_version=20, dynamo=True, verbose=False,
     )  # fmt: skip
+    assert program is not None  # noqa: S101
+    onnx.save(without_folders(program.model_proto), out)
 
 
 if __name__ == "__main__":

@@ -165,3 +165,9 @@ def test_a_tensor_that_cannot_be_made_is_named(model_folder: Path) -> None:
         without_weights(model, {"large": "stored x"}, {"x": large + 1}, card)
     stored = without_weights(model, {"large": "stored x"}, {"x": large}, card).graph.initializer[0]
     assert (stored.data_type, stored.raw_data, stored.metadata_props[0].key) == (TensorProto.FLOAT, b"", MADE_OF)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "weights").glob("*/*.onnx")), ids=lambda path: path.parent.name)
+def test_no_committed_graph_names_a_folder_of_the_machine_that_traced_it(path: Path) -> None:
+    assert b"site-packages" not in path.read_bytes()
+    assert b'File "' not in path.read_bytes()

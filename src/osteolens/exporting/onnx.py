@@ -66,8 +66,11 @@ def _traced(model: models.Model, card: Card) -> ModelProto:
         verbose=False,
     )
     assert program is not None  # noqa: S101
-    proto = program.model_proto
-    # The tracer notes where in whose folders each node was computed.
+    return without_folders(program.model_proto)
+
+
+def without_folders(proto: ModelProto) -> ModelProto:
+    """A traced graph without the tracer's notes of where in whose folders each node was computed; it is changed."""
     for part in (proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]
     return proto
