@@ -253,6 +253,7 @@ def test_a_film_outlives_the_session(app: App, browser: Browser) -> None:
     page = context.new_page()
     log_in(page)
     expect(page.locator("#drop")).to_be_visible()
+    page.wait_for_load_state()  # the scripts that take the film are there
     context.clear_cookies()
     page.set_input_files("input[name=file]", [film("logged_out.png", 0.531)])
     expect(rows(page, "waiting")).to_contain_text("no longer logged in")
