@@ -81,7 +81,7 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
         return Outcome(code=error.code, message=error.message, is_final=True)
     except ClientError as error:
         return Outcome(code="damaged_answer", message=str(error))
-    except Exception:
+    except Exception:  # of one film: it must not end the thread that reads all others
         logger.exception("a question to %s failed", model)
         return Outcome(code="failed", message="the answer could not be understood; the log says why")
     return Outcome(answer=answer, maps=maps, facts=facts)
