@@ -36,7 +36,8 @@ from osteolens.bench.machine import Watch, machine
 from osteolens.bench.statistics import percentiles
 from osteolens.console import one_line_errors
 from osteolens.errors import BenchmarkError, OsteoLensError
-from osteolens.schema import Answer, parse
+from osteolens.rows import parse
+from osteolens.schema import Answer
 
 ARCHIVE = "efficientnet.mar"
 WARM_UP_CALLERS, MEMORY_CALLERS = 8, 8

@@ -14,7 +14,8 @@ from osteolens import client as client_module
 from osteolens.batch.answerers.http.send import Transport
 from osteolens.client import AsyncClient, Client, clients, read_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
-from osteolens.schema import ErrorAnswer, ErrorDetail, dump, parse_options
+from osteolens.options import parse_options
+from osteolens.rows import ErrorAnswer, ErrorDetail, dump
 
 GOOD = httpx.Response(200, content=json.dumps(ANSWER).encode())
 

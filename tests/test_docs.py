@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from osteolens.cli.root import app
 from osteolens.films.overlay import decode_map
 from osteolens.labels import LABELS
-from osteolens.schema import OPTION_NAMES, Method, header_name
+from osteolens.options import OPTION_NAMES, Method, header_name
 from osteolens.serving.torchserve import free_ports
 from osteolens.training import cross_validation
 

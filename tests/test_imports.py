@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "osteolens"
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"labels", "errors", "agreement", "files", "places", "console", "cluster", "parameters", "processor"}),
-    frozenset({"schema", "card", "evidence"}),
+    frozenset({"options", "quality", "card", "evidence", "schema", "rows"}),
     frozenset({"films", "client"}),
     frozenset({"models", "datasets"}),
     frozenset({"inference"}),
@@ -25,9 +25,10 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
 )
 LIGHT = (
-    "labels", "errors", "processor", "agreement", "files", "places", "console", "cluster", "schema", "card", "evidence",
-    "parameters", "films.read", "films.sniff", "films.prepare", "films.overlay", "inference.calibration", "client",
-    "cli", "datasets.columns", "datasets.folders", "datasets.tables", "datasets.values",
+    "labels", "errors", "processor", "agreement", "files", "places", "console", "cluster", "options", "quality", "card",
+    "evidence", "schema", "rows", "parameters", "films.read", "films.sniff", "films.prepare", "films.overlay",
+    "inference.calibration", "client", "cli", "datasets.columns", "datasets.folders", "datasets.tables",
+    "datasets.values",
 )  # fmt: skip
 HEAVY = (
     "torch", "timm", "matplotlib", "sklearn", "onnx", "onnxruntime", "pytorch_grad_cam", "openvino", "pyarrow",

@@ -12,7 +12,10 @@ from osteolens.cli.answers import predict_films
 from osteolens.client import Client
 from osteolens.errors import InvalidOption
 from osteolens.inference.reader import Reader, Request
-from osteolens.schema import Answer, FilmRefused, Quality, Reason, Refusal, dump, parse, parse_options
+from osteolens.options import parse_options
+from osteolens.quality import Quality, Reason
+from osteolens.rows import FilmRefused, Refusal, dump, parse
+from osteolens.schema import Answer
 from osteolens.serving.requests import answer, response, tally
 
 SAYS = "the header names body part CHEST, expected KNEE"

@@ -5,7 +5,9 @@ from pydantic import ValidationError
 
 from osteolens.errors import EmptyInput, InvalidOption
 from osteolens.labels import LABELS
-from osteolens.schema import Answer, ErrorAnswer, content_digest, dump, header_name, parse, parse_options
+from osteolens.options import header_name, parse_options
+from osteolens.rows import ErrorAnswer, content_digest, dump, parse
+from osteolens.schema import Answer
 
 ANSWER = {
     "schema": 1,

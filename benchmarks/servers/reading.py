@@ -13,7 +13,7 @@ from osteolens.card import load_card
 from osteolens.errors import InputError
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import load_runtime
-from osteolens.schema import ErrorAnswer, dump
+from osteolens.rows import ErrorAnswer, dump
 
 
 def open_reader(threads: int = 1) -> Reader:

@@ -9,7 +9,7 @@ OsteoLensError
 │   ├── TooCostly              413 too_costly
 │   ├── UnsupportedType        415 unsupported_type
 │   ├── UnusableImage          422 unusable_image
-│   ├── schema.FilmRefused      200, the code of its first reason: a picture that is no film which the model can read
+│   ├── rows.FilmRefused        200, the code of its first reason: a picture that is no film which the model can read
 │   ├── ExplanationMissing     501 explanation_not_installed
 │   └── ExplanationNotReady    503 explanation_not_ready; carries the seconds to wait
 ├── CardError                  a model card or the weights beside it do not fit

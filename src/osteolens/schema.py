@@ -1,111 +1,15 @@
-"""The HTTP contract, schema version 1: request options and answers."""
+"""The answer for a film: schema version 1 of the HTTP contract, with what of it leads."""
 
-import base64
-import hashlib
-import unicodedata
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import unquote
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from osteolens.errors import ExplanationNotReady, InputError, InvalidOption
 from osteolens.evidence import AnswerEvidence, Evidence
+from osteolens.options import Method
 from osteolens.parameters import PatientFact, fact_words
+from osteolens.quality import Quality, Side, SideSource
 
-Method = Literal[
-    "none", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "gradcamelementwise",
-    "finercam", "eigencam", "eigengradcam", "kpcacam", "fem", "ablationcam", "scorecam",
-]  # fmt: skip
-"""Explanations that a request may choose; all but `none` are methods of the grad-cam package."""
-
-PERTURBING: frozenset[Method] = frozenset({"scorecam"})
-"""Methods that change the film itself and so run the whole model, once per channel: a minute, not a moment."""
-
-ALL_TARGETS = "all"
-DIGEST_HEADER = "Content-Digest"
-HEADER_PREFIX = "X-OsteoLens-"
 NO_FINDING = "no finding"
-
-
-def _lower(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-class Options(BaseModel):
-    """The options of a request."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    explain: Annotated[Method, BeforeValidator(_lower)] = "gradcam"
-    target: str | None = Field(
-        None, description="a label, or `all` for a map of every class; default: the predicted label"
-    )
-    age: float | None = Field(None, ge=0, le=120, description="years")
-    sex: Annotated[Literal["female", "male"], BeforeValidator(_lower)] | None = None
-    weight_kg: float | None = Field(None, ge=2, le=400)
-    height_m: float | None = Field(None, ge=0.3, le=2.5)
-    force: bool = Field(False, description="answer a picture that the gate refuses, too")
-
-
-OPTION_NAMES = tuple(Options.model_fields)
-_EXAMPLES = {
-    "explain": "gradcam", "target": "osteoporosis", "age": "63", "sex": "female", "weight_kg": "71.5",
-    "height_m": "1.62", "force": "true",
-}  # fmt: skip
-
-
-def header_name(option: str) -> str:
-    """The request header of an option: `weight_kg` is sent as `X-OsteoLens-Weight-Kg`."""
-    return HEADER_PREFIX + "-".join(part.capitalize() for part in option.split("_"))
-
-
-def parse_options(values: Mapping[str, str], labels: tuple[str, ...]) -> Options:
-    """Check the options of a request.
-
-    Args:
-        values: Option name to text, as sent; empty texts count as not sent.
-        labels: The model's labels, which `target` may name.
-
-    Raises:
-        InvalidOption: Names the option, what was found, and a valid value.
-    """
-    try:
-        options = Options.model_validate({name: text for name, text in values.items() if text.strip()})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            raise InvalidOption(f"unknown option {name!r}", f"options are {', '.join(OPTION_NAMES)}") from None
-        raise InvalidOption(
-            f"option {name} is {values[name][:80]!r}: {first['msg']}", f"for example {name}={_EXAMPLES[name]}"
-        ) from None
-    if options.target is None:
-        return options
-    target = _target(options.target, (*labels, ALL_TARGETS))
-    if target is None:
-        raise InvalidOption(
-            f"option target is {options.target[:80]!r}, which is not a label of this model",
-            f"one of {', '.join((*labels, ALL_TARGETS))}",
-        )
-    return options.model_copy(update={"target": target})
-
-
-def _target(text: str, targets: tuple[str, ...]) -> str | None:
-    """Target that a text names, in any case.
-
-    Headers hold only ASCII, so it may be percent-encoded; UTF-8 in a header arrives decoded as Latin-1.
-    """
-    names = {_plain(target): target for target in targets} | {target: target for target in targets}
-    spellings = [text, _plain(text), _plain(unquote(text))]
-    with suppress(UnicodeError):
-        spellings.append(_plain(text.encode("latin-1").decode("utf-8")))
-    return next((names[spelling] for spelling in spellings if spelling in names), None)
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip().casefold()
 
 
 class _Message(BaseModel):
@@ -149,52 +53,6 @@ class Spread(_Message):
     agreeing: int = Field(description="members whose own most likely label is the answer's")
     low: dict[str, float] = Field(description="per label, the lowest probability of a member, calibrated as the answer")
     high: dict[str, float] = Field(description="per label, the highest, calibrated likewise")
-
-
-Side = Literal["left", "right"]
-SideSource = Literal["header", "position", "fibula"]
-"""How a side is known: from the DICOM header; as the right leg is on the left of a film of both; or from the side that
-the fibula, which is lateral, is on."""
-
-
-class Source(_Message):
-    """What the header of a DICOM film says of film and patient; null where it says nothing that can be used."""
-
-    body_part: str | None = Field(None, description="of PS3.16 Annex L, such as KNEE")
-    view: str | None = Field(None, description="view position, such as AP")
-    side: Side | None = None
-    pixel_spacing_mm: tuple[float, float] | None = Field(None, description="between rows, between columns")
-    age: float | None = Field(None, description="years")
-    sex: Literal["female", "male"] | None = None
-    weight_kg: float | None = None
-    height_m: float | None = None
-
-
-class Reason(_Message):
-    """Why a picture is not answered."""
-
-    code: str = Field(description="stable, for programs: such as `not_a_knee`, see docs/gate.md")
-    message: str = Field(description="what was found and what is expected, in one sentence")
-
-
-class Quality(_Message):
-    """Whether the picture looks like a film that the model can read."""
-
-    accepted: bool = True
-    reasons: tuple[Reason, ...] = Field((), description="why it is not accepted")
-    warnings: tuple[str, ...] = ()
-    unfamiliarity: float | None = Field(
-        None,
-        ge=0,
-        description="distance from the model's training films; 97 % of films like them stay below 1; null where the "
-        "model has no gate, or was not run",
-    )
-    source: Source | None = Field(None, description="null unless the film is DICOM")
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader of an answer should know: of one that was forced, why it should not count, and the warnings."""
-        return (*(reason.message for reason in self.reasons), *self.warnings)
 
 
 class Film(_Message):
@@ -359,92 +217,3 @@ def _lead(part: Literal["image", "fused"], answer: Answer | Fused, evidence: Evi
         t_score=answer.t_score,
         triage=answer.triage,
     )
-
-
-class Refusal(_Message):
-    """The row in place of an answer for a picture that is not a film which the model can read."""
-
-    schema_version: Literal[1] = Field(1, alias="schema")
-    id: str = Field(description="the request's id")
-    label: None = None
-    probabilities: dict[str, float] = Field({}, max_length=0)
-    t_score: None = None
-    fold_spread: None = None
-    triage: None = None
-    fused: None = None
-    quality: Quality = Field(description="`accepted` is false, and `reasons` say why")
-    film: Film
-    explanations: tuple[Explanation, ...] = Field((), max_length=0)
-    model: ModelInfo
-    timing_ms: Timing
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
-
-class FilmRefused(InputError):
-    """A picture is not answered; `force=true` has it answered all the same.
-
-    Args:
-        row: What the server sends in place of an answer.
-    """
-
-    status = 200
-
-    def __init__(self, row: Refusal) -> None:
-        super().__init__(
-            "; ".join(reason.message for reason in row.quality.reasons), "force=true has it answered all the same"
-        )
-        self.code = row.quality.reasons[0].code
-        self.row = row
-
-
-class ErrorDetail(_Message):
-    """Fault of a request, with what to do about it."""
-
-    code: str
-    message: str
-    hint: str = ""
-    retry_after: int | None = Field(
-        None, exclude_if=lambda value: value is None, description="seconds until the same request may succeed"
-    )
-
-
-class ErrorAnswer(_Message):
-    """The response in place of an answer."""
-
-    schema_version: Literal[1] = Field(1, alias="schema")
-    error: ErrorDetail
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
-    @classmethod
-    def of(cls, error: InputError) -> "ErrorAnswer":
-        """The answer for an input error."""
-        wait = error.retry_after if isinstance(error, ExplanationNotReady) else None
-        return cls(error=ErrorDetail(code=error.code, message=error.message, hint=error.hint, retry_after=wait))
-
-
-Row = Answer | Refusal | ErrorAnswer
-_rows: TypeAdapter[Row | list[Row]] = TypeAdapter(Row | list[Row])
-
-
-def dump(rows: Row | list[Row]) -> bytes:
-    """JSON of one row, or of a list of rows."""
-    return _rows.dump_json(rows, by_alias=True)
-
-
-def parse(body: bytes) -> Row | list[Row]:
-    """Read JSON that `dump` wrote.
-
-    Raises:
-        pydantic.ValidationError: The body does not follow the schema.
-    """
-    return _rows.validate_json(body)
-
-
-def content_digest(body: bytes) -> str:
-    """Value of `DIGEST_HEADER`, by which a client sees that a body arrived as it was sent.
-
-    Source: RFC 9530, Digest Fields, with SHA-256.
-    """
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"

@@ -10,16 +10,18 @@ import pytest
 from conftest import encoded, knee_like
 from typer.testing import CliRunner
 
-from osteolens import schema
 from osteolens.bench.results import load
 from osteolens.cli.root import app
+from osteolens.quality import Quality
+from osteolens.rows import dump
+from osteolens.schema import Answer, Film, ModelInfo, Timing
 
-ANSWER = schema.dump(
-    schema.Answer(
-        id="1", label="normal", probabilities={"normal": 1.0}, t_score=None, quality=schema.Quality(),
-        film=schema.Film(width=240, height=300), explanations=(),
-        model=schema.ModelInfo(name="knee", version="1.5", card_sha256="a" * 64),
-        timing_ms=schema.Timing(decode=1, model=1, explain=1),
+ANSWER = dump(
+    Answer(
+        id="1", label="normal", probabilities={"normal": 1.0}, t_score=None, quality=Quality(),
+        film=Film(width=240, height=300), explanations=(),
+        model=ModelInfo(name="knee", version="1.5", card_sha256="a" * 64),
+        timing_ms=Timing(decode=1, model=1, explain=1),
     )
 )  # fmt: skip
 QUICK = ["--model", "knee", "--rounds", "2", "--seconds", "0.2", "--warm-up", "0"]

@@ -20,7 +20,8 @@ from osteolens.dicomweb.source import SourceFilm, open_source
 from osteolens.errors import UnreadableImage, UnsupportedType
 from osteolens.evidence import AnswerEvidence
 from osteolens.films import overlay
-from osteolens.schema import Answer, Explanation, Film, Fused, ModelInfo, Quality, Timing, TScore
+from osteolens.quality import Quality
+from osteolens.schema import Answer, Explanation, Film, Fused, ModelInfo, Timing, TScore
 
 STUDY = {
     "PatientName": "Mustermann^Erika", "PatientID": "4711-0815", "StudyInstanceUID": "1.2.3", "AccessionNumber": "A-99",

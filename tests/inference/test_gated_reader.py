@@ -16,7 +16,7 @@ from osteolens.films.sample import drawn_knee
 from osteolens.inference import familiarity
 from osteolens.inference.familiarity import FAMILIARITY_FILE, Familiarity
 from osteolens.inference.reader import UNFAMILIAR, Reader, Request
-from osteolens.schema import FilmRefused
+from osteolens.rows import FilmRefused
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "gate"
 NOISE = encoded(np.random.default_rng(0).integers(0, 256, (300, 240), np.uint8))

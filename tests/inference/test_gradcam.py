@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from osteolens import models
 from osteolens.inference import gradcam
 from osteolens.models import Ensemble, KneeModel, Model
-from osteolens.schema import Method
+from osteolens.options import Method
 
 METHODS = [method for method in get_args(Method) if method != "none"]
 

@@ -15,7 +15,7 @@ from osteolens.exporting.onnx import to_onnx
 from osteolens.films.prepare import prepare
 from osteolens.inference.runtimes.eager import EagerRuntime
 from osteolens.inference.runtimes.heads import HeadsRuntime
-from osteolens.schema import PERTURBING, Method
+from osteolens.options import PERTURBING, Method
 
 METHODS = [method for method in Method.__args__ if method not in {*PERTURBING, "none"}]
 TARGETS = [0, 2]

@@ -12,7 +12,8 @@ from osteolens.card import FINDER_FILE, file_sha256, load_card
 from osteolens.films import overlay
 from osteolens.films.joints import Finder, Joint
 from osteolens.inference.reader import Reader, Request
-from osteolens.schema import Answer, FilmRefused, dump, parse
+from osteolens.rows import FilmRefused, dump, parse
+from osteolens.schema import Answer
 
 RIGHT = Joint(x=150, y=260, width=166, turn=1.5, left=0.03, score=0.9)
 LEFT = Joint(x=450, y=240, width=166, turn=0, left=0.97, score=0.9)

@@ -28,10 +28,11 @@ from osteolens.evaluation.running_server import RunningServer
 from osteolens.evaluation.served import opened
 from osteolens.inference.reader import Reader, Request
 from osteolens.labels import LABELS
+from osteolens.options import header_name
 from osteolens.parameters import Fusion, OperatingPoint, OperatingPoints, Temperature, TScoreInterval
 from osteolens.reports.validation import Request as Validated
 from osteolens.reports.validation import answer_unseen
-from osteolens.schema import dump, header_name
+from osteolens.rows import dump
 
 QUIET = Console(file=io.StringIO())
 FACTS = ("age", "sex")

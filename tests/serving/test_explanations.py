@@ -16,7 +16,7 @@ from osteolens.exporting.graph import write_graphs
 from osteolens.inference import availability
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import load_runtime
-from osteolens.schema import ErrorAnswer
+from osteolens.rows import ErrorAnswer
 from osteolens.serving import explanations
 from osteolens.serving.requests import refusal, respond
 

@@ -8,7 +8,8 @@ from ts.context import Context
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 from osteolens.errors import ServerError
-from osteolens.schema import Answer, Film, ModelInfo, Quality, Timing
+from osteolens.quality import Quality
+from osteolens.schema import Answer, Film, ModelInfo, Timing
 from osteolens.serving.metrics import check_metrics, count
 
 METRICS = Path(__file__).parents[2] / "handlers" / "metrics.yaml"

@@ -8,7 +8,7 @@ from ts import service
 from ts.context import Context, RequestProcessor
 
 from osteolens.errors import InputError, UnusableImage
-from osteolens.schema import ErrorAnswer, content_digest
+from osteolens.rows import ErrorAnswer, content_digest
 from osteolens.serving.requests import FAILURE, mark_repeated_parts, refusal, respond, unpack
 
 URL_ENCODED = "application/x-www-form-urlencoded"

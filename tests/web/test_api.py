@@ -16,7 +16,8 @@ from people import PASSWORD
 from PIL import Image
 from web_films import film_bytes, make_films
 
-from osteolens.schema import Answer, ErrorAnswer
+from osteolens.rows import ErrorAnswer
+from osteolens.schema import Answer
 
 
 def with_token(user: User) -> Client:

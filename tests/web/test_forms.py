@@ -9,7 +9,7 @@ from films.tables import harmless
 from films.wording import percent
 
 from osteolens.errors import InvalidOption
-from osteolens.schema import parse_options
+from osteolens.options import parse_options
 
 
 @pytest.mark.parametrize(

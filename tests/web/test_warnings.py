@@ -17,7 +17,7 @@ from web_films import film_bytes
 
 from osteolens.errors import TooCostly
 from osteolens.films.read import Picture, read_bare
-from osteolens.schema import ErrorAnswer
+from osteolens.rows import ErrorAnswer
 
 DAMAGED, UNLIKE = "the JPEG is damaged: 0.4 % of it was made up", "unlike the training films"
 """Warnings: the first as the reading of the upload gives it, the second as the fake reader answers it."""

@@ -27,7 +27,7 @@ from uploads.views import known_film, receive
 from api.schemas import FilmDetail, FilmOut, FilmPage, KnownAnswer, LogIn, NewToken
 from osteolens import __version__
 from osteolens.errors import InputError
-from osteolens.schema import ErrorAnswer
+from osteolens.rows import ErrorAnswer
 
 MOST_PER_PAGE = 200
 

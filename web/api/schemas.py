@@ -7,7 +7,8 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
-from osteolens.schema import Answer, ErrorAnswer
+from osteolens.rows import ErrorAnswer
+from osteolens.schema import Answer
 
 _ID = "6f4c1f5e-8d0f-4a55-9a8e-0f3f0c7a2b11"
 FILM_EXAMPLE = {

@@ -13,7 +13,9 @@ from films.exporting import explanations_in
 from osteolens.client import Client, KeyRefused, ServerBusy
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.films.overlay import decode_map
-from osteolens.schema import ALL_TARGETS, Answer, FilmRefused
+from osteolens.options import ALL_TARGETS
+from osteolens.rows import FilmRefused
+from osteolens.schema import Answer
 
 READ_SECONDS = 60.0
 CONNECT_SECONDS = 2.0

@@ -40,7 +40,7 @@ class Text(forms.CharField):
 
 
 class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subscripted at run time
-    """Label, note and clinical facts; everything may be left out. Limits as in `osteolens.schema.Options`."""
+    """Label, note and clinical facts; everything may be left out. Limits as in `osteolens.options.Options`."""
 
     patient = Text(
         max_length=Patient._meta.get_field("name").max_length,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
 from osteolens.parameters import OperatingPoints, PatientFact, fact_words
-from osteolens.schema import Source, Spread, TScore, percent
+from osteolens.quality import Source
+from osteolens.schema import Spread, TScore, percent
 
 OUTDATED = "Outdated: facts about the patient have changed since this answer. A new one is on its way."
 

@@ -14,7 +14,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.receiver import FixedStreamReceiver
 from waitress.task import ErrorTask, WSGITask
 
-from osteolens.schema import ErrorAnswer, ErrorDetail, dump
+from osteolens.rows import ErrorAnswer, ErrorDetail, dump
 
 HEAD_SECONDS = IDLE_SECONDS = 15.0
 BODY_SECONDS, BODY_BYTES_PER_SECOND = 30.0, 16 * 1024

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from osteolens.errors import InputError
-from osteolens.schema import ErrorAnswer, ErrorDetail, dump
+from osteolens.rows import ErrorAnswer, ErrorDetail, dump
 
 _JSON_PATHS = ("/api/", "/upload", "/session")
 RETRY_SECONDS = 30

@@ -18,7 +18,7 @@ from project.request import Request
 from osteolens.errors import EmptyInput, InputError, InvalidOption
 from osteolens.films.read import SUPPORTED
 from osteolens.parameters import fact_words
-from osteolens.schema import ErrorAnswer
+from osteolens.rows import ErrorAnswer
 from uploads import intake
 from uploads.forms import UploadForm, first_error
 from uploads.known import KnownFilm

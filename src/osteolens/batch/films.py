@@ -25,8 +25,8 @@ from osteolens.datasets.tables import TABLE_SUFFIXES, Row, Table, open_table
 from osteolens.datasets.values import plain_number, sex
 from osteolens.errors import BatchError, DataError, InvalidOption, in_words
 from osteolens.files import as_text
+from osteolens.options import parse_options
 from osteolens.parameters import PATIENT_FACTS
-from osteolens.schema import parse_options
 
 STANDARD_INPUT = "-"
 _KNOWN: tuple[str, ...] = (FILE, ID, *PATIENT_FACTS)

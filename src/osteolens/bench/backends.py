@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens import schema
 from osteolens.bench.parity import Outputs
 from osteolens.bench.plan import EAGER, EAGERS, OPENVINO, Setup
 from osteolens.bench.results import Case
@@ -21,6 +20,8 @@ from osteolens.films.joints import prepare_row
 from osteolens.films.read import read
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import Backend, Prediction, Runtime, load_runtime
+from osteolens.rows import dump, parse
+from osteolens.schema import Answer
 
 _MODULES = {
     "torchscript": "osteolens.inference.runtimes.torchscript",
@@ -171,7 +172,7 @@ class Subject:
         return lambda: self.reader.runtime.predict(films)
 
     def _answer(self, requests: list[Request]) -> bytes:
-        return schema.dump([self.reader.answer(request) for request in requests])
+        return dump([self.reader.answer(request) for request in requests])
 
     def _classify(self, films: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         import torch
@@ -188,7 +189,7 @@ class Subject:
     def _rows(self, case: Case, answer: Any) -> list[tuple[Any, float, NDArray[Any] | None]]:
         """Probabilities, T-score and heat map of each film that a call answered."""
         if case.scope == "bytes":
-            return [_row(row) for row in cast("list[schema.Answer]", schema.parse(answer))]
+            return [_row(row) for row in cast("list[Answer]", parse(answer))]
         if case.heat_map == "none":
             logits, t_score = answer
             empty = np.zeros((*logits.shape, 0, 0), np.float32)
@@ -201,7 +202,7 @@ class Subject:
         return list(zip(prediction.probabilities, prediction.t_score.tolist(), maps, strict=True))
 
 
-def _row(answer: schema.Answer) -> tuple[list[float], float, NDArray[Any] | None]:
+def _row(answer: Answer) -> tuple[list[float], float, NDArray[Any] | None]:
     maps = [overlay.decode_map(explanation.map_png) for explanation in answer.explanations]
     t_score = answer.t_score.estimate if answer.t_score else float("nan")
     return list(answer.probabilities.values()), t_score, maps[0] if maps else None

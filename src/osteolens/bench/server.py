@@ -14,7 +14,7 @@ from osteolens.bench.results import Case, Run, Traffic
 from osteolens.bench.turns import Series, take_turns
 from osteolens.client import Client
 from osteolens.errors import BenchmarkError
-from osteolens.schema import header_name
+from osteolens.options import header_name
 
 _ANSWERED = {"force": "true"}
 """Whatever the films show, the model is measured, and the gate with it."""

@@ -18,7 +18,8 @@ from osteolens.console import Status
 from osteolens.errors import InputError, OsteoLensError, RequestRefused, ServerUnreachable, in_words
 from osteolens.files import whole, write_text
 from osteolens.parameters import PatientFact, fact_words
-from osteolens.schema import Answer, FilmRefused, Fused, Knee, Refusal, TScore
+from osteolens.rows import FilmRefused, Refusal
+from osteolens.schema import Answer, Fused, Knee, TScore
 
 Ask = Callable[[Path, Mapping[str, str]], Answer]
 """Answers a film, given its path and option texts by name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from osteolens.schema import Method
+from osteolens.options import Method
 
 if TYPE_CHECKING:
     from osteolens.training.config import Configuration

@@ -1,6 +1,6 @@
 """Sends films to a running server and returns typed answers: `Client`, and `AsyncClient` for asyncio.
 
-FilmRefused (osteolens.schema)  the picture is not a film that the model can read
+FilmRefused (osteolens.rows)    the picture is not a film that the model can read
 ClientError (osteolens.errors)
 ├── DamagedAnswer              the response is no whole answer: cut off, changed on its way, or not from OsteoLens
 └── RequestRefused

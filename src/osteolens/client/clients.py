@@ -12,7 +12,8 @@ from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_att
 from osteolens.client.address import Key, is_loopback, reachable, server_address, usable_proxies
 from osteolens.client.responses import BUSY_STATUSES, DamagedAnswer, answer_of
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
-from osteolens.schema import Answer, header_name
+from osteolens.options import header_name
+from osteolens.schema import Answer
 
 DEFAULT_MODEL = "efficientnet"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
@@ -90,7 +91,7 @@ class Client:
         Args:
             film: The file's bytes.
             model: The name the model is served under.
-            options: Option texts by name, see `osteolens.schema.Options`.
+            options: Option texts by name, see `osteolens.options.Options`.
 
         Raises:
             RequestRefused: The server answered with an error: a film or an option that it cannot use, a

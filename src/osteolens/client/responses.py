@@ -4,7 +4,8 @@ import httpx
 from pydantic import ValidationError
 
 from osteolens.errors import ClientError, RequestRefused
-from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, FilmRefused, Refusal, content_digest, parse
+from osteolens.rows import DIGEST_HEADER, ErrorAnswer, FilmRefused, Refusal, content_digest, parse
+from osteolens.schema import Answer
 
 BUSY_STATUSES = frozenset({429, 503})
 _KEY_REFUSED = b"InvalidKeyException"

@@ -24,7 +24,7 @@ from osteolens.films.prepare import Prepared
 from osteolens.films.read import read
 from osteolens.labels import LABELS, SEVERITY, usual
 from osteolens.places import shipped
-from osteolens.schema import Side
+from osteolens.quality import Side
 
 SHOWN_PROBLEMS = 20
 _KNOWN = (FILE, LABEL, GROUP, *values.NUMBERS, columns.SEX, columns.SOURCE, columns.FAMILY)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from osteolens.datasets.columns import AGE, HEIGHT, T_SCORE, WEIGHT
 from osteolens.datasets.names import fold
-from osteolens.schema import Side
+from osteolens.quality import Side
 
 NUMBERS = (T_SCORE, AGE, WEIGHT, HEIGHT)
 EXAMPLES = {T_SCORE: "-1.5", AGE: "63", WEIGHT: "71.5", HEIGHT: "1.62"}

@@ -39,9 +39,9 @@ from osteolens.places import shipped
 from osteolens.serving.model_store import read_checksum
 
 SHIPPED = (
-    "__init__.py", "py.typed", "card.py", "errors.py", "evidence.py", "files.py", "labels.py", "parameters.py",
-    "schema.py", "films", "models", "inference", "serving/__init__.py", "serving/metrics.py", "serving/requests.py",
-    "serving/worker.py",
+    "__init__.py", "py.typed", "card.py", "errors.py", "evidence.py", "files.py", "labels.py", "options.py",
+    "parameters.py", "quality.py", "rows.py", "schema.py", "films", "models", "inference", "serving/__init__.py",
+    "serving/metrics.py", "serving/requests.py", "serving/worker.py",
 )  # fmt: skip
 """What a worker imports of the package. A change of anything else, the audit for example, leaves archives current."""
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from osteolens.schema import Options, Reason, Side, Source
+from osteolens.options import Options
+from osteolens.quality import Reason, Side, Source
 
 HEADER_TAGS = (
     "BodyPartExamined", "ViewPosition", "ImageLaterality", "Laterality", "SharedFunctionalGroupsSequence",

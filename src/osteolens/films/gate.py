@@ -17,7 +17,7 @@ from osteolens.card import Sha256, file_sha256
 from osteolens.errors import CardError
 from osteolens.films.prepare import content_box
 from osteolens.parameters import Frozen
-from osteolens.schema import Reason
+from osteolens.quality import Reason
 
 NETWORK_FILE, CARD_FILE = "gate.onnx", "gate.json"
 GATE_FILES = (NETWORK_FILE, CARD_FILE)

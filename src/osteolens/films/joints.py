@@ -19,7 +19,7 @@ from osteolens.card import FINDER_FILE, Card, PreprocessSpec, file_sha256
 from osteolens.errors import CardError, UnusableImage
 from osteolens.files import whole
 from osteolens.films.prepare import Prepared, cut, prepare
-from osteolens.schema import Side, SideSource
+from osteolens.quality import Side, SideSource
 
 INPUT_SIDE, CELL = 128, 8
 """Side of the reduced film and of a cell of the network's maps, in its pixels."""

@@ -23,7 +23,7 @@ from osteolens.films.limits import check_cost
 from osteolens.films.sense import INVERTED, looks_inverted
 from osteolens.films.sniff import sniff
 from osteolens.films.window import window
-from osteolens.schema import Reason, Source
+from osteolens.quality import Reason, Source
 
 MAX_BYTES = 64 * 1024**2
 MAX_PIXELS = 64_000_000

@@ -17,7 +17,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from osteolens.models import Ensemble, KneeModel, Model
-from osteolens.schema import PERTURBING, Method
+from osteolens.options import PERTURBING, Method
 
 _CLASSES: dict[Method, Any] = {
     "gradcam": cams.GradCAM,
@@ -63,7 +63,7 @@ def explain(
         model: In evaluation mode.
         films: uint8 [N, 1, H, W], as the model takes them.
         features: float32 [N, C, h, w], what `model.features(films)` gave.
-        method: Any of `osteolens.schema.Method` but `none`.
+        method: Any of `osteolens.options.Method` but `none`.
         targets: The class index that each map is for.
 
     Returns:

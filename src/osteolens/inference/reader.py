@@ -1,52 +1,31 @@
 """Reads a film: decodes, classifies and explains it. The handler and `osteolens predict --local` share it."""
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import ONNX_FILE, Card, load_card
+from osteolens.card import ONNX_FILE, load_card
 from osteolens.errors import InvalidOption
-from osteolens.evidence import Evidence, evidence_of
+from osteolens.evidence import evidence_of
 from osteolens.films import overlay
 from osteolens.films.gate import Gate, find_gate
-from osteolens.films.joints import Joint, faults, finder_of, prepare_each, sides, within
-from osteolens.films.prepare import Geometry, Prepared
+from osteolens.films.joints import Joint, faults, finder_of, prepare_each, sides
+from osteolens.films.prepare import Prepared
 from osteolens.films.read import MIN_SIDE, Picture, read
 from osteolens.inference import calibration, familiarity
 from osteolens.inference.availability import needs_packages
-from osteolens.inference.calibration import Reading
+from osteolens.inference.parts import Part, explanation, fuse, knee, patient_facts
 from osteolens.inference.runtimes import Prediction, Runtime
-from osteolens.parameters import PATIENT_FACTS, PatientFact
-from osteolens.schema import (
-    ALL_TARGETS,
-    PERTURBING,
-    Answer,
-    Explanation,
-    Film,
-    FilmRefused,
-    Fused,
-    Knee,
-    Method,
-    ModelInfo,
-    Options,
-    Quality,
-    Reason,
-    Refusal,
-    Side,
-    SideSource,
-    Source,
-    Spread,
-    Timing,
-    TScore,
-    parse_options,
-)
+from osteolens.options import ALL_TARGETS, PERTURBING, Method, Options, parse_options
+from osteolens.quality import Quality, Reason
+from osteolens.rows import FilmRefused, Refusal
+from osteolens.schema import Answer, Explanation, Film, ModelInfo, Timing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,27 +38,12 @@ UNFAMILIAR = "the film is unlike those that the model was trained on: its answer
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What a model says of one of its inputs: a film, or one knee."""
-
-    prediction: Prediction
-    reading: Reading
-    explanations: tuple[Explanation, ...] = ()
-
-    @property
-    def severity(self) -> tuple[int, float]:
-        """Index of the answered label, then the expected index, by which the worse knee is chosen."""
-        shares = self.reading.probabilities[0]
-        return int(shares.argmax()), float(shares @ np.arange(len(shares)))
-
-
-@dataclass(frozen=True)
 class Request:
     """A film with its options.
 
     Attributes:
         data: The file's bytes.
-        options: Raw texts by option name, see `osteolens.schema.Options`.
+        options: Raw texts by option name, see `osteolens.options.Options`.
         id: Repeated in the answer.
     """
 
@@ -97,7 +61,7 @@ class Reader:
             loaded when a request first wants another explanation.
         graph: The model's fp32 graph, which computes the feature map that other explanations start from; default: the
             one in the folder. Where there is none, the eager model does.
-        slow_methods: Allow explanations that take a minute a film (`osteolens.schema.PERTURBING`). A server
+        slow_methods: Allow explanations that take a minute a film (`osteolens.options.PERTURBING`). A server
             does not: a single such request would hold up all others.
     """
 
@@ -163,21 +127,19 @@ class Reader:
         predicted = [self._predict(prepared.array[None]) for prepared in inputs]
         answered = time.perf_counter()
         parts = [self._part(options, prepared, *outputs) for prepared, outputs in zip(inputs, predicted, strict=True)]
-        worse = max(parts, key=lambda part: part.severity)
+        worse = max(range(len(parts)), key=lambda number: parts[number].severity)
         explained = time.perf_counter()
-        own = parts if self.card.preprocess.view == "each knee" else [None] * len(joints)
+        fields = [part.fields(self.card, self._evidence.image) for part in parts]
+        own = fields if self.card.preprocess.view == "each knee" else [{}] * len(joints)
         return Answer(
             id=request.id,
-            **_answer_fields(self.card.labels, worse.reading, self._evidence.image),
-            fold_spread=_spread(worse.prediction, worse.reading, self.card),
-            fused=self._fuse(_patient_facts(options, picture.source), worse.reading),
+            **fields[worse],
+            fused=fuse(self.card, self._evidence, patient_facts(options, picture.source), parts[worse]),
             evidence=self._evidence,
             quality=self._familiar(quality, [part.prediction for part in parts]),
             film=film_size,
-            explanations=worse.explanations,
             knees=tuple(
-                self._knee(joint, *side, part, (height, width))
-                for joint, side, part in zip(joints, known, own, strict=False)
+                knee(joint, side, (height, width), each) for joint, side, each in zip(joints, known, own, strict=False)
             ),
             model=self._model_info,
             timing_ms=Timing(
@@ -224,30 +186,10 @@ class Reader:
             return self.eager.predict_with_features(film)
         return self.runtime.predict(film), None
 
-    def _part(self, options: Options, prepared: Prepared, prediction: Prediction, features: "Tensor | None") -> _Part:
+    def _part(self, options: Options, prepared: Prepared, prediction: Prediction, features: "Tensor | None") -> Part:
         reading = calibration.read_image(self.card.labels, prediction.logits, prediction.t_score, self.card)
         targets = self._targets(options, int(reading.probabilities[0].argmax()))
-        return _Part(prediction, reading, self._explain(options.explain, targets, prepared, prediction, features))
-
-    def _knee(
-        self, joint: Joint, side: Side | None, how: SideSource | None, part: _Part | None, film: tuple[int, int]
-    ) -> Knee:
-        """A knee of the answer, with its own answer where it has one."""
-        own: dict[str, Any] = {}
-        if part:
-            spread = _spread(part.prediction, part.reading, self.card)
-            own = _answer_fields(self.card.labels, part.reading, self._evidence.image)
-            own |= {"fold_spread": spread, "explanations": part.explanations}
-        return Knee(
-            box=within(joint.frame, film),
-            joint=(round(joint.x, 1), round(joint.y, 1)),
-            plateau_width=round(joint.width, 1),
-            turn=round(joint.turn, 1),
-            regions=joint.regions(film),
-            side=side,
-            side_from=how,
-            **own,
-        )
+        return Part(prediction, reading, self._explain(options.explain, targets, prepared, prediction, features))
 
     def _explain(
         self, method: Method, targets: list[int], prepared: Prepared, prediction: Prediction, features: "Tensor | None"
@@ -264,7 +206,7 @@ class Reader:
             repeated = None if features is None else features.expand(len(targets), -1, -1, -1)
             maps = self.eager.explain(films, repeated, method, targets)
         return tuple(
-            _explanation(method, self.card.labels[target], raw, prepared.geometry, self.card)
+            explanation(method, self.card.labels[target], raw, prepared.geometry, self.card)
             for target, raw in zip(targets, maps, strict=True)
         )
 
@@ -274,59 +216,6 @@ class Reader:
         if options.target == ALL_TARGETS:
             return list(range(len(self.card.labels)))
         return [self.card.labels.index(options.target)]
-
-    def _fuse(self, known: Mapping[PatientFact, float | str], reading: Reading) -> Fused | None:
-        """The answer with the patient's facts, from as many as are known; None where they are too few."""
-        fusion = calibration.choose_fusion(self.card.fusion, known.keys())
-        if fusion is None:
-            return None
-        facts = {name: np.array([_as_number(known[name])]) for name in fusion.inputs}
-        fused = calibration.read_fused(self.card.labels, reading.probabilities, reading.t_score, facts, fusion)
-        fields = _answer_fields(self.card.labels, fused, self._evidence.of(fusion.inputs))
-        return Fused(inputs=fusion.inputs, **fields)
-
-
-def _answer_fields(labels: tuple[str, ...], reading: Reading, evidence: Evidence | None) -> dict[str, Any]:
-    """The fields that `Answer` and `Fused` share, from a reading of a single film."""
-    shown = evidence is not None and evidence.beats_chance
-    probabilities, estimate, low = reading.probabilities[0], float(reading.t_score[0]), float(reading.low[0])
-    interval = None if math.isnan(low) else (low, float(reading.high[0]))
-    return {
-        "label": labels[int(probabilities.argmax())],
-        "probabilities": dict(zip(labels, probabilities.tolist(), strict=True)),
-        "t_score": None if math.isnan(estimate) else TScore(estimate=estimate, interval_90=interval),
-        "triage": (str(reading.zone[0]) or None) if shown else None,
-    }
-
-
-def _patient_facts(options: Options, source: Source | None) -> dict[PatientFact, float | str]:
-    """What is known of the patient: the request's own values, else those of the film's DICOM header."""
-    places = [place for place in (source, options) if place is not None]
-    return {name: fact for place in places for name in PATIENT_FACTS if (fact := getattr(place, name)) is not None}
-
-
-def _as_number(fact: float | str) -> float:
-    return calibration.SEXES[fact] if isinstance(fact, str) else fact
-
-
-def _spread(prediction: Prediction, reading: Reading, card: Card) -> Spread | None:
-    """Agreement of an ensemble's members about a single film; None for a single model."""
-    if prediction.member_logits is None:
-        return None
-    labels, members = card.labels, calibration.calibrate(prediction.member_logits[0], card.calibration)
-    return Spread(
-        members=len(members),
-        agreeing=int((members.argmax(axis=1) == reading.probabilities[0].argmax()).sum()),
-        low=dict(zip(labels, members.min(axis=0).tolist(), strict=True)),
-        high=dict(zip(labels, members.max(axis=0).tolist(), strict=True)),
-    )
-
-
-def _explanation(method: Method, label: str, raw: NDArray[np.float32], geometry: Geometry, card: Card) -> Explanation:
-    levels, peak = overlay.map_on_film(raw, geometry)
-    usual = card.map_peaks.get(label) if method == "gradcam" else None  # other methods have scales of their own
-    strength = None if usual is None else min(1.0, peak / usual)
-    return Explanation(method=method, target=label, map_png=overlay.encode_map(levels), peak=peak, strength=strength)
 
 
 def _ms(start: float, end: float) -> float:

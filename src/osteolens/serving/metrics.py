@@ -6,7 +6,7 @@ from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
 
 from osteolens.errors import ServerError
-from osteolens.schema import Row
+from osteolens.rows import Row
 from osteolens.serving.requests import tally
 
 _FILMS, _STEP_SECONDS = "osteolens_films_total", "osteolens_step_seconds"

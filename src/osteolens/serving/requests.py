@@ -9,19 +9,8 @@ from typing import Any, NamedTuple
 
 from osteolens.errors import EmptyInput, InputError, InputTooLarge, InvalidOption, UnsupportedType
 from osteolens.inference.reader import Reader, Request
-from osteolens.schema import (
-    DIGEST_HEADER,
-    HEADER_PREFIX,
-    OPTION_NAMES,
-    ErrorAnswer,
-    ErrorDetail,
-    FilmRefused,
-    Refusal,
-    Row,
-    content_digest,
-    dump,
-    header_name,
-)
+from osteolens.options import HEADER_PREFIX, OPTION_NAMES, header_name
+from osteolens.rows import DIGEST_HEADER, ErrorAnswer, ErrorDetail, FilmRefused, Refusal, Row, content_digest, dump
 
 MAX_FILMS = 32
 """Films in one request: as many as a slow worker answers well within the response timeout."""

@@ -10,7 +10,7 @@ import pytest
 
 import osteolens
 from osteolens.errors import ServerError
-from osteolens.schema import ErrorAnswer, ErrorDetail, dump
+from osteolens.rows import ErrorAnswer, ErrorDetail, dump
 from osteolens.serving.asgi import access, openapi
 from osteolens.serving.asgi.archives import check_code
 from osteolens.serving.asgi.keys import API, INFERENCE, MANAGEMENT, Key, Keys

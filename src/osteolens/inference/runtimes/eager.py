@@ -11,7 +11,7 @@ from osteolens import models
 from osteolens.card import Card
 from osteolens.inference import gradcam
 from osteolens.inference.runtimes.base import Prediction
-from osteolens.schema import Method
+from osteolens.options import Method
 
 
 class EagerRuntime:

@@ -20,7 +20,7 @@ from osteolens.inference import gradcam
 from osteolens.inference.runtimes.onnx import INPUT
 from osteolens.models.base import KneeModel
 from osteolens.models.ensemble import Ensemble
-from osteolens.schema import Method
+from osteolens.options import Method
 
 
 class HeadsRuntime:

@@ -15,7 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from osteolens.errors import InputTooLarge
-from osteolens.schema import DIGEST_HEADER, HEADER_PREFIX, ErrorAnswer, ErrorDetail, content_digest, dump
+from osteolens.options import HEADER_PREFIX
+from osteolens.rows import DIGEST_HEADER, ErrorAnswer, ErrorDetail, content_digest, dump
 from osteolens.serving.asgi import openapi
 from osteolens.serving.asgi.access import AccessLog
 from osteolens.serving.asgi.keys import Key

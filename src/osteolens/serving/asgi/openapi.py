@@ -12,7 +12,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from osteolens.films.read import SUPPORTED
-from osteolens.schema import DIGEST_HEADER, Answer, ErrorAnswer, Options, Refusal, header_name
+from osteolens.options import Options, header_name
+from osteolens.rows import DIGEST_HEADER, ErrorAnswer, Refusal
+from osteolens.schema import Answer
 from osteolens.serving.requests import MAX_FILMS
 
 _COMPONENTS = "#/components/schemas/"

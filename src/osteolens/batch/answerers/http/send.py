@@ -18,7 +18,8 @@ from osteolens.batch.answerers.http.limiter import Limiter
 from osteolens.batch.rows import Status
 from osteolens.client import AsyncClient, DamagedAnswer, KeyRefused, ServerBusy, is_loopback
 from osteolens.errors import ClientError, RequestRefused, ServerRefuses, ServerUnreachable
-from osteolens.schema import Answer, FilmRefused
+from osteolens.rows import FilmRefused
+from osteolens.schema import Answer
 
 TRIES = 8
 """Failures that a film may have while the server answers others."""
