@@ -11,7 +11,7 @@ SHIPPED = (
     "config.properties", "constraints.txt", "log4j2.xml", "handlers/*.py", "handlers/*.yaml", "web/**/*",
     "weights/*/*.json", "weights/*/*.onnx", "weights/*/*.safetensors",
 )  # fmt: skip
-LEFT_OUT = {"node_modules", "__pycache__", "package.json", "jsconfig.json", "eslint.config.js"}
+LEFT_OUT = {"node_modules", "__pycache__", "package.json", "jsconfig.json", "eslint.config.js", "texts.d.ts"}
 
 
 class BuildWithShippedFiles(build_py):

@@ -1,10 +1,13 @@
 import js from "@eslint/js";
 import globals from "globals";
 
+// From the script of texts that each page begins with.
+const texts = { gettext: "readonly", ngettext: "readonly", interpolate: "readonly" };
+
 export default [
   js.configs.recommended,
   {
-    languageOptions: { ecmaVersion: 2024, sourceType: "module", globals: globals.browser },
+    languageOptions: { ecmaVersion: 2024, sourceType: "module", globals: { ...globals.browser, ...texts } },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {
       curly: ["error", "multi-line"],

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-FIRST = [("xrays", "0001_initial"), ("reviews", "0001_initial")]
+FIRST = [("accounts", "0001_initial"), ("xrays", "0001_initial"), ("reviews", "0001_initial")]
 Migrate = Callable[[], Any]
 
 

@@ -15,6 +15,7 @@ class User(AbstractUser):
 
     _password: str | None  # Django's: a text that was set and is not saved yet
     must_change_password = models.BooleanField(default=False)
+    language = models.CharField(max_length=10, blank=True, help_text="empty: what the browser asks for")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a new password, wherever it is set, ends every token with the old one.

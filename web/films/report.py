@@ -61,7 +61,7 @@ def report(film: Film, view: ReadingView, label: str, grey: Grey, levels: Grey) 
     frame = Frame(_MARGIN, foot, inner, below - foot, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0)
     frame.addFromList([KeepInFrame(inner, below - foot, _story(film, view, label, strength), mode="shrink")], page)
     page.setFont("Helvetica-Bold", 9)
-    page.drawString(_MARGIN, _MARGIN, RESEARCH_ONLY)
+    page.drawString(_MARGIN, _MARGIN, str(RESEARCH_ONLY))
     page.save()
     return buffer.getvalue()
 

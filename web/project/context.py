@@ -2,10 +2,11 @@
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from osteolens import __version__
 
-RESEARCH_ONLY = "Research use only; not a medical device."
+RESEARCH_ONLY = gettext_lazy("Research use only; not a medical device.")
 
 
 def facts(_request: HttpRequest) -> dict[str, object]:

@@ -1,9 +1,13 @@
 """Pages that need no log-in: health, and what makes the app installable."""
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
+
+from project import languages
 
 
 @require_safe
@@ -26,7 +30,8 @@ def manifest(request: HttpRequest) -> HttpResponse:
 @require_safe
 def service_worker(request: HttpRequest) -> HttpResponse:
     """The service worker; from the root, so that it may look after all pages."""
-    response = render(request, "pwa/sw.js", content_type="text/javascript")
+    context = {"texts": languages.script(request, get_language() or settings.LANGUAGE_CODE)}
+    response = render(request, "pwa/sw.js", context, content_type="text/javascript")
     response["Cache-Control"] = "no-cache"
     response["Service-Worker-Allowed"] = "/"
     return response

@@ -5,7 +5,7 @@ from api.routes import api
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 
-from project import pages
+from project import languages, pages
 
 handler400 = "project.errors.bad_request"
 handler403 = "project.errors.forbidden"
@@ -20,6 +20,8 @@ urlpatterns = [
     path("staff/", staff, name="staff"),
     path("api/", api.urls),
     path("healthz", login_not_required(pages.health), name="healthz"),
+    path("language", login_not_required(languages.choose), name="language"),
+    path("texts/<str:language>.js", login_not_required(languages.texts), name="texts"),
     path("manifest.webmanifest", login_not_required(pages.manifest), name="manifest"),
     path("sw.js", login_not_required(pages.service_worker), name="service_worker"),
     path("offline", login_not_required(pages.offline), name="offline"),

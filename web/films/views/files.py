@@ -110,7 +110,7 @@ def overlay(request: Request, film_id: UUID) -> HttpResponse:
     words = wording.map_strength(strength)
     audit.record(request, "download", film.id, "overlay")
     sightings.note(request.user, [film.id])
-    content = pictures.with_caption(mixed, [caption, *([words] if words else []), RESEARCH_ONLY])
+    content = pictures.with_caption(mixed, [caption, *([words] if words else []), str(RESEARCH_ONLY)])
     return sending.download(content, f"{film.id}-{reading.model}-overlay.png", "image/png")
 
 

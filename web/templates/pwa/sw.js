@@ -4,7 +4,12 @@
  */
 import { flush } from "{% static 'js/outbox.js' %}";
 
-const CACHE = "osteolens-{{ VERSION }}";
+// The scripts' texts, for what is said while films are sent; in a page a script tag brings them.
+(function () {
+  {{ texts|safe }}
+}).call(globalThis);
+
+const CACHE = "osteolens-{{ VERSION }}-{{ LANGUAGE_CODE }}";
 const OFFLINE = "{% url 'offline' %}";
 const SHELL = [
   OFFLINE,
@@ -12,6 +17,7 @@ const SHELL = [
   "{% static 'icons/sprite.svg' %}",
   "{% static 'icons/icon.svg' %}",
   "{% static 'js/theme.js' %}",
+  "{% url 'texts' LANGUAGE_CODE %}",
   "{% static 'js/site.js' %}",
   "{% static 'js/upload.js' %}",
   "{% static 'js/facts.js' %}",
@@ -41,7 +47,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
   if (request.mode === "navigate") event.respondWith(page(request));
-  else if (url.pathname.startsWith("{% get_static_prefix %}")) event.respondWith(look(request));
+  else if (["{% get_static_prefix %}", "/texts/"].some((start) => url.pathname.startsWith(start))) event.respondWith(look(request));
 });
 
 /** A page is always the server's; without a network there is the offline page. */

@@ -1,0 +1,1 @@
+"""How languages write days and times; all else is Django's."""
