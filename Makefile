@@ -6,8 +6,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
-# knee_oa grades osteoarthritis: it is served when it is asked for, with make serve MODELS="knee_oa knee".
-MODELS ?= $(filter-out knee_oa,$(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json)))
+# All that come with OsteoLens; fewer are served with, for example, make serve MODELS="knee efficientnet".
+MODELS ?= $(patsubst weights/%/card.json,%,$(wildcard weights/*/card.json))
 # What `make serve` installs; a container that only serves leaves the web app and tables out.
 SERVE_EXTRAS ?= serve,web,batch
 export UV_HTTP_TIMEOUT ?= 180

@@ -1,6 +1,7 @@
 """What goes into an archive: what a worker imports, and nothing that makes another part of the project rebuild it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,21 @@ def test_the_gate_goes_in_where_the_model_has_one(model: Path) -> None:
         path.write_bytes(path.name.encode())
     files = collect(model)
     assert {name: files[name] for name in gate} == {name: name.encode() for name in gate}
+
+
+def test_every_shipped_model_is_served_by_make_serve_and_by_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = sorted(path.parent.name for path in (ROOT / "weights").glob("*/card.json"))
+    assert "knee_oa" in models  # what shows that something is seen where there is something to see
+    command = ["make", "--dry-run", "--no-print-directory", "--always-make", "archives"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert sorted(re.findall(r"build_mar\.py weights/(\w+)", printed)) == models
+    built: list[str] = []
+    monkeypatch.setattr(archive, "up_to_date", lambda *_: True)
+    monkeypatch.setattr(archive, "build_archive", lambda model, *_: built.append(model.name))
+    archive.archive_shipped(tmp_path)
+    assert built == models
 
 
 def test_a_missing_export_is_named_with_the_command_that_makes_it(model: Path) -> None:

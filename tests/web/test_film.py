@@ -1,5 +1,6 @@
 """GET /films/<id>/ and .../state."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from accounts.models import AuditEntry
 from django.test import Client
-from fake_reader import SHARES, FakeReader, refusal
+from fake_reader import SHARES, FakeReader, answer, refusal
 from films import cards, wording
 from films.models import Film, Reading
+from httpx import Request, Response
 from refusals import check_refusals
 from support.dicom import dataset, save
 from web_films import film_bytes
@@ -43,10 +45,30 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     assert part.operating_points is None  # the card of this made-up answer is not at hand
     assert part.spread_words.startswith("4 of 5 models")
     assert (data["state"], data["waiting"]) == ("answered", 0)
+    assert data["labels"] == ["normal", "osteopenia", "osteoporosis"]  # each once, though three models have it
     assert {name: len(table) for name, table in data["colourMaps"].items()} == {
         "inferno": 256, "viridis": 256, "grey": 256,
     }  # fmt: skip
     assert AuditEntry.objects.filter(action="view", film_id=film.id).count() == 1
+
+
+def test_a_model_of_other_labels_has_buttons_of_its_own(
+    client: Client, reader: FakeReader, send: Send, settings: Any
+) -> None:
+    """A model of grades beside one of osteoporosis, as the shipped ones are."""
+    settings.MODELS = ["knee", "grades"]
+
+    def by_model(request: Request) -> Response:
+        row = answer(request.url.path.rpartition("/")[2], request.content, {})
+        if row["model"]["name"] == "grades":
+            row |= {"label": "3", "probabilities": {"2": 0.25, "3": 0.75}, "explanations": [], "ensemble": None}
+        return Response(200, json=row)
+
+    reader.faults["all"] = by_model
+    send(film_bytes())
+    page = client.get(f"/films/{Film.objects.get().id}/").content.decode()
+    shown = re.findall('name="label" value="([^"]+)"', page)
+    assert shown == ["normal", "osteopenia", "osteoporosis", "2", "3"]
 
 
 @pytest.fixture

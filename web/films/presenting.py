@@ -139,6 +139,7 @@ def problem(reading: Reading) -> str:
 
 def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
     """Data of the viewer's JavaScript, with keys in camel case."""
+    models = [_viewer_model(film, reading_view(film, reading)) for reading in readings.current]
     return {
         "film": {
             "id": str(film.id),
@@ -148,11 +149,17 @@ def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
             "height": film.height,
         },
         "colourMaps": colours.AS_LISTS,
-        "models": [_viewer_model(film, reading_view(film, reading)) for reading in readings.current],
+        "models": models,
+        "labels": labels_of(models),
         "urls": {name: reverse(f"films:{name}", args=[film.id]) for name in ("state", "original")},
         "state": film.state,
         "waiting": len(readings.waiting),
     }
+
+
+def labels_of(models: list[dict[str, Any]]) -> list[str]:
+    """Labels of all models of the viewer, each once: models may answer different questions."""
+    return list(dict.fromkeys(one["label"] for model in models for one in model["classes"]))
 
 
 def _viewer_model(film: Film, view: ReadingView) -> dict[str, Any]:

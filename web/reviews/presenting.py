@@ -7,7 +7,7 @@ from accounts.models import User
 from django.urls import reverse
 from films import colours
 from films.models import Film, Reading
-from films.presenting import ReadingView, reading_view
+from films.presenting import ReadingView, labels_of, reading_view
 from films.readings import readings_of
 from films.sightings import has_seen
 
@@ -61,6 +61,7 @@ def others_of(case: Case, user: User) -> list[Review]:
 def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
     """Data of the viewer, see `films.presenting.viewer_data`: the main answer alone, addresses for reviewers."""
     film = case.film
+    models = [_viewer_model(film, answer)] if answer else []
     return {
         "film": {
             "title": code_of(film),
@@ -69,7 +70,8 @@ def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
             "height": film.height,
         },
         "colourMaps": colours.AS_LISTS,
-        "models": [_viewer_model(film, answer)] if answer else [],
+        "models": models,
+        "labels": labels_of(models),
     }
 
 

@@ -45,9 +45,6 @@ SHIPPED = (
 )  # fmt: skip
 """What a worker imports of the package. A change of anything else, the audit for example, leaves archives current."""
 
-NOT_SERVED = ("knee_oa",)
-"""Models that are served only where somebody builds their archives: it grades osteoarthritis, not osteoporosis."""
-
 HANDLERS = ("knee_xray.py", "sitecustomize.py")
 CONFIG_FILE, REQUIREMENTS_FILE, MANIFEST = "model-config.yaml", "requirements.txt", "MAR-INF/MANIFEST.json"
 NEEDED = (
@@ -126,8 +123,6 @@ def archive_shipped(home: Path) -> Path:
     store = home / "model_store"
     for model in sorted(path.parent for path in (shipped() / "weights").glob("*/card.json")):
         exports = home / "build" / model.name
-        if model.name in NOT_SERVED:
-            continue
         if not up_to_date(model, exports):
             print(f"building {store / model.name}.mar, once", flush=True)
             write_graphs(model, exports)

@@ -137,6 +137,35 @@ def test_class_and_model_change_without_a_request(page: Page, context: BrowserCo
     assert not requests
 
 
+def test_a_model_of_other_labels_brings_its_own_buttons_and_its_own_map(page: Page, film: str) -> None:
+    """The second model answers 0, 1 or 2 instead, as a model of grades does; its answer is 2."""
+
+    def regrade(route: Route) -> None:
+        answer = route.fetch()
+        [block] = re.findall(r'<script id="viewer-data" type="application/json">(.*?)</script>', answer.text())
+        data = json.loads(block)
+        for grade, shown in enumerate(data["models"][1]["classes"]):
+            shown["label"] = str(grade)
+        data["models"][1]["label"] = "2"
+        button = '<label><input type="radio" name="label" value="{0}"><span>{0}</span></label>'
+        last = button.format("osteoporosis")
+        more = last + "".join(button.format(grade) for grade in range(3))
+        route.fulfill(response=answer, body=answer.text().replace(block, json.dumps(data)).replace(last, more))
+
+    page.route(re.compile(f"{film}$"), regrade)
+    open_film(page, film)
+    visible, caption = page.locator("[name=label]:visible"), page.locator(".pane .caption").first
+    values = "all => all.map(one => one.value)"
+    assert visible.evaluate_all(values) == ["normal", "osteopenia", "osteoporosis"]
+    page.get_by_role("radio", name="second").check(force=True)
+    assert visible.evaluate_all(values) == ["0", "1", "2"]
+    expect(caption).to_have_text(re.compile(r"second 1.0 · .* 2\b"))  # not "no map for osteopenia"
+    page.keyboard.press("1")
+    expect(caption).to_have_text(re.compile(r"second 1.0 · .* 0\b"))
+    page.keyboard.press("s")  # side by side, the first model shows its own answer, as it has no class 0
+    expect(page.locator(".pane .caption").first).to_have_text(re.compile("efficientnet 1.0 · .*(normal|osteop)"))
+
+
 def test_keys_switch_the_map_invert_zoom_and_help(page: Page, film: str) -> None:
     open_film(page, film)
     with_map = shot(page)

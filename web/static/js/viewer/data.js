@@ -9,7 +9,7 @@
  *   right and bottom in pixels of the film; without maps of its own, the film's are shown
  * @typedef {{model: string, version: string, label: string, classes: Class[], knees?: Knee[]}} Reading
  * @typedef {{url: string, width: number, height: number, title: string}} Film sizes in pixels
- * @typedef {{film: Film, colourMaps: Record<string, Colour[]>, models: Reading[]}} ViewerData
+ * @typedef {{film: Film, colourMaps: Record<string, Colour[]>, models: Reading[], labels: string[]}} ViewerData
  * @typedef {{levels: Uint8ClampedArray, width: number, height: number}} Levels one byte a pixel, 255 at the maximum
  */
 

@@ -38,8 +38,6 @@ export class Viewer {
     const first = films.flatMap((data) => data.models)[0];
     this.model = first?.model ?? "";
     this.label = first?.label ?? "";
-    /** Every class that any model has, in the order of the buttons. */
-    this.labels = this.inputs("label").map((input) => input.value);
     if (!films[0].colourMaps[this.settings.colours]) this.settings.colours = Object.keys(films[0].colourMaps)[0];
     listenToGestures(this.stage, () => this.panes, this.view, this.levels, () => this.tool);
     listenToKeys(root, this);
@@ -48,6 +46,16 @@ export class Viewer {
     // The other classes and models come while the film is being looked at.
     const classes = films.flatMap((data) => data.models).flatMap((reading) => reading.classes);
     setTimeout(() => classes.forEach(({ map }) => map && mapLevels(map.url).catch(console.warn)), 200);
+  }
+
+  /** The answer of the chosen model, for the first film that has one. */
+  get answer() {
+    return this.films.flatMap((data) => data.models).find((one) => one.model === this.model);
+  }
+
+  /** The classes of the chosen model: models may answer different questions. */
+  get labels() {
+    return this.answer?.classes.map((one) => one.label) ?? [];
   }
 
   /** Keys act from the start; the ring is for those who come here by key. */
@@ -103,6 +111,7 @@ export class Viewer {
   /** @param {string} model */
   pickModel(model) {
     this.model = model;
+    this.label = this.labelOf(this.answer);
     this.render();
     this.say(`model ${model}`);
   }
@@ -135,13 +144,18 @@ export class Viewer {
     return this.films.map((data) => ({ film: data.film, reading: data.models.find((one) => one.model === this.model) }));
   }
 
+  /** @param {Reading | undefined} reading its map is of the chosen class, or of its own answer where it has no such class */
+  labelOf(reading) {
+    return reading && !reading.classes.some((one) => one.label === this.label) ? reading.label : this.label;
+  }
+
   /** Bring panes, colour bar, figures and controls to the present choice. */
   render() {
     const slots = this.slots();
     const table = this.films[0].colourMaps[this.settings.colours];
     slots.forEach(({ film, reading }, i) => {
       this.panes[i] ??= new Pane(this.paneElement(i), film, this.view);
-      this.panes[i].show(reading, this.label, table, this.settings.threshold, this.knee).catch((error) => {
+      this.panes[i].show(reading, this.labelOf(reading), table, this.settings.threshold, this.knee).catch((error) => {
         console.error(error);
         this.panes[i].caption.textContent = "The heat map could not be loaded. Reload the page to try again.";
       });
@@ -176,7 +190,11 @@ export class Viewer {
     if (select instanceof HTMLSelectElement) select.value = colours;
     const box = this.root.querySelector("#map-on");
     if (box instanceof HTMLInputElement) box.checked = mapOn;
-    this.inputs("label").forEach((input) => (input.checked = input.value === this.label));
+    const labels = this.labels;
+    this.inputs("label").forEach((input) => {
+      input.checked = input.value === this.label;
+      if (input.parentElement) input.parentElement.hidden = !labels.includes(input.value);
+    });
     this.inputs("model").forEach((input) => (input.checked = input.value === this.model));
     this.inputs("knee").forEach((input) => (input.checked = Number(input.value) === this.knee));
   }
