@@ -1,4 +1,4 @@
-"""The benchmarks of planted bone loss and of shuffled rows, on numbers made here."""
+"""The benchmarks of planted bone loss, of shuffled rows and of the planned image model, on numbers made here."""
 
 import importlib.util
 from pathlib import Path
@@ -10,6 +10,9 @@ from rich.console import Console
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
+from osteolens.datasets.films import Film
+from osteolens.datasets.folds import assign_folds
+from osteolens.labels import LABELS
 from osteolens.training.people import People
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -116,3 +119,55 @@ def test_shuffled_rows_are_reported_and_right_ones_are_not() -> None:
         assert summary["reported"] == reported
         assert summary["share of wrong rows"] == pytest.approx(share, abs=0.05)
         assert summary["its upper bound"] > share
+
+
+@pytest.fixture(scope="module")
+def image_model() -> ModuleType:
+    return load("image_model")
+
+
+def test_texture_of_a_flat_and_of_a_striped_knee(image_model: ModuleType) -> None:
+    flat = image_model.texture(np.full((64, 64), 100, np.uint8))
+    assert flat[:12] == pytest.approx([0] * 3 + [1] * 9)  # no contrast; homogeneity, energy and correlation are 1
+    # All eight neighbours are as bright, but at the edges, where one is missing.
+    assert flat[[12 + 8, 22 + 8]] == pytest.approx([(62 / 64) ** 2, (58 / 64) ** 2])
+    striped = np.zeros((64, 64), np.uint8)
+    striped[:, ::2] = 8  # levels 0 and 1 in turn
+    contrast = image_model.texture(striped)[:3]
+    # Across and down, 1 pixel away differs and 2 or 4 do not; the two diagonals go 1, 1 and 3 pixels each way.
+    assert contrast == pytest.approx([3 / 4, 2 / 4, 2 / 4], abs=0.01)
+
+
+def films_of(count: int, seed: int) -> list[Film]:
+    """Films of two to a group, a third of each label."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(LABELS, count // 6 + 1))[: count // 2]
+    return [Film("", Path(), f"{i}.png", f"g{i // 2}", str(labels[i // 2])) for i in range(count)]
+
+
+def test_the_nested_model_finds_what_is_there_and_nothing_else(image_model: ModuleType) -> None:
+    films = films_of(120, 1)
+    labels, groups = [film.label for film in films], [film.group for film in films]
+    ill = np.array([label == "osteoporosis" for label in labels])
+    noise = np.random.default_rng(2).normal(size=(120, 12))
+    signal = noise.copy()
+    signal[:, 3] += 3 * ill
+    found, nothing = (image_model.nested("texture", table, labels, groups, 0) for table in (signal, noise))
+    assert found.sum(axis=1) == pytest.approx(1)
+    assert roc_auc_score(ill, found[:, 2]) > 0.9
+    assert 0.3 < roc_auc_score(ill, nothing[:, 2]) < 0.65
+    # A fold's answers do not depend on its own labels.
+    fold = assign_folds(labels, groups, 5, 0)
+    assert len({fold[i] for i, group in enumerate(groups) if group == "g0"}) == 1
+
+
+def test_labels_are_shuffled_by_whole_groups(image_model: ModuleType) -> None:
+    films = films_of(60, 3)
+    mixed = image_model.shuffled(films)
+    assert sorted(film.label for film in mixed) == sorted(film.label for film in films)
+    assert [film.label for film in mixed] != [film.label for film in films]
+    assert all(mixed[i].label == mixed[i + 1].label for i in range(0, 60, 2))
+
+
+def test_a_film_without_a_frame_has_the_median_row(image_model: ModuleType) -> None:
+    rows = [{"people": np.array([value, 0.0])} for value in (1.0, 2.0, 9.0)]
+    assert image_model.table_of([*rows, {}], "people")[3].tolist() == [2.0, 0.0]

@@ -80,17 +80,18 @@ def prepare_knee(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.
 
     CLAHE (Zuiderveld 1994) brings films of other devices nearer to the cohort's, which were published so.
     """
-    return _equalised(prepare(pixels, spec))
+    return equalised(prepare(pixels, spec))
 
 
 def prepare_knees(pixels: NDArray[np.uint8], spec: PreprocessSpec, finder: Finder | None) -> list[NDArray[np.uint8]]:
     """Every knee on a film uint8 [H, W], each as `prepare_knee` gives it; the whole film where no joint is found."""
     joints = finder.find(pixels) if finder else ()
     each = spec.model_copy(update={"view": "each knee"})
-    return [_equalised(knee) for knee in prepare_each(pixels, each, joints, (None,) * len(joints))]
+    return [equalised(knee) for knee in prepare_each(pixels, each, joints, (None,) * len(joints))]
 
 
-def _equalised(knee: Prepared) -> NDArray[np.uint8]:
+def equalised(knee: Prepared) -> NDArray[np.uint8]:
+    """A prepared knee with its contrast equalised in tiles, uint8 [1, h, w]."""
     return np.asarray(cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(knee.array[0])[None])
 
 
