@@ -7,7 +7,7 @@ import pytest
 from support.shown import AGE_AND_SEX, bare_card, evaluation, evidence
 from test_schema import ANSWER
 
-from osteolens.card import load_card
+from osteolens.card import Difference, load_card
 from osteolens.evaluation.metrics import questions
 from osteolens.evidence import AnswerEvidence, evidence_of, question_of
 from osteolens.labels import LABELS
@@ -23,23 +23,33 @@ def answer(shown: AnswerEvidence | None, **change: Any) -> Answer:
     return Answer.model_validate(row | {"evidence": shown and shown.model_dump()})
 
 
-def of_image(low: float, high: float, value: float, *, age_and_sex: float | None = None) -> AnswerEvidence:
+def of_image(
+    low: float,
+    high: float,
+    value: float,
+    *,
+    age_and_sex: float | None = None,
+    less: tuple[float, float, float] | None = None,
+) -> AnswerEvidence:
+    """Evidence by an AUROC with its interval, that of age and sex, and the difference with its own."""
     figures = [evaluation("image", {OSTEOPOROSIS: (value, low, high)})]
     if age_and_sex is not None:
         figures.append(evaluation("baseline: age and sex", {OSTEOPOROSIS: (age_and_sex, 0.5, 0.95)}))
-    return evidence_of(bare_card().model_copy(update={"evaluations": tuple(figures)}))
+    metrics = evaluation("image", {OSTEOPOROSIS: less} if less else {}).metrics
+    paired = Difference(predictor="image", baseline="baseline: age and sex", metrics=metrics)
+    return evidence_of(bare_card().model_copy(update={"evaluations": tuple(figures), "differences": (paired,)}))
 
 
 def test_an_interval_that_holds_a_half_shows_nothing() -> None:
-    shown = of_image(0.46, 0.63, 0.54, age_and_sex=0.89).image
+    shown = of_image(0.46, 0.63, 0.54, age_and_sex=0.89, less=(-0.35, -0.44, -0.26)).image
     assert (shown.beats_chance, shown.beats_age_and_sex) == (False, False)
     assert shown.auroc is not None
     assert (shown.auroc.value, shown.auroc.low, shown.auroc.high) == (0.54, 0.46, 0.63)
     assert (shown.films, shown.groups, shown.collection, shown.age_and_sex) == (40, 38, "Made-up films", 0.89)
     assert shown.sentence == (
         "From the film alone, this model has not been shown to tell more than chance: AUROC 0.54 (0.46 to 0.63; "
-        "guessing is 0.50; age and sex alone reach 0.89) for osteoporosis vs rest, on 40 films of 38 groups "
-        "(Made-up films)."
+        "guessing is 0.50; age and sex alone reach 0.89, the difference is -0.35, -0.44 to -0.26) for osteoporosis vs "
+        "rest, on 40 films of 38 groups (Made-up films)."
     )
 
 
@@ -48,12 +58,26 @@ def test_the_lower_end_must_be_above_a_half(low: float, shown: bool) -> None:
     assert of_image(low, 0.7, 0.6).image.beats_chance is shown
 
 
-def test_an_interval_above_age_and_sex_beats_them_and_an_unknown_baseline_says_nothing() -> None:
-    assert of_image(0.81, 0.9, 0.86, age_and_sex=0.8).image.beats_age_and_sex is True
-    assert of_image(0.79, 0.9, 0.86, age_and_sex=0.8).image.beats_age_and_sex is False
-    assert of_image(0.81, 0.9, 0.86).image.beats_age_and_sex is None
+def test_only_a_difference_on_the_same_films_beats_age_and_sex() -> None:
+    # The image's own interval holds their 0.80, but on the same resamples it is always better.
+    assert of_image(0.79, 0.9, 0.86, age_and_sex=0.8, less=(0.06, 0.01, 0.11)).image.beats_age_and_sex is True
+    # Its interval lies above their 0.80, which is uncertain itself.
+    assert of_image(0.81, 0.9, 0.86, age_and_sex=0.8, less=(0.06, -0.02, 0.14)).image.beats_age_and_sex is False
+    assert of_image(0.81, 0.9, 0.86, age_and_sex=0.8).image.beats_age_and_sex is None  # not measured
     # Age and sex below chance on these films: what does not beat chance beats nothing.
-    assert of_image(0.45, 0.9, 0.6, age_and_sex=0.4).image.beats_age_and_sex is False
+    assert of_image(0.45, 0.9, 0.6, age_and_sex=0.4, less=(0.2, 0.1, 0.3)).image.beats_age_and_sex is False
+
+
+def test_figures_of_films_that_chose_the_epoch_are_no_evidence() -> None:
+    figures = (evaluation("image", {OSTEOPOROSIS: (0.9, 0.8, 0.95)}),)
+    card = bare_card().model_copy(update={"evaluations": figures})
+    assert evidence_of(card).image.beats_chance
+    trial = evidence_of(card.model_copy(update={"trial": True})).image
+    assert (trial.beats_chance, trial.auroc, trial.also_shown) == (False, None, ())
+    assert trial.sentence == (
+        "From the film alone, this model has not been shown to tell more than chance: its figures are of films that "
+        "chose the epoch."
+    )
 
 
 @pytest.mark.parametrize(("low", "shown"), [(0.45, False), (0.55, True)])

@@ -81,6 +81,14 @@ class Evaluation(Frozen):
     metrics: tuple[Metric, ...]
 
 
+class Difference(Frozen):
+    """Figures of a predictor minus those of a baseline, on the same films and the same bootstrap resamples."""
+
+    predictor: str
+    baseline: str
+    metrics: tuple[Metric, ...]
+
+
 class TrainingData(Frozen):
     """Origin of the films, and their number in each part of the split."""
 
@@ -154,6 +162,16 @@ class Card(Frozen):
     )
     data: TrainingData
     evaluations: tuple[Evaluation, ...] = ()
+    differences: tuple[Difference, ...] = Field(
+        (),
+        exclude_if=lambda value: not value,
+        description="AUROCs of the image, and of the image with facts, less those of age and sex on the same films",
+    )
+    trial: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="whether the figures are of the films that chose the epoch: they flatter, and are no evidence",
+    )
     calibration: Temperature | VectorScaling | None = Field(
         None, discriminator="method", description="none: the probabilities are the softmax of the logits"
     )

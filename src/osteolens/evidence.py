@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from osteolens.card import BEYOND_ACQUISITION, Card, Evaluation, Metric
+from osteolens.card import BEYOND_ACQUISITION, Card, Difference, Evaluation, Metric
 from osteolens.labels import usual
 from osteolens.parameters import PatientFact, fact_words
 
@@ -53,7 +53,9 @@ class Evidence(BaseModel):
         description="whether the interval excludes 0.5, and that of the AUROC beyond acquisition does, if measured",
     )
     beats_age_and_sex: bool | None = Field(
-        None, description="whether the interval excludes what age and sex reach; null where that was not measured"
+        None,
+        description="whether it beats chance, and the interval of its AUROC less that of age and sex on the same films "
+        "lies above 0; null where that was not measured",
     )
     also_shown: tuple[str, ...] = Field((), description="other questions whose interval excludes 0.5")
     sentence: str = Field(description="all of this in a sentence")
@@ -124,20 +126,23 @@ def _source(inputs: Sequence[PatientFact], *, film_has_weight: bool) -> str:
 
 def _evidence(card: Card, inputs: tuple[PatientFact, ...], *, film_has_weight: bool = True) -> Evidence:
     question = question_of(card.labels)
-    evaluation = _evaluation(card, subject_of(inputs))
+    evaluation = None if card.trial else _evaluation(card, subject_of(inputs))
     areas, baseline = _areas(evaluation), _areas(_evaluation(card, AGE_AND_SEX)).get(question)
     subject = f"From {_source(inputs, film_has_weight=film_has_weight)}"
     if evaluation is None or question not in areas:
-        words = f"{subject}, this model has not been shown to tell more than chance: its card has no such figure."
+        why = "its figures are of films that chose the epoch" if card.trial else "its card has no such figure"
+        words = f"{subject}, this model has not been shown to tell more than chance: {why}."
         return Evidence(inputs=inputs, film_has_weight=film_has_weight, question=question, sentence=words)
     area = areas[question]
     beyond = None if inputs else _areas(_evaluation(card, BEYOND_ACQUISITION)).get(question)
     beats_chance = area.low > _CHANCE and (beyond is None or beyond.low > _CHANCE)
-    beats_both = None if baseline is None else beats_chance and area.low > baseline.value
+    gain = _areas(_difference(card, subject_of(inputs))).get(question)
+    beats_both = None if gain is None else beats_chance and gain.low > 0
     also_shown = tuple(name for name, other in areas.items() if name != question and other.low > _CHANCE)
     collection = card.parent.place if card.parent else card.data.name
     figure = f"AUROC {area.value:.2f} ({area.low:.2f} to {area.high:.2f}; guessing is 0.50"
-    figure += ")" if baseline is None else f"; age and sex alone reach {baseline.value:.2f})"
+    figure += "" if baseline is None else f"; age and sex alone reach {baseline.value:.2f}"
+    figure += f", the difference is {gain.value:+.2f}, {gain.low:+.2f} to {gain.high:+.2f})" if gain else ")"
     if beyond is not None:
         figure += f", and beyond how the films were taken {beyond.value:.2f} ({beyond.low:.2f} to {beyond.high:.2f})"
     where = f"on {evaluation.films} films of {evaluation.groups} groups ({collection})"
@@ -177,10 +182,17 @@ def _evaluation(card: Card, subject: str) -> Evaluation | None:
     return next((each for each in card.evaluations if each.subject == subject), None)
 
 
-def _areas(evaluation: Evaluation | None) -> dict[str, Metric]:
-    """AUROC by question; those within folds or families are left out."""
-    return {
-        metric.name.removeprefix(_AUROC): metric
-        for metric in (evaluation.metrics if evaluation else ())
-        if metric.name.startswith(_AUROC) and not metric.name.startswith(_WITHIN)
-    }
+def _difference(card: Card, subject: str) -> Difference | None:
+    pairs = ((each.predictor, each.baseline, each) for each in card.differences)
+    return next((each for *names, each in pairs if names == [subject, AGE_AND_SEX]), None)
+
+
+def _areas(figures: Evaluation | Difference | None) -> dict[str, Metric]:
+    """AUROC, or its difference, by question."""
+    named = ((question_of_area(metric.name), metric) for metric in (figures.metrics if figures else ()))
+    return {question: metric for question, metric in named if question}
+
+
+def question_of_area(figure: str) -> str:
+    """The question of an AUROC over all pairs of films; empty for other figures, and for those within folds."""
+    return figure.removeprefix(_AUROC) if figure.startswith(_AUROC) and not figure.startswith(_WITHIN) else ""

@@ -13,7 +13,7 @@ from osteolens.errors import DataError
 from osteolens.evaluation import predictors
 from osteolens.evaluation.breakdown import interval_coverage
 from osteolens.evaluation.calibration import Rows, facts_of
-from osteolens.evaluation.evaluate import apply_to_card, evaluate
+from osteolens.evaluation.evaluate import apply_to_card, evaluate, from_age_and_sex
 from osteolens.evaluation.evidence import Predictor
 from osteolens.evaluation.fusion import fit_parameters
 from osteolens.evaluation.metrics import draw
@@ -103,6 +103,15 @@ def test_differences_are_of_the_figures_above(evidence):
             first, second = (figure(values[name], metric.name) for name in (difference.predictor, difference.baseline))
             assert metric.value == pytest.approx(first.value - second.value)
             assert metric.high - metric.low <= first.high - first.low + second.high - second.low + 1e-9
+
+
+def test_a_card_keeps_the_areas_less_those_of_age_and_sex(evidence):
+    kept = [*from_age_and_sex(evidence.differences)]
+    assert [each.predictor for each in kept] == ["image", "image + age and sex", "image + age, sex, weight and height"]
+    assert {metric.name for each in kept for metric in each.metrics} == {
+        "AUROC normal vs rest", "AUROC osteoporosis vs rest",
+    }  # fmt: skip
+    assert kept[0].metrics[0] in evidence.differences[0].metrics
 
 
 def test_an_image_that_adds_something_is_seen_to_add_it():

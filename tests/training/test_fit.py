@@ -104,11 +104,13 @@ def test_a_trial_leaves_the_held_out_films_unread(settings_file, table, tmp_path
     parts = {row["file"]: row["part"] for row in rows(out / "split.csv")}
     assert {parts[row["file"]] for row in rows(out / "predictions.csv")} == {"train", "validation"}
     assert "a trial" in trial.evaluations[0].protocol
+    assert trial.trial
     epochs = (out / "log.csv").read_text()
 
     final = run(settings_file, table, out, quiet)
     assert (out / "log.csv").read_text() == epochs
     assert final.weights_sha256 == trial.weights_sha256
+    assert not final.trial
     assert {parts[row["file"]] for row in rows(out / "predictions.csv")} == {"train", "validation", "test"}
     assert "held-out groups" in final.evaluations[0].protocol
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import Evaluation
+from osteolens.card import Difference, Evaluation
 from osteolens.datasets.films import Film
 from osteolens.evaluation import measures
 from osteolens.evaluation.calibration import LEVEL, PARTS_OF_A_FOLD
-from osteolens.evaluation.evidence import Coverage, Difference, Predictor, Subgroup, Triage
+from osteolens.evaluation.evidence import Coverage, Predictor, Subgroup, Triage
 from osteolens.evaluation.fusion import FactSet
 from osteolens.evaluation.metrics import Bootstrap, Scored, bootstrap, sample
 from osteolens.evaluation.predictions import Predictions

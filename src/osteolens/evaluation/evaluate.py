@@ -1,10 +1,12 @@
 """Evidence from a table of predictions; nothing is fitted or chosen on the films that it is scored on."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from osteolens.card import Card
+from osteolens.card import Card, Difference
 from osteolens.errors import DataError
 from osteolens.evaluation.acquisition import beyond_acquisition
 from osteolens.evaluation.breakdown import (
@@ -23,6 +25,7 @@ from osteolens.evaluation.evidence import Evidence, Parameters
 from osteolens.evaluation.metrics import RESAMPLES, draw
 from osteolens.evaluation.predictions import Predictions
 from osteolens.evaluation.predictors import FACTS, answer_from_baselines, fused_name
+from osteolens.evidence import AGE_AND_SEX, question_of_area
 
 
 def evaluate(predictions: Predictions, resamples: int = RESAMPLES, seed: int = 0, *, ensemble: int = 0) -> Evidence:
@@ -104,8 +107,21 @@ def evidence_of(predictions: Predictions, fit: Fit, draws: NDArray[np.float64], 
 
 def apply_to_card(card: Card, evidence: Evidence) -> Card:
     """Put figures and fitted parameters into a card, checked as when it is read."""
-    parameters = {name: getattr(evidence.parameters, name) for name in Parameters.model_fields}
-    return Card.model_validate(card.model_copy(update={"evaluations": evidence.evaluations} | parameters).model_dump())
+    split, fitted = evidence.predictions.split, evidence.parameters
+    update = {
+        "evaluations": evidence.evaluations,
+        "differences": tuple(from_age_and_sex(evidence.differences)),
+        "trial": split is not None and split.scored == "validation",
+    } | {name: getattr(fitted, name) for name in Parameters.model_fields}
+    return Card.model_validate(card.model_copy(update=update).model_dump())
+
+
+def from_age_and_sex(differences: Sequence[Difference]) -> Iterator[Difference]:
+    """What a card keeps of the differences: AUROCs over all pairs of films, less those of age and sex."""
+    for each in differences:
+        if each.baseline == AGE_AND_SEX:
+            areas = [metric for metric in each.metrics if question_of_area(metric.name)]
+            yield each.model_copy(update={"metrics": tuple(areas)})
 
 
 def check(predictions: Predictions) -> None:

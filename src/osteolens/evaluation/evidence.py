@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from osteolens.card import Evaluation, Metric
+from osteolens.card import Difference, Evaluation, Metric
 from osteolens.evaluation.predictions import Predictions
 from osteolens.parameters import FittedOn, Frozen, Fusion, OperatingPoints, Temperature, TScoreInterval, VectorScaling
 
@@ -25,14 +25,6 @@ class Parameters(Frozen):
     fusion: tuple[Fusion, ...] = ()
     no_triage: str = ""
     fitted_on: FittedOn | None = Field(None, exclude_if=lambda value: value is None)
-
-
-class Difference(Frozen):
-    """Figures of a predictor minus those of a baseline, on the same films and the same bootstrap resamples."""
-
-    predictor: str
-    baseline: str
-    metrics: tuple[Metric, ...]
 
 
 class Subgroup(Frozen):

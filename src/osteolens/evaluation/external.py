@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteolens.card import Evaluation
+from osteolens.card import Difference, Evaluation
 from osteolens.errors import DataError
 from osteolens.evaluation.answers import Answers
 from osteolens.evaluation.breakdown import evaluation, sampled_figures
 from osteolens.evaluation.calibration import triage_label
 from osteolens.evaluation.card_parameters import MIN_GROUPS, Fit, one_label_outside_a_part
 from osteolens.evaluation.evaluate import evidence_of
-from osteolens.evaluation.evidence import Choice, Difference, Evidence, Predictor
+from osteolens.evaluation.evidence import Choice, Evidence, Predictor
 from osteolens.evaluation.metrics import RESAMPLES, Bootstrap, draw
 from osteolens.evaluation.predictions import Predictions
 from osteolens.evaluation.sample_size import Needed, films_needed

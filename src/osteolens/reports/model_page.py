@@ -8,9 +8,9 @@ from statistics import median
 
 import numpy as np
 
-from osteolens.card import Evaluation, Metric, file_sha256
+from osteolens.card import Difference, Evaluation, Metric, file_sha256
 from osteolens.datasets.films import Film
-from osteolens.evaluation.evidence import Difference, Evidence, Subgroup, Triage
+from osteolens.evaluation.evidence import Evidence, Subgroup, Triage
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from osteolens.evaluation.predictors import IMAGE
 from osteolens.inference.calibration import describe_parameters

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from osteolens.card import BEYOND_ACQUISITION
-from osteolens.evaluation.evidence import Difference, Evidence
+from osteolens.card import BEYOND_ACQUISITION, Difference
+from osteolens.evaluation.evidence import Evidence
 from osteolens.evaluation.maps.findings import MapChecks
 from osteolens.evaluation.metrics import questions
 from osteolens.evaluation.predictors import ACQUISITION, IMAGE, MAJORITY, own_films
