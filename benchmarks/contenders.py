@@ -19,7 +19,8 @@ from running import Contestant, HttpServer, InProcess, family, started, wait_for
 from osteolens.card import CARD_FILE, WEIGHTS_FILE, file_sha256
 from osteolens.errors import BenchmarkError
 from osteolens.serving.hosting import server_class
-from osteolens.serving.torchserve import LOG_CONFIG, free_ports
+from osteolens.serving.ports import free_ports
+from osteolens.serving.torchserve import LOG_CONFIG
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = Path(__file__).resolve().parent / "servers"

@@ -2,6 +2,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,7 @@ from test_schema import ANSWER
 
 from osteolens import client as client_module
 from osteolens.batch.answerers.http.send import Transport
-from osteolens.client import AsyncClient, Client, clients, read_key
+from osteolens.client import AsyncClient, Client, KeyRefused, address, clients, read_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.options import parse_options
 from osteolens.rows import ErrorAnswer, ErrorDetail, dump
@@ -124,6 +125,59 @@ def test_a_broken_connection_is_tried_again_but_not_an_absent_server() -> None:
 def test_an_answer_from_something_else_is_not_believed(body: bytes) -> None:
     with pytest.raises(ClientError):
         client(lambda _: httpx.Response(200, content=body)).predict(b"film")
+
+
+def test_one_renewal_serves_all_who_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three threads are refused with the key of the server before; whichever is first reads the file."""
+    key_file = tmp_path / "key_file.json"
+    write = lambda key: key_file.write_text(json.dumps({"inference": {"key": key}}))  # noqa: E731
+    write("old")
+    refused, renewals = threading.Barrier(3), list[Path]()
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.headers["Authorization"] == "Bearer new":
+            return GOOD
+        refused.wait(10)  # all three have sent the old key before the first hears of it
+        return httpx.Response(400, json={"code": 400, "type": "InvalidKeyException", "message": "expired"})
+
+    def read_and_note(path: Path) -> str | None:
+        renewals.append(path)
+        return read_key(path)
+
+    with Client(key_file=key_file, transport=httpx.MockTransport(handle)) as connection:
+        write("new")
+        monkeypatch.setattr(address, "read_key", read_and_note)
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(connection.ask, b"film") for _ in range(3)]
+            assert [answer.result().label for answer in answers] == ["osteopenia"] * 3
+    assert renewals == [key_file]
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (httpx.Response(200, json={"status": "Healthy"}), None),
+        (httpx.Response(404, json={"code": 404, "message": "no such address"}), None),  # not of every server
+        (httpx.Response(500, json={"status": "Unhealthy"}), RequestRefused),
+        (httpx.Response(400, json={"code": 400, "type": "InvalidKeyException", "message": "wrong"}), KeyRefused),
+        (httpx.ConnectError("refused"), ServerUnreachable),
+    ],
+)
+def test_a_ping_needs_a_server_with_workers_that_takes_the_key(
+    response: httpx.Response | httpx.ConnectError, error: type[Exception] | None
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert (request.url.path, request.headers["Authorization"]) == ("/ping", "Bearer k")
+        if isinstance(response, httpx.ConnectError):
+            raise response
+        return response
+
+    with client(handle, key="k") as connection:
+        if error is None:
+            connection.ping(1.0)
+            return
+        with pytest.raises(error):
+            connection.ping(1.0)
 
 
 def test_a_key_file_that_is_none(tmp_path: Path) -> None:

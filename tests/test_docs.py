@@ -25,7 +25,7 @@ from osteolens.cli.root import app
 from osteolens.films.overlay import decode_map
 from osteolens.labels import LABELS
 from osteolens.options import OPTION_NAMES, Method, header_name
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 from osteolens.training import cross_validation
 
 ROOT = Path(__file__).parents[1]

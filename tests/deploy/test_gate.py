@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from osteolens.errors import ServerError
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 TOKEN, KEY = "0123456789abcdef" * 2, "inner-Key"

@@ -17,7 +17,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 
 USER, PASSWORD = "osteolens", "long and secret"
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -22,7 +22,7 @@ from osteolens.console import Status
 from osteolens.dicomweb.dimse import Peer, Queue, receiving
 from osteolens.dicomweb.ledger import Ledger
 from osteolens.errors import OsteoLensError, ServerUnreachable
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 
 from .films import SECRETS, film, uid
 from .orthanc import PASSWORD, USER, Orthanc

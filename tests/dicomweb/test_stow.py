@@ -25,7 +25,7 @@ from osteolens.dicomweb import stow
 from osteolens.dicomweb.archive import Bearer
 from osteolens.dicomweb.dimse import Queue
 from osteolens.errors import OsteoLensError
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 
 from .films import SECRETS, film, film_study, uid
 from .orthanc import PASSWORD, USER, Orthanc

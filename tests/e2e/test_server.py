@@ -253,6 +253,7 @@ def test_the_maintained_engine_describes_itself_and_is_pinged_without_a_key(serv
         pytest.skip("TorchServe does neither")
     with httpx.Client(base_url=server.url) as http:
         assert http.get("/ping").json() == {"status": "Healthy"}
+        assert http.get("/ping", headers={"Authorization": "Bearer wrong"}).status_code == 400
         document = json.loads((ROOT / "docs" / "openapi.json").read_text())
         assert http.get("/openapi.json").json()["components"] == document["components"]
         assert "X-OsteoLens-Explain" in http.get("/docs").text

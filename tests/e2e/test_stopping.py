@@ -19,7 +19,8 @@ import pytest
 from conftest import encoded, knee_like
 from stores import CONFIG, ROOT, build_archive
 
-from osteolens.serving.torchserve import free_ports, read_keys
+from osteolens.serving.ports import free_ports
+from osteolens.serving.torchserve import read_keys
 
 pytestmark = pytest.mark.slow
 

@@ -1,11 +1,13 @@
 """What can be checked of serving without a server, and the configuration that it starts from."""
 
+import json
 import os
 import socket
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,10 +20,12 @@ from osteolens.errors import ServerError
 from osteolens.films.read import MAX_BYTES
 from osteolens.serving import hosting
 from osteolens.serving.java import find_java
+from osteolens.serving.logs import cause_of
 from osteolens.serving.model_store import verify_archives
+from osteolens.serving.ports import free_ports
 from osteolens.serving.properties import read_properties
 from osteolens.serving.surroundings import claim
-from osteolens.serving.torchserve import Server, _cause, free_ports
+from osteolens.serving.torchserve import Server
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config.properties"
@@ -173,26 +177,61 @@ def test_a_server_that_never_gets_ready_is_ended_after_the_time_limit(
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def describing(respond: Callable[[httpx.Request], httpx.Response]) -> Server:
+    """A server whose management API is a function."""
+    server = without_tokens()
+    server._management = httpx.Client(transport=httpx.MockTransport(respond))
+    return server
+
+
 @pytest.mark.parametrize(
-    ("status", "statuses", "ready"),
-    [(200, ["READY", "READY"], True), (200, ["READY", "UNLOADING"], False), (200, [], False), (404, [], False)],
+    ("status", "statuses", "states", "answers"),
+    [
+        (200, ["READY", "READY"], [["READY", "READY"]], True),
+        (200, ["READY", "UNLOADING"], [["READY", "UNLOADING"]], True),
+        (200, ["UNLOADED"], [["UNLOADED"]], False),
+        (200, [], [[]], False),
+        (404, [], [[]], False),
+    ],
 )
-def test_it_is_ready_when_every_worker_has_loaded(status: int, statuses: list[str], ready: bool) -> None:
+def test_a_model_is_answered_while_one_worker_is_ready(
+    status: int, statuses: list[str], states: list[list[str]], answers: bool
+) -> None:
     def describe(request: httpx.Request) -> httpx.Response:
         assert "Authorization" not in request.headers
         return httpx.Response(status, json=[{"workers": [{"status": one} for one in statuses]}])
 
-    server = without_tokens()
-    with httpx.Client(base_url="http://test", transport=httpx.MockTransport(describe)) as management:
-        assert server._is_ready(management) is ready
+    server = describing(describe)
+    assert server._worker_states() == states
+    assert server.answers() is answers
 
 
-def test_it_is_not_ready_while_nothing_listens() -> None:
+def test_nothing_is_answered_while_nothing_listens() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with httpx.Client(base_url="http://test", transport=httpx.MockTransport(refuse)) as management:
-        assert without_tokens()._is_ready(management) is False
+    assert describing(refuse).answers() is False
+
+
+def test_keys_are_renewed_before_they_expire(tmp_path: Path) -> None:
+    """By the API key: the management key is refused at `/token`."""
+    asked: list[tuple[str, str]] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.params["type"], request.headers["Authorization"]))
+        return httpx.Response(200)
+
+    server = describing(note)
+    server.settings["disable_token_authorization"] = "false"
+    server.folder = tmp_path
+    soon, late = (
+        f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%S}.123456789Z" for minutes in (4, 9)
+    )
+    keys = {"management": {"key": "m", "expiration time": late}, "inference": {"key": "i", "expiration time": soon}}
+    server.renew_keys()  # there is no key file yet
+    (tmp_path / "key_file.json").write_text(json.dumps(keys | {"API": {"key": "a"}}))
+    server.renew_keys()
+    assert asked == [("inference", "Bearer a")]
 
 
 def test_without_tokens_the_three_lines_name_no_key() -> None:
@@ -269,8 +308,8 @@ LOG = """\
     ],
 )
 def test_the_workers_own_error_is_in_the_first_line(last: str, cause: str) -> None:
-    assert _cause(LOG.format(last)) == cause
-    assert _cause("nothing of the kind") == ""
+    assert cause_of(LOG.format(last)) == cause
+    assert cause_of("nothing of the kind") == ""
 
 
 def test_every_setting_has_a_comment_that_says_why() -> None:

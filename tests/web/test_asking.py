@@ -10,7 +10,7 @@ from films import asking
 from films.asking import _client as real_client
 from web_films import film_bytes
 
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from fake_reader import FakeReader, listening
 from web_films import film_bytes
 
-from osteolens.serving.torchserve import free_ports
+from osteolens.serving.ports import free_ports
 
 pytestmark = pytest.mark.slow
 MANAGE = Path(__file__).parents[2] / "web" / "manage.py"

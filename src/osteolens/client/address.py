@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Lock
 from urllib.parse import urlsplit
 
 import httpx
@@ -96,7 +97,7 @@ def find_key(key_file: Path | None = None) -> str | None:
 
 
 class Key(httpx.Auth):
-    """Sends the inference key with each request; a refused key is read from its file once more.
+    """Sends the inference key with each request; a refused key is read from its file once more, whatever thread asks.
 
     Args:
         key: Default: see `find_key`.
@@ -112,29 +113,33 @@ class Key(httpx.Auth):
         # Only a key that came from a file can be read again.
         self._file = key_source(key_file) if key is None else None
         self._key = find_key(key_file) if key is None else key
+        self._renewal = Lock()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send a request, and once more where the key file holds another key than the one that was refused."""
-        self._sign(request)
+        """Send a request, and once more where there is another key by then than the one that was refused."""
+        key = self._key
+        _sign(request, key)
         response = yield request
-        if refuses_key(response) and self._renew():
-            self._sign(request)
+        if refuses_key(response) and (newer := self._renewed(key)):
+            _sign(request, newer)
             yield request
 
-    def _sign(self, request: httpx.Request) -> None:
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
-
-    def _renew(self) -> bool:
-        """Read the key file again; whether it holds another key now."""
+    def _renewed(self, refused: str | None) -> str | None:
+        """A key other than the refused one, if there is one; of all who wait for it, the first reads the file."""
         if self._file is None:
-            return False
-        try:
-            key = read_key(self._file)
-        except ClientError:
-            return False  # half written by a server that is starting: the refusal stands
-        changed, self._key = key not in (None, self._key), key or self._key
-        return changed
+            return None
+        with self._renewal:
+            if self._key == refused:
+                try:
+                    self._key = read_key(self._file) or self._key
+                except ClientError:
+                    return None  # half written by a server that is starting: the refusal stands
+            return self._key if self._key != refused else None
+
+
+def _sign(request: httpx.Request, key: str | None) -> None:
+    if key:
+        request.headers["Authorization"] = f"Bearer {key}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import httpx
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from osteolens.client.address import Key, is_loopback, reachable, server_address, usable_proxies
-from osteolens.client.responses import BUSY_STATUSES, DamagedAnswer, answer_of
+from osteolens.client.responses import BUSY_STATUSES, DamagedAnswer, answer_of, refusal_of, refuses_key
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
 from osteolens.options import header_name
 from osteolens.schema import Answer
@@ -108,6 +108,21 @@ class Client:
         with reachable(self.url):
             response = self._http.post(**self._requests.film(film, model, options))
         return answer_of(response)
+
+    def ping(self, timeout: float) -> None:
+        """Return where the server is up, has workers and takes the key.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Raises:
+            RequestRefused: It has no worker, or the key is wrong.
+            ServerUnreachable: Nobody answers at this address.
+        """
+        with reachable(self.url):
+            response = self._http.get(f"{self.url}/ping", timeout=timeout)
+        if response.status_code >= 500 or refuses_key(response):  # a server that has no such address is up, too
+            raise refusal_of(response)
 
 
 class AsyncClient:

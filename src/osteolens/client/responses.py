@@ -44,7 +44,7 @@ def answer_of(response: httpx.Response) -> Answer:
     """
     _check_digest(response)
     if response.is_error:
-        raise _refusal_of(response)
+        raise refusal_of(response)
     try:
         row = parse(response.content)
     except ValidationError as error:
@@ -73,7 +73,7 @@ def _check_digest(response: httpx.Response) -> None:
         raise DamagedAnswer(f"the answer's digest is {actual} where {sent} was sent along")
 
 
-def _refusal_of(response: httpx.Response) -> RequestRefused:
+def refusal_of(response: httpx.Response) -> RequestRefused:
     """The error of a response: from the schema's error object, or from TorchServe's own."""
     status, error = response.status_code, _error_of(response)
     if status in BUSY_STATUSES:

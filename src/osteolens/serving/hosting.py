@@ -12,6 +12,7 @@ from pathlib import Path
 from osteolens.errors import ServerError
 from osteolens.places import shipped
 from osteolens.serving.explanations import installed_meanwhile
+from osteolens.serving.keeper import Keeper
 from osteolens.serving.torchserve import Server, read_keys
 
 WEB = shipped() / "web" / "manage.py"
@@ -52,7 +53,9 @@ def tls_files(certificate: Path | None, private_key: Path | None, web: str | Non
 
 
 def run(server: Server, web: str | None = None, *, add_explanations: bool = False) -> None:
-    """Start a server, say in three lines how to use it, and wait until Ctrl-C, SIGTERM or SIGHUP.
+    """Start a server, say in three lines how to use it, and keep it running until Ctrl-C, SIGTERM or SIGHUP.
+
+    A server that ends once it has run is started again and again, and the web app stays up meanwhile.
 
     Args:
         server: Not yet started.
@@ -60,7 +63,7 @@ def run(server: Server, web: str | None = None, *, add_explanations: bool = Fals
         add_explanations: Install what other explanations than Grad-CAM need, once the server answers.
 
     Raises:
-        ServerError: One of them cannot start, or ended by itself.
+        ServerError: One of them cannot start, or the web app ended by itself.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -68,9 +71,10 @@ def run(server: Server, web: str | None = None, *, add_explanations: bool = Fals
         with server:
             print(*usage(server), sep="\n", flush=True)
             explanations = installed_meanwhile() if add_explanations else nullcontext()
+            keeper = Keeper(server)
             with web_app(server, web) if web else nullcontext() as app, explanations:
                 while app is None or app.poll() is None:
-                    server.wait(_LOOK_SECONDS)
+                    keeper.watch(_LOOK_SECONDS)
                 raise ServerError(
                     f"the web app ended with status {app.returncode} and says why above; where its address is taken: "
                     "OSTEOLENS_WEB=127.0.0.1:8001 make serve"

@@ -6,17 +6,15 @@ the Python one. So a supervisor ends all of it when this process stops it or die
 """
 
 import json
-import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -24,7 +22,10 @@ import psutil
 from osteolens.errors import ServerError
 from osteolens.serving import supervisor
 from osteolens.serving.java import find_java
+from osteolens.serving.logs import NAMES as LOG_NAMES
+from osteolens.serving.logs import WORKER_DIED, Log, failure
 from osteolens.serving.model_store import verify_archives
+from osteolens.serving.ports import ADDRESSES, check_is_free, moved
 from osteolens.serving.properties import read_properties, write_properties
 from osteolens.serving.surroundings import TORCHSERVE, claim, clean_environment, private_folder
 
@@ -32,13 +33,8 @@ CONFIG = Path("config.properties")
 LOG_CONFIG = "log4j2.xml"
 KEY_FILE = "key_file.json"
 START_SECONDS, STOP_SECONDS = 120.0, 10.0
-LOG_LINES = 15
-
-_ADDRESSES = ("inference_address", "management_address", "metrics_address")
-_OTHER_PORTS = ("grpc_inference_port", "grpc_management_port", "initial_worker_port")
-_LOGS = ("console.log", "ts_log.log", "model_log.log")
-_ERROR = re.compile(r"(?:^|-std(?:out|err) - )((?:\w+\.)*\w*(?:Error|Exception): .*)", re.MULTILINE)
-_WORKER_DIED = "Backend worker process died"
+RENEWED_BEFORE = timedelta(minutes=5)
+READY = "READY"
 
 
 class Server:
@@ -73,20 +69,20 @@ class Server:
         tls: tuple[Path, Path] | None = None,
     ) -> None:
         settings = read_properties(config)
-        missing = [name for name in (*_ADDRESSES, "model_store") if name not in settings]
+        missing = [name for name in (*ADDRESSES, "model_store") if name not in settings]
         if missing:
             raise ServerError(f"{config} says nothing of {', '.join(missing)}: see config.properties in the checkout")
-        self.settings = settings | _ports(settings, port)
+        self.settings = settings | moved(settings, port)
         if tls:
             self.settings |= {"certificate_file": str(tls[0]), "private_key_file": str(tls[1])}
             self.settings["inference_address"] = self.settings["inference_address"].replace("http:", "https:", 1)
-        self.url, self.management_url, _ = (self.settings[name] for name in _ADDRESSES)
+        self.url, self.management_url, _ = (self.settings[name] for name in ADDRESSES)
         self.model_store = (model_store or config.parent / settings["model_store"]).resolve()
         self.models: tuple[str, ...] = ()
-        self.folder = folder.resolve() if folder else None
+        self._own_folder = self.folder = folder.resolve() if folder else None
         self._checkout = config.resolve().parent
         self._timeout = timeout
-        self._logs: list[_Log] = []
+        self._logs: list[Log] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._cleanup = ExitStack()
 
@@ -126,6 +122,20 @@ class Server:
         except BaseException:
             self.stop()
             raise
+
+    def answers(self) -> bool:
+        """Whether every model has a worker that is ready."""
+        return all(READY in states for states in self._worker_states())
+
+    def renew_keys(self) -> None:
+        """Have the server write new keys in place of those that expire soon: it would refuse every film then."""
+        if self.key_file is None:
+            return
+        with suppress(FileNotFoundError, ValueError, httpx.TransportError):  # it is starting: its keys are new
+            for kind in ("management", "inference"):
+                until = datetime.fromisoformat(read_keys(self.key_file)[kind]["expiration time"])
+                if until - datetime.now(UTC) < RENEWED_BEFORE:
+                    self._ask(f"/token?type={kind}", "API")
 
     def wait(self, timeout: float | None = None) -> None:
         """Return after a time-out in seconds, or never.
@@ -177,23 +187,24 @@ class Server:
 
     def _launch(self) -> None:
         private, private_lock = self._cleanup.enter_context(private_folder())
-        self.folder = self.folder or private
+        self.folder = self._own_folder or private
         key_file, logs = self.folder / KEY_FILE, self.folder / "logs"
         logs.mkdir(exist_ok=True)
         lock = self._cleanup.enter_context(claim(logs))
         _check_folder_is_free(self.folder)
-        for name in _ADDRESSES:
-            _check_is_free(self.settings[name])
+        for name in ADDRESSES:
+            check_is_free(self.settings[name])
         key_file.unlink(missing_ok=True)
         self._cleanup.callback(key_file.unlink, missing_ok=True)
-        self._logs = [_Log(logs / name) for name in _LOGS]
+        self._logs = [Log(logs / name) for name in LOG_NAMES]
+        self._management = self._cleanup.enter_context(httpx.Client(timeout=2.0, trust_env=False))
         self._configure(private)
         command: list[str | Path] = [
             sys.executable, "-P", supervisor.__file__, str(STOP_SECONDS), key_file, private, "--",
             *self._command(private),
         ]  # fmt: skip
         environment = self._environment(private, logs)
-        with (logs / _LOGS[0]).open("ab") as console:
+        with (logs / LOG_NAMES[0]).open("ab") as console:
             # A session of its own: Ctrl-C in a terminal reaches us alone, and all of it can be ended as a group.
             self._process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, umask=0o077, start_new_session=True,
@@ -209,36 +220,32 @@ class Server:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout
-        with httpx.Client(base_url=self.management_url, timeout=2.0, trust_env=False) as management:
-            while not self._is_ready(management):
-                if self._process is None or self._process.poll() is not None:
-                    raise self._failure(f"{self.engine} ended before it was ready")
-                if any(_WORKER_DIED in log.text() for log in self._logs):
-                    raise self._failure("a worker cannot load its model")
-                if time.monotonic() > deadline:
-                    raise self._failure(f"{self.engine} was not ready after {self._timeout:.0f} s")
-                time.sleep(0.1)
+        while not all(states and set(states) == {READY} for states in self._worker_states()):
+            if self._process is None or self._process.poll() is not None:
+                raise self._failure(f"{self.engine} ended before it was ready")
+            if any(WORKER_DIED in log.text() for log in self._logs):
+                raise self._failure("a worker cannot load its model")
+            if time.monotonic() > deadline:
+                raise self._failure(f"{self.engine} was not ready after {self._timeout:.0f} s")
+            time.sleep(0.1)
 
-    def _is_ready(self, management: httpx.Client) -> bool:
-        """Whether all workers have loaded; `/ping` says so as soon as they have been started."""
+    def _worker_states(self) -> list[list[str]]:
+        """The state of each worker, by model; of none while nobody says.
+
+        A worker has loaded when it is READY; `/ping` is content as soon as it has been started.
+        """
         try:
-            if self.key_file:
-                management.headers["Authorization"] = f"Bearer {read_keys(self.key_file)['management']['key']}"
-            for model in self.models:
-                described = management.get(f"/models/{model}")
-                workers = described.json()[0]["workers"] if described.is_success else []
-                if not workers or any(worker["status"] != "READY" for worker in workers):
-                    return False
-        except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError):
-            return False  # nothing listens yet
-        except (FileNotFoundError, ValueError):
-            return False  # no key file yet, or only half of it
-        return True
+            described = [self._ask(f"/models/{model}") for model in self.models]
+            return [[w["status"] for w in each.json()[0]["workers"]] if each.is_success else [] for each in described]
+        except (httpx.TransportError, FileNotFoundError, ValueError):
+            return [[]]  # nothing listens yet; no key file yet, or only half of it
+
+    def _ask(self, path: str, key: str = "management") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {read_keys(self.key_file)[key]['key']}"} if self.key_file else {}
+        return self._management.get(self.management_url + path, headers=headers)
 
     def _failure(self, what: str) -> ServerError:
-        cause = _cause("".join(log.text() for log in self._logs))
-        lines = [line for log in self._logs for line in log.text().splitlines()[-LOG_LINES:]]
-        return ServerError("\n".join([f"{what}{cause}; the logs in {self.folder}/logs end with:", *lines]))
+        return failure(what, self.folder, self._logs)
 
 
 def read_keys(key_file: Path) -> dict[str, dict[str, str]]:
@@ -247,63 +254,8 @@ def read_keys(key_file: Path) -> dict[str, dict[str, str]]:
     return keys
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on loopback where nothing listens."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
-
-
-def _ports(settings: dict[str, str], port: int | None) -> dict[str, str]:
-    """The settings that put a server on ports of its own."""
-    if port is None:
-        return {}
-    if not 0 <= port < 2**16:
-        raise ServerError(f"there is no port {port}: 1 to 65535, for example 8080, or 0 for a free one")
-    first, *others = free_ports(len(_ADDRESSES) + len(_OTHER_PORTS))
-    chosen = dict(zip((*_ADDRESSES, *_OTHER_PORTS), (port or first, *others), strict=True))
-    addresses = {name: urlsplit(settings[name])._replace(netloc=f"127.0.0.1:{chosen[name]}") for name in _ADDRESSES}
-    return {name: str(chosen[name]) for name in _OTHER_PORTS} | {name: url.geturl() for name, url in addresses.items()}
-
-
-def _cause(log: str) -> str:
-    """The last line of a worker's traceback after a colon: that of our own error, else of the first."""
-    errors = _ERROR.findall(log)
-    ours = [error.removeprefix("osteolens.errors.") for error in errors if error.startswith("osteolens.errors.")]
-    return f": {ours[-1] if ours else errors[0]}" if errors else ""
-
-
-def _check_is_free(address: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            url = urlsplit(address)
-            probe.bind((url.hostname or "", url.port or 80))
-        except ValueError as error:
-            raise ServerError(f"{address} is no address: {error}; for example http://127.0.0.1:8080") from error
-        except OSError as error:
-            raise ServerError(f"cannot listen on {address}: {error.strerror}; `--port 0` takes a free port") from error
-
-
 def _check_folder_is_free(folder: Path) -> None:
     """Two servers in one folder would overwrite each other's key file."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
         if TORCHSERVE[0] in (process.info["cmdline"] or ()) and process.info["cwd"] == str(folder):
             raise ServerError(f"a TorchServe (process {process.pid}) already runs in {folder}: stop it first")
-
-
-class _Log:
-    """What has been appended to a file since now."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.start = path.stat().st_size if path.exists() else 0
-
-    def text(self) -> str:
-        if not self.path.exists():
-            return ""
-        with self.path.open("rb") as stream:
-            stream.seek(self.start)
-            return stream.read().decode(errors="replace")

@@ -92,7 +92,7 @@ class Inference:
         self._largest, self._held = largest, 0
         document = openapi.document(tuple(versions))
         self._others = application(
-            Route("/ping", _ping),
+            Route("/ping", self._ping),
             Route("/openapi.json", lambda request: JSONResponse(document)),  # noqa: ARG005
             Route("/docs", lambda request: HTMLResponse(openapi.page(document))),  # noqa: ARG005
         )
@@ -124,6 +124,13 @@ class Inference:
                 self._metrics.add(f"Requests{status // 100}XX", 1, "Host")
 
         return app
+
+    async def _ping(self, request: Request) -> Response:
+        """A process that answers has loaded its models; a client may ask whether its key is right, too."""
+        sent = request.headers.get("authorization")
+        if sent and self.key and not self.key.fits(sent):
+            return wrong_key()
+        return JSONResponse({"status": "Healthy"}, headers=_FRESH)
 
     async def _predict(self, scope: Scope, receive: Receive) -> ASGIApp:
         """The response to a request with a film or several."""
@@ -242,10 +249,6 @@ def _for_worker(scope: Scope) -> list[tuple[str, str]]:
         for name, value in scope["headers"]
         if name.startswith(_OPTIONS) or name == b"content-type"
     ]
-
-
-async def _ping(request: Request) -> Response:  # noqa: ARG001 - a process that answers has loaded its models
-    return JSONResponse({"status": "Healthy"}, headers=_FRESH)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
