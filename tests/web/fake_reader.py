@@ -79,6 +79,8 @@ class FakeReader:
     def respond(self, request: httpx.Request) -> httpx.Response:
         """A transport for httpx that answers as the server does."""
         model = request.url.path.rpartition("/")[2]
+        if model == "ping":
+            return self.faults["all"](request) if "all" in self.faults else httpx.Response(200, json={})
         names = ("age", "sex", "weight_kg", "height_m")
         sent = {name: request.headers.get(f"X-OsteoLens-{name.replace('_', '-')}") for name in names}
         facts = {name: text for name, text in sent.items() if text is not None}
@@ -114,10 +116,13 @@ def listening(reader: FakeReader, port: int = 0) -> Iterator[int]:
     """The reader on a port of loopback."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            film = self.rfile.read(int(self.headers["Content-Length"]))
+            film = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             url = f"http://127.0.0.1{self.path}"
-            response = reader.respond(httpx.Request("POST", url, headers=dict(self.headers), content=film))
+            response = reader.respond(httpx.Request(self.command, url, headers=dict(self.headers), content=film))
             self.send_response(response.status_code)
             self.send_header("Content-Length", str(len(response.content)))
             self.end_headers()

@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from project import erasing
 
-from films import leading, patients, storage
+from films import asking, leading, patients, reachable, storage
 from films.asking import READ_SECONDS, Outcome, ask
 from films.models import FACTS, Film, Reading
 from films.readings import FilmReadings, readings_of
@@ -121,6 +121,13 @@ def answer_due(limit: int) -> tuple[int, bool]:
     return len(leased), reached
 
 
+def look_for_server() -> None:
+    """Look whether the server is there; where it is back, what waited for it is due at once."""
+    if asking.is_there() and reachable.note_back():
+        waiting = Reading.objects.filter(state=Reading.State.QUEUED, error_code__in=(asking.AWAY, asking.BUSY))
+        waiting.update(next_try_at=timezone.now(), attempts=0)
+
+
 def due(limit: int) -> list[Reading]:
     """The next readings in line, with their films."""
     now = timezone.now()
@@ -171,11 +178,13 @@ def store(reading: Reading, outcome: Outcome) -> bool:
 
 def _failure(reading: Reading, outcome: Outcome) -> dict[str, Any]:
     """Columns of a failed reading: refused for good, or due again after a pause that grows."""
-    final = outcome.is_final or (not outcome.is_server_away and reading.attempts >= MAX_ATTEMPTS)
+    failures = reading.failures + (not outcome.is_server_away)
+    final = outcome.is_final or failures >= MAX_ATTEMPTS
     pause = timedelta(seconds=min(2 ** min(reading.attempts - 1, 10), _LONGEST_PAUSE_SECONDS))
     return {
         "state": Reading.State.REFUSED if final else Reading.State.QUEUED,
         "next_try_at": timezone.now() + pause,
+        "failures": failures,
         "error_code": outcome.code[:40],
         "error_message": outcome.message,
     }

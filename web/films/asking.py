@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from films import reachable
 from films.exporting import explanations_in
 from osteolens.client import Client, KeyRefused, ServerBusy
 from osteolens.errors import ClientError, RequestRefused, ServerUnreachable
@@ -19,7 +20,10 @@ from osteolens.schema import Answer
 
 READ_SECONDS = 60.0
 CONNECT_SECONDS = 2.0
-AWAY = "server_away"
+PING_SECONDS = 5.0
+AWAY, BUSY = "server_away", "server_busy"
+_GATEWAY = (502, 504)
+"""Statuses of a proxy whose server is away."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,14 +72,18 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
     try:
         client = _client()
     except ClientError as error:  # a key file that is missing or half written: the server is starting
-        return Outcome(code=AWAY, message=str(error), is_server_away=True)
+        return _away(error)
     try:
         answer = client.ask(data, model=model, options={"target": ALL_TARGETS, **facts})
         every = [*answer.explanations, *(each for knee in answer.knees for each in knee.explanations)]
         maps = tuple(_checked_map(explanation.map_png) for explanation in every)
-    except (ServerUnreachable, ServerBusy, KeyRefused, httpx.HTTPError) as error:
-        return Outcome(code=AWAY, message=str(error), is_server_away=True)
+    except ServerBusy as error:
+        return Outcome(code=BUSY, message=str(error), is_server_away=True)
+    except (ServerUnreachable, KeyRefused, httpx.HTTPError) as error:
+        return _away(error)
     except RequestRefused as error:
+        if error.status in _GATEWAY:
+            return _away(error)
         # The server's own error object, or 413, says that the film or an option is at fault; anything else may pass.
         final = error.status == 413 or (400 <= error.status < 500 and not error.code.startswith("http_"))
         return Outcome(code=error.code, message=str(error), is_final=final)
@@ -86,7 +94,23 @@ def ask(model: str, data: bytes, facts: dict[str, str]) -> Outcome:
     except Exception:  # of one film: it must not end the thread that reads all others
         logger.exception("a question to %s failed", model)
         return Outcome(code="failed", message="the answer could not be understood; the log says why")
+    reachable.note_back()
     return Outcome(answer=answer, maps=maps, facts=facts)
+
+
+def is_there() -> bool:
+    """Look whether the server is up, has workers and takes our key, and remember what was found; never raises."""
+    try:
+        _client().ping(PING_SECONDS)
+    except (ClientError, httpx.HTTPError) as error:
+        _away(error)
+        return False
+    return True
+
+
+def _away(error: Exception) -> Outcome:
+    reachable.note_away(str(error))
+    return Outcome(code=AWAY, message=str(error), is_server_away=True)
 
 
 def _checked_map(map_png: str) -> bytes:

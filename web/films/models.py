@@ -200,6 +200,9 @@ class Reading(models.Model):
     asked_at = models.DateTimeField(default=timezone.now)
     answered_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(
+        default=0
+    )  # attempts that brought nonsense; an absent server counts for none
     next_try_at = models.DateTimeField(default=timezone.now)
     lease = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)

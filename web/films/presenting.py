@@ -6,7 +6,7 @@ from typing import Any
 from django.urls import reverse
 
 from films import colours, wording
-from films.asking import AWAY
+from films.asking import AWAY, BUSY
 from films.cards import card_of
 from films.leading import answer_of, is_outdated
 from films.models import Film, Reading
@@ -129,11 +129,14 @@ def _points(card: Card | None, inputs: tuple[PatientFact, ...]) -> OperatingPoin
     return next((fusion.operating_points for fusion in card.fusion if fusion.inputs == inputs), None)
 
 
+_ELSEWHERE = {AWAY: wording.WAITING, BUSY: wording.BUSY}
+
+
 def problem(reading: Reading) -> str:
     """Why there is no answer, or not yet, without the server's inner addresses; empty where there is one."""
     # The stored message holds the server's address, which is nobody's business on a page.
-    if reading.error_code == AWAY:
-        return wording.WAITING
+    if reading.error_code in _ELSEWHERE:
+        return _ELSEWHERE[reading.error_code]
     return reading.error_message or (wording.WAITING_SHORT if reading.state == Reading.State.QUEUED else "")
 
 

@@ -18,6 +18,7 @@ MEANING = (
 )
 
 WAITING = "The server that reads films cannot be reached. The film is kept and is read as soon as it is back."
+BUSY = "The server that reads films has no room at the moment. The film is kept and is read in turn."
 WAITING_SHORT = "The film is being read."
 
 

@@ -14,10 +14,10 @@ from django.db import DatabaseError, close_old_connections
 from project import erasing
 from project.processes import end_with_parent
 
-from films import answering, archiving, retention
+from films import answering, archiving, reachable, retention
 
 AT_ONCE = 4
-IDLE_SECONDS, AWAY_SECONDS = 1.0, 5.0
+IDLE_SECONDS, AWAY_SECONDS, LOOK_SECONDS = 1.0, 2.0, 5.0
 TIDY_SECONDS, ERASE_SECONDS = 3600.0, 60.0
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         if settings.DICOMWEB_URL:
             # Beside the readings: an archive that does not answer holds up no film.
             threading.Thread(target=_deliver, args=(stop,), name="deliver", daemon=True).start()
-        tidied = erased = 0.0
+        tidied = erased = looked = 0.0
         while not stop.is_set():
             try:
                 if time.monotonic() - tidied > TIDY_SECONDS or not tidied:
@@ -60,6 +60,9 @@ class Command(BaseCommand):
                 if time.monotonic() - erased > ERASE_SECONDS:
                     erased = time.monotonic()
                     erasing.empty_log()
+                if time.monotonic() - looked > LOOK_SECONDS or reachable.away_since():
+                    looked = time.monotonic()
+                    answering.look_for_server()
                 count, reached = answering.answer_due(AT_ONCE)
             except (DatabaseError, OSError):
                 logger.exception("the queue could not be worked; going on")
