@@ -7,7 +7,7 @@ import pytest
 from support.shown import AGE_AND_SEX, bare_card, evaluation, evidence
 from test_schema import ANSWER
 
-from osteolens.card import Difference, load_card
+from osteolens.card import Card, Difference, load_card
 from osteolens.evaluation.metrics import questions
 from osteolens.evidence import AnswerEvidence, evidence_of, question_of
 from osteolens.labels import LABELS
@@ -129,7 +129,43 @@ def test_no_figures_show_nothing() -> None:
     ],
 )  # fmt: skip
 def test_the_question_is_one_that_cards_answer(labels: tuple[str, ...]) -> None:
-    assert question_of(labels) in [question.name for question in questions(labels)]
+    names = [question.name for question in questions(labels)]
+    assert question_of(labels) in names
+    assert [question_of(labels, border) for border in labels[1:]] == names
+
+
+def test_a_card_says_at_which_label_its_question_is_asked() -> None:
+    """Grades of osteoarthritis: from 2 on a knee counts as ill, and what was shown of grade 4 alone does not count."""
+    grades = bare_card(labels=("0", "1", "2", "3", "4"))
+    figures = evaluation("image", {"2 and above vs below": (0.6, 0.45, 0.7), "4 vs rest": (0.9, 0.8, 0.95)})
+    last, bordered = (
+        evidence_of(grades.model_copy(update={"evaluations": (figures,), "border": border})) for border in (None, "2")
+    )
+    assert (last.image.question, last.image.beats_chance, last.border) == ("4 vs rest", True, "4")
+    assert (bordered.image.question, bordered.image.beats_chance) == ("2 and above vs below", False)
+    assert (bordered.border, bordered.image.also_shown) == ("2", ("4 vs rest",))
+    assert bordered.leading.startswith("Answers lead with no finding, and name the label as the model's output.")
+    assert last.leading == f"Answers lead with the label from the film alone. {last.image.sentence}"
+    with pytest.raises(ValueError, match=r"border: '0' is not one of 1, 2, 3, 4"):
+        Card.model_validate(grades.model_dump() | {"border": "0"})
+
+
+def test_what_a_model_leads_with_is_said_with_both_figures_where_facts_are_needed() -> None:
+    shown = evidence(0.46, fused=0.8)
+    assert shown.leading == (
+        f"Answers lead with the label from the film with age and sex. {shown.image.sentence} {shown.fused[0].sentence}"
+    )
+    assert [shown.shows(name) for name in ("image", "image + age and sex", "baseline: majority")] == [
+        False, True, False,
+    ]  # fmt: skip
+
+
+def test_the_control_is_asked_at_grade_2() -> None:
+    card = load_card(WEIGHTS / "knee_oa", check_weights=False)
+    image = evidence_of(card).image
+    assert (card.border, image.question, image.beats_chance) == ("2", "2 and above vs below", True)
+    assert image.auroc is not None
+    assert round(image.auroc.value, 3) == 0.916
 
 
 def test_a_model_shown_for_another_question_alone_says_for_which() -> None:

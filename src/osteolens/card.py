@@ -147,6 +147,12 @@ class Card(Frozen):
     architecture: str = Field(description="a name `osteolens.models.build` knows, or `ensemble`")
     members: tuple[str, ...] = Field((), description="architecture of each member of an ensemble, in order")
     labels: tuple[str, ...] = Field(min_length=2)
+    border: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="clinical border: a film counts as ill from this label on, and that question decides what the "
+        "model was shown to know; none: osteoporosis, or else the last label",
+    )
     has_t_score: bool = Field(description="whether the T-score head was trained")
     preprocess: PreprocessSpec
     mirrored: bool = Field(
@@ -209,6 +215,8 @@ class Card(Frozen):
     def _parameters_fit_the_model(self) -> Self:
         """Refuse a parameter for another label or input when the card is read, not when a film is."""
         count = len(self.labels)
+        ill = self.labels[1:]
+        expect(self.border is None or self.border in ill, f"border: {self.border!r} is not one of {', '.join(ill)}")
         if isinstance(self.calibration, VectorScaling):
             lengths = {len(self.calibration.scale), len(self.calibration.bias)}
             expect(lengths == {count}, f"calibration: not {count} labels")

@@ -81,6 +81,7 @@ class AnswerEvidence(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    border: str = Field("", description="label from which on a film counts as ill; empty in answers from before it")
     image: Evidence
     fused: tuple[Evidence, ...] = Field((), description="one for each set of facts that the model can use")
 
@@ -91,6 +92,18 @@ class AnswerEvidence(BaseModel):
             return ()
         return next((each.inputs for each in self.fused if each.beats_chance), ())
 
+    @property
+    def leading(self) -> str:
+        """What the model's answers lead with, and why, for whoever reads about the model and not about a film."""
+        best = next((each for each in (self.image, *self.fused) if each.beats_chance), None)
+        what = f"the label from {best.source}" if best else "no finding, and name the label as the model's output"
+        alone = f" {self.image.sentence}" if best is not self.image else ""
+        return f"Answers lead with {what}.{alone}" + (f" {best.sentence}" if best else "")
+
+    def shows(self, subject: str) -> bool:
+        """Whether the answers of a card's evaluation, such as `image + age and sex`, are shown to beat chance."""
+        return any(each.beats_chance for each in (self.image, *self.fused) if subject_of(each.inputs) == subject)
+
     def of(self, inputs: Sequence[PatientFact]) -> Evidence | None:
         """The evidence for an answer from the film and these facts."""
         return next((each for each in (self.image, *self.fused) if each.inputs == tuple(inputs)), None)
@@ -99,7 +112,8 @@ class AnswerEvidence(BaseModel):
 def evidence_of(card: Card) -> AnswerEvidence:
     """What a card says that its model was shown to know; nothing where the card has no figures."""
     fused = (_evidence(card, each.inputs, film_has_weight=each.labels_by_image) for each in card.fusion)
-    return AnswerEvidence(image=_evidence(card, ()), fused=tuple(fused))
+    border = border_of(card.labels, card.border)
+    return AnswerEvidence(border=border, image=_evidence(card, ()), fused=tuple(fused))
 
 
 def subject_of(inputs: Sequence[PatientFact]) -> str:
@@ -107,10 +121,15 @@ def subject_of(inputs: Sequence[PatientFact]) -> str:
     return f"{IMAGE} + {fact_words(inputs)}" if inputs else IMAGE
 
 
-def question_of(labels: Sequence[str]) -> str:
-    """The question that decides: for osteoporosis, or else for the last label, in the words of the card's figures."""
+def border_of(labels: Sequence[str], border: str | None = None) -> str:
+    """The label from which on a film counts as ill: the border of a card, or else osteoporosis or the last label."""
+    return border or next((label for label in labels if usual(label) == _ILL), labels[-1])
+
+
+def question_of(labels: Sequence[str], border: str | None = None) -> str:
+    """The question that decides, which is asked at the border, in the words of the card's figures."""
     last = len(labels) - 1
-    place = next((number for number, label in enumerate(labels) if usual(label) == _ILL), last)
+    place = labels.index(border_of(labels, border))
     if place == last or last == 1:
         return f"{labels[last]} vs rest"
     # The border above the first label is asked from below; the AUROC is the same.
@@ -125,7 +144,7 @@ def _source(inputs: Sequence[PatientFact], *, film_has_weight: bool) -> str:
 
 
 def _evidence(card: Card, inputs: tuple[PatientFact, ...], *, film_has_weight: bool = True) -> Evidence:
-    question = question_of(card.labels)
+    question = question_of(card.labels, card.border)
     evaluation = None if card.trial else _evaluation(card, subject_of(inputs))
     areas, baseline = _areas(evaluation), _areas(_evaluation(card, AGE_AND_SEX)).get(question)
     subject = f"From {_source(inputs, film_has_weight=film_has_weight)}"

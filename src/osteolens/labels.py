@@ -81,16 +81,27 @@ def _natural(label: str) -> list[str | int]:
     return [int(part) if index % 2 else part.casefold() for index, part in enumerate(re.split("([0-9]+)", label))]
 
 
-def label_order(labels: Iterable[str], order: Sequence[str] = ()) -> tuple[str, ...]:
+def label_order(labels: Iterable[str], order: Sequence[str] = (), border: str = "") -> tuple[str, ...]:
     """The labels that occur, from least to most severe: figures, losses and triage go by this order.
 
     Args:
         labels: The label of each film.
         order: All labels as in `data.labels`; without it their names must imply the order.
+        border: The label of `data.border`, which may be any but the first.
 
     Raises:
-        DataError: There are fewer than two labels, `order` does not fit them, or there is no order.
+        DataError: There are fewer than two labels, `order` or `border` does not fit them, or there is no order.
     """
+    names = _ordered(labels, order)
+    if border and border not in names[1:]:
+        raise DataError(
+            f"data.border is {border!r}, expected the label from which on a film counts as ill: one of "
+            f"{', '.join(names[1:])}"
+        )
+    return names
+
+
+def _ordered(labels: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
     names = in_order(labels)
     if len(names) < 2:
         raise DataError(f"a model needs films of at least two labels, found only {', '.join(names) or 'none'}")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from support.shown import evidence
 from support.simulated import simulate, with_films
 
 from osteolens.card import Evaluation, Metric
@@ -26,7 +27,9 @@ INTERVAL = Parameters(t_score_interval=TScoreInterval(half_width=1.0))
 def answers(name="knee", films=60, image=1.5, seed=0, parameters=INTERVAL, **values) -> Answers:
     table = replace(simulate(films, repeats=1, folds=1, image=image, seed=seed), split=Split("test", training=()))
     table = with_films(table, **values) if values else table
-    return Answers(name, "1.0", "0" * 64, table, answer_as_served(table, parameters, "as served"), parameters)
+    return Answers(
+        name, "1.0", "0" * 64, table, answer_as_served(table, parameters, "as served"), parameters, evidence(0.7)
+    )
 
 
 def named(evaluation: Evaluation) -> dict[str, Metric]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.shown import evidence
 from support.simulated import simulate
 
 from osteolens.card import Card, PreprocessSpec, Quantisation, TrainingData
@@ -21,7 +22,7 @@ SERVED = Parameters(t_score_interval=TScoreInterval(half_width=0.2))
 
 def answers_of(table) -> Answers:
     table = replace(table, split=Split("test", training=()))
-    return Answers("knee", "1.0", "a" * 64, table, answer_as_served(table, SERVED, "as served"), SERVED)
+    return Answers("knee", "1.0", "a" * 64, table, answer_as_served(table, SERVED, "as served"), SERVED, evidence(0.7))
 
 
 @pytest.fixture(scope="module")

@@ -19,5 +19,12 @@ def test_the_hub_reads_what_is_written(tmp_path):
     image = {metric.name: metric for metric in card.evaluations[0].metrics}
     stored = {result.metric_type: result.metric_value for result in read.data.eval_results}
     assert stored["AUROC osteoporosis vs rest"] == round(image["AUROC osteoporosis vs rest"].value, 4)
-    for text in (card.intended_use, card.data.name, "baseline: age and sex", "0.54 (0.46 to 0.63)"):
+    assert read.data.eval_results[0].task_name == "osteoporosis vs rest from a knee X-ray, the image alone"
+    for text in (
+        card.intended_use,
+        "Answers lead with the label from age and sex (the film adds nothing to them).",
+        card.data.name,
+        "baseline: age and sex",
+        "0.54 (0.46 to 0.63)",
+    ):
         assert text in read.text

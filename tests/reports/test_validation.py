@@ -31,7 +31,7 @@ from osteolens.labels import LABELS
 from osteolens.options import header_name
 from osteolens.parameters import Fusion, OperatingPoint, OperatingPoints, Temperature, TScoreInterval
 from osteolens.reports.validation import Request as Validated
-from osteolens.reports.validation import answer_unseen
+from osteolens.reports.validation import answer_unseen, write_answers
 from osteolens.rows import dump
 
 QUIET = Console(file=io.StringIO())
@@ -105,7 +105,13 @@ def test_a_model_that_was_shown_nothing_gives_no_triage(model, site, tmp_path):
     shutil.copytree(model, tmp_path / "bare")
     load_card(model).model_copy(update={"evaluations": ()}).save(tmp_path / "bare")
     assert all((predictor.zone != "").any() for predictor in answered(model, site).predictors)
-    assert all((predictor.zone == "").all() for predictor in answered(tmp_path / "bare", site).predictors)
+    bare = answered(tmp_path / "bare", site)
+    assert all((predictor.zone == "").all() for predictor in bare.predictors)
+    assert bare.evidence.leading.startswith("Answers lead with no finding")
+    write_answers(tmp_path / "answers.csv", bare)
+    rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
+    assert {row["finding"] for row in rows} == {"no finding"}
+    assert {row["model_output"] for row in rows} <= set(LABELS)
 
 
 def test_an_archive_answers_as_its_folder(model, site, tmp_path):
@@ -210,10 +216,13 @@ def test_the_command_leaves_page_answers_and_figures(page, site):
         rows = list(csv.DictReader(stream))
     assert [row["predictor"] for row in rows] == ["image"] * 24 + ["image + age and sex"] * 24
     assert all(abs(sum(float(row[f"probability_{label}"]) for label in LABELS) - 1) < 1e-4 for row in rows)
+    assert [row["finding"] for row in rows] == [row["model_output"] for row in rows]  # its card shows both parts
+    assert text.index("Answers lead with the label from the film alone") < text.index("In plain words")
     assert read_map_checks(page / "maps.json").films == 2
     stored = json.loads((page / "validation.json").read_text())
     assert (stored["table"], stored["films"]) == (str(site), 24)
     assert stored["wanted_half_width"] == 0.1
+    assert stored["leads_with"].startswith("Answers lead with the label from the film alone")
     same = stored["comparison"]["differences"][0]["metrics"]
     assert all(metric["value"] == 0 for metric in same)
 

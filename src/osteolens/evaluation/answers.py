@@ -10,6 +10,7 @@ from osteolens.datasets.films import Film
 from osteolens.errors import DataError
 from osteolens.evaluation.evidence import Parameters, Predictor
 from osteolens.evaluation.predictions import Predictions, Split
+from osteolens.evidence import AnswerEvidence
 
 MIN_WITH_FACTS = 10
 """Films with a fusion's facts below which its figures would be those of the image."""
@@ -27,6 +28,7 @@ class Answers:
             answers are logarithms of calibrated probabilities, as it gives no others.
         predictors: The image, and the image with each set of facts that enough films have.
         parameters: Of the card; of a server's answers none.
+        evidence: What the model was shown to know before, which decides what its answers lead with.
         unanswered: Films without an answer, with the reason, a sentence each.
     """
 
@@ -36,6 +38,7 @@ class Answers:
     predictions: Predictions
     predictors: tuple[Predictor, ...]
     parameters: Parameters
+    evidence: AnswerEvidence
     unanswered: tuple[str, ...] = ()
 
     def among(self, chosen: NDArray[np.bool_]) -> "Answers":

@@ -10,7 +10,6 @@ from osteolens.card import Difference, Evaluation
 from osteolens.errors import DataError
 from osteolens.evaluation.answers import Answers
 from osteolens.evaluation.breakdown import evaluation, sampled_figures
-from osteolens.evaluation.calibration import triage_label
 from osteolens.evaluation.card_parameters import MIN_GROUPS, Fit, one_label_outside_a_part
 from osteolens.evaluation.evaluate import evidence_of
 from osteolens.evaluation.evidence import Choice, Evidence, Predictor
@@ -18,6 +17,7 @@ from osteolens.evaluation.metrics import RESAMPLES, Bootstrap, draw
 from osteolens.evaluation.predictions import Predictions
 from osteolens.evaluation.sample_size import Needed, films_needed
 from osteolens.evaluation.slope import calibration_figures
+from osteolens.evidence import border_of
 
 HALF_WIDTH = 0.05
 EVENTS = 100
@@ -74,6 +74,8 @@ class Validation:
         model = {"name": answers.name, "version": answers.version, "card_sha256": answers.card_sha256}
         return {
             "model": model,
+            "leads_with": answers.evidence.leading,
+            "shown_before": answers.evidence.model_dump(mode="json"),
             "films": len(answers.predictions.films),
             "groups": len(set(answers.predictions.groups)),
             "unanswered": list(answers.unanswered),
@@ -214,6 +216,6 @@ def _sampled(table: Predictions, predictor: Predictor, draws: NDArray[np.float64
 
 def _events(answers: Answers) -> dict[str, int]:
     labels = answers.predictions.labels
-    label = triage_label(labels) or labels[-1]
+    label = answers.evidence.border or border_of(labels)
     ill = int((answers.predictions.truth >= labels.index(label)).sum())
     return {label: ill, f"no {label}": len(answers.predictions.films) - ill}

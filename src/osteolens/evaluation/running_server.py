@@ -73,7 +73,9 @@ class RunningServer:
         model = image[0].model
         if any(each.model != model for row in answers for each in row.values()):
             raise DataError(f"{self.label} changed its model while films were answered: start again")
-        self._card_sha256 = model.card_sha256
+        self._card_sha256, evidence = model.card_sha256, image[0].evidence
+        if evidence is None:
+            raise DataError(f"{self.label} answers without evidence of what its model knows: it is of an old version")
         labels = tuple(image[0].probabilities)
         refuse_labels(films, labels, self.label)
         how = protocol_of(model.name, model.version)
@@ -89,7 +91,9 @@ class RunningServer:
         shares = np.array([values.probabilities for values in readings[IMAGE]])
         t_scores = np.array([values.t_score for values in readings[IMAGE]])
         table = table_of(labels, answered, np.log(np.maximum(shares, 1e-12)), t_scores, problems)
-        return Answers(model.name, model.version, model.card_sha256, table, predictors, Parameters(), tuple(problems))
+        return Answers(
+            model.name, model.version, model.card_sha256, table, predictors, Parameters(), evidence, tuple(problems)
+        )
 
     def _request(self, film: Film) -> dict[FactSet, Answer] | str:
         """The answer for each set of facts that is known of the patient, or without any; or why there is none."""

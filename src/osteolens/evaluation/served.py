@@ -125,8 +125,9 @@ class LocalModel:
         parameters = served_parameters(self.card, answered)
         predictors = answer_as_served(table, parameters, protocol_of(self.card.name, self.card.version))
         return Answers(
-            self.card.name, self.card.version, self.card.sha256, table, predictors, parameters, tuple(problems)
-        )
+            self.card.name, self.card.version, self.card.sha256, table, predictors, parameters, evidence_of(self.card),
+            tuple(problems),
+        )  # fmt: skip
 
 
 def served_parameters(card: Card, films: Sequence[Film]) -> Parameters:

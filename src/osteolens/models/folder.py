@@ -131,6 +131,7 @@ def save_ensemble(folders: Sequence[Path], out: Path, name: str) -> Card:
         architecture=ENSEMBLE,
         members=tuple(card.architecture for card in cards),
         labels=cards[0].labels,
+        border=cards[0].border,
         has_t_score=cards[0].has_t_score,
         preprocess=cards[0].preprocess,
         mirrored=cards[0].mirrored,
@@ -151,8 +152,9 @@ def _check_members(folders: Sequence[Path]) -> None:
         if isinstance(model, Ensemble):
             raise DataError(f"{folder} is an ensemble itself: name its members' folders instead")
         blank = torch.zeros(1, 1, card.preprocess.height, card.preprocess.width, dtype=torch.uint8)
-        facts = {
+        facts: dict[str, object] = {
             "labels": card.labels,
+            "border": card.border,
             "has_t_score": card.has_t_score,
             "preprocess": card.preprocess,
             "mirrored": card.mirrored,

@@ -6,6 +6,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from osteolens.card import Card, Metric, load_card
 from osteolens.evaluation.predictors import IMAGE
+from osteolens.evidence import evidence_of, question_of
 from osteolens.files import write_text
 from osteolens.inference.calibration import describe_parameters
 from osteolens.reports.figures import key_figures, table, with_interval
@@ -29,7 +30,7 @@ def hub_card(card: Card) -> ModelCard:
     results = [
         EvalResult(
             task_type="image-classification",
-            task_name="osteoporosis from a knee X-ray, the image alone",
+            task_name=f"{question_of(card.labels, card.border)} from a knee X-ray, the image alone",
             dataset_type="films",
             dataset_name=card.data.name,
             metric_type=name,
@@ -65,6 +66,7 @@ def _text(card: Card, shown: list[str], figures: dict[str, dict[str, Metric]]) -
         [
             f"# {card.name} {card.version}",
             card.intended_use,
+            evidence_of(card).leading,
             table(["", ""], facts),
             "## Figures",
             "95 % intervals in brackets.",

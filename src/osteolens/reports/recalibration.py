@@ -17,8 +17,11 @@ from osteolens.evaluation.predictions import PREDICTIONS_FILE
 from osteolens.evaluation.recalibration import Recalibration, recalibrate, recalibrated_card
 from osteolens.evaluation.run_folder import MODEL_FOLDER
 from osteolens.evaluation.served import opened
+from osteolens.evidence import evidence_of
 from osteolens.files import whole_folder, write_text
+from osteolens.films.gate import GATE_FILES, find_gate
 from osteolens.films.joints import copy_finder, finder_beside
+from osteolens.inference.familiarity import FAMILIARITY_FILE
 from osteolens.reports.figures import percent, signed
 from osteolens.reports.figures_page import Row, Table, TextTable, write_figures_page
 from osteolens.reports.hub_card import write_hub_card
@@ -26,6 +29,8 @@ from osteolens.reports.validation import Request, answer_unseen, films_for
 from osteolens.reports.validation_page import comparison_table, key_metrics
 
 PAGE_FILE, JSON_FILE = "report.html", "recalibration.json"
+_SAME = (WEIGHTS_FILE, GRAPH_FILE, FAMILIARITY_FILE)
+"""What a recalibration leaves as it is; the graph holds no number of the card."""
 
 
 def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: str = "", place: str = "") -> Card:
@@ -67,9 +72,10 @@ def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: 
         _write_page(out / PAGE_FILE, card, recalibration, checked.remarks)
         listed = model.training_films()
         with whole_folder(out / MODEL_FOLDER) as folder:  # last: it says that all is done
-            for file in (WEIGHTS_FILE, GRAPH_FILE):  # the graph holds no number of the card
-                if (model.folder / file).is_file():
-                    shutil.copyfile(model.folder / file, folder / file)
+            gate = find_gate(model.folder)
+            sources = [model.folder / name for name in _SAME] + [gate / name for name in GATE_FILES if gate]
+            for source in filter(Path.is_file, sources):
+                shutil.copyfile(source, folder / source.name)
             if card.joints_sha256:
                 copy_finder(finder_beside(model.folder), folder)
             fingerprints, _ = look([film.path for film in table.films])
@@ -98,9 +104,10 @@ def _write_page(out: Path, card: Card, recalibration: Recalibration, remarks: tu
         recalibration.after,
         name=card.name,
         heading=f"{card.name} {card.version}: recalibrated on {card.parent.place}",
-        summary=f"Answers of {parent} about {len(table.films)} films of {len(set(table.groups))} groups, with "
-        "calibration, operating points, T-score interval and fusions fitted again: each film's on the other fifths of "
-        "the groups. The model folder has those fitted on all of them. The weights are the same.",
+        summary=f"{evidence_of(card).leading} The figures are of answers of {parent} about {len(table.films)} films of "
+        f"{len(set(table.groups))} groups, with calibration, operating points, T-score interval and fusions fitted "
+        "again: each film's on the other fifths of the groups. The model folder has those fitted on all of them. The "
+        "weights are the same.",
         facts=[("parent", parent), ("parent's card sha256", card.parent.card_sha256), ("films", card.parent.place)],
         remarks=remarks,
         tables=list(_tables(recalibration)),
@@ -149,5 +156,6 @@ def show(out: Path, card: Card, console: Console) -> None:
         metrics = key_metrics([Metric.model_validate(metric) for metric in pair["metrics"]])
         for metric in metrics.values():
             print_sentence(console, f"{pair['predictor']}, less {pair['baseline']}, {metric.name}: {signed(metric)}")
+    print_sentence(console, evidence_of(card).leading)
     for name, reason in (card.fitted_on.left_out if card.fitted_on else {}).items():
         print_sentence(console, f"no {name}: {reason}")

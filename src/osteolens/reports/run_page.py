@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from osteolens.card import CARD_FILE, load_card
 from osteolens.errors import DataError
 from osteolens.evaluation.evaluate import evaluate
 from osteolens.evaluation.maps.findings import MAPS_FILE
 from osteolens.evaluation.maps.runs import model_folder, unseen_films
-from osteolens.evaluation.run_folder import RunFolder, read_run
+from osteolens.evaluation.run_folder import MODEL_FOLDER, RunFolder, read_run
+from osteolens.evidence import evidence_of
 from osteolens.reports.figures_page import write_figures_page
 from osteolens.reports.map_charts import Overlay, overlays
 
@@ -39,7 +41,7 @@ def write_report_page(folder: Path, out: Path | None = None, data: Path | None =
         evidence,
         name=run.name,
         heading=f"{run.name}: figures and evidence",
-        summary=_summary(run),
+        summary=f"{_leading(run)}{_summary(run)}",
         maps=run.maps,
         facts=_facts(run),
         tried=run.tried,
@@ -65,6 +67,12 @@ def _sheet(run: RunFolder, data: Path | None) -> tuple[dict[str, list[Overlay]],
         return {}, f"There is no sheet of example maps: it needs the models of the folds, such as {missing[0]}."
     drawn = overlays(unseen_films([run.folder], data, files), data, run.predictions.labels, run.maps.examples)
     return {label: [each for each in drawn if each.example.label == label] for label in run.predictions.labels}, ""
+
+
+def _leading(run: RunFolder) -> str:
+    """What the answers of the run's model lead with; empty where no model is beside its predictions."""
+    folder = run.folder / MODEL_FOLDER
+    return f"{evidence_of(load_card(folder)).leading} " if (folder / CARD_FILE).is_file() else ""
 
 
 def _summary(run: RunFolder) -> str:

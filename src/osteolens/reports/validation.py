@@ -29,6 +29,7 @@ from osteolens.films.joints import finder_of
 from osteolens.reports.figures import signed, with_interval
 from osteolens.reports.validation_page import key_metrics, write_validation_page
 from osteolens.reports.verdicts import verdicts
+from osteolens.schema import NO_FINDING
 
 PAGE_FILE, ANSWERS_FILE, JSON_FILE = "report.html", "answers.csv", "validation.json"
 NOT_RECORDED = (
@@ -168,20 +169,22 @@ def _maps(model: FinishedModel, answers: Answers, limit: int, console: Console) 
 
 
 def write_answers(path: Path, answers: Answers) -> None:
-    """Write one row per predictor and film."""
+    """Write one row per predictor and film: the finding, which is none where the model was not shown to know, first."""
     table = answers.predictions
-    columns = ["predictor", "file", "group", "label", "t_score", "answer"]
+    columns = ["predictor", "file", "group", "label", "t_score", "finding", "model_output"]
     columns += [f"probability_{label}" for label in table.labels]
     columns += ["t_score_predicted", "t_score_low", "t_score_high", "triage"]
     with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for predictor in answers.predictors:
+            shown = answers.evidence.shows(predictor.name)
             for index, film in enumerate(table.films):
                 shares = predictor.probabilities[0, index]
                 numbers = [predictor.t_score[0, index], predictor.low[0, index], predictor.high[0, index]]
                 row = [predictor.name, film.file, film.group, film.label, _cell(film.t_score)]
-                row += [table.labels[int(shares.argmax())], *map(_cell, shares), *map(_cell, numbers)]
+                label = table.labels[int(shares.argmax())]
+                row += [label if shown else NO_FINDING, label, *map(_cell, shares), *map(_cell, numbers)]
                 writer.writerow([*row, predictor.zone[0, index]])
 
 
@@ -190,7 +193,8 @@ def _cell(value: float) -> str:
 
 
 def show(validation: Validation, console: Console) -> None:
-    """Print the verdicts and the key figures."""
+    """Print what the model's answers lead with, the verdicts and the key figures."""
+    print_sentence(console, validation.answers.evidence.leading)
     for verdict in verdicts(validation.evidence, None):
         print_sentence(console, f"{verdict.question} {verdict.answer}. {verdict.reason}")
     evaluations = [*validation.evidence.evaluations[: len(validation.answers.predictors)], *validation.calibration]

@@ -24,9 +24,9 @@ def write_validation_page(
         validation.evidence,
         name=answers.name,
         heading=f"{title}: validation on {films}",
-        summary=f"Answers of {title} about {len(truth)} films of {len(set(table.groups))} groups ({counts}), as it is "
-        "served: nothing of it was fitted on these films. The baselines were, each film's on the other fifths of the "
-        "groups.",
+        summary=f"{answers.evidence.leading} The figures below are of {title} on {len(truth)} films of "
+        f"{len(set(table.groups))} groups ({counts}), as it is served: nothing of it was fitted on these films. The "
+        "baselines were, each film's on the other fifths of the groups.",
         maps=maps,
         facts=[("model", title), ("card sha256", answers.card_sha256), ("films", films)],
         remarks=remarks,

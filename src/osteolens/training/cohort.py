@@ -75,7 +75,7 @@ def split_films(config: Configuration, source: Path, notify: Callable[[str], Non
     """
     each = config.preprocess.view == "each knee"
     films = read_films(source, config.data.skip, config.data.held_out, config.data.labels, notify, knees=each)
-    labels = label_order((film.label for film in films), config.data.labels)
+    labels = label_order((film.label for film in films), config.data.labels, config.data.border)
     parts = split(
         [film.label for film in films],
         [film.group for film in films],

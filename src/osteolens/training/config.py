@@ -34,6 +34,12 @@ class DataSection(_Section):
         description="the labels from least to most severe; needed where their names do not say it, as numbers do",
         examples=[["none", "mild", "severe"]],
     )
+    border: str = Field(
+        "",
+        description="clinical border: a film counts as ill from this label on, which is what the model has to be shown "
+        "to know; empty: osteoporosis, or else the last label",
+        examples=["mild"],
+    )
     skip: str = Field("", description="column of the table; rows where it is true are left out", examples=["conflict"])
     held_out: str = Field("", description="column of the table; rows where it is true are the test films")
     validation: float = Field(

@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from osteolens.card import Card, Evaluation, load_card
+from osteolens.console import print_sentence
 from osteolens.datasets.films import Film
 from osteolens.evaluation.calibration import Rows, facts_of
 from osteolens.evaluation.evaluate import apply_to_card, evaluate
 from osteolens.evaluation.fusion import FACT_SETS, MIN_FILMS, FactSet, usable_facts
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
+from osteolens.evidence import evidence_of
 from osteolens.files import write_text
 from osteolens.parameters import FACT_WORDS, fact_words
 
@@ -50,7 +52,11 @@ def write_outcome(out: Path, console: Console, *, ensemble: int = 0, folder: Pat
 
 
 def show(card: Card, console: Console) -> None:
-    """Print the card's figures side by side, in as many tables as the console's width needs, and what is missing."""
+    """Print what the model's answers lead with, the card's figures side by side, and what is missing.
+
+    The figures stand in as many tables as the console's width needs.
+    """
+    print_sentence(console, evidence_of(card).leading)
     first, together = card.evaluations[0], max(1, (console.width - _NAME_WIDTH) // _FIGURE_WIDTH)
     console.print(f"{first.films} films of {first.groups} groups")
     for start in range(0, len(card.evaluations), together):

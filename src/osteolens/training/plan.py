@@ -103,7 +103,7 @@ def plan(
     """
     notify, each = partial(print_sentence, console), config.preprocess.view == "each knee"
     films = read_films(source, config.data.skip, labels=config.data.labels, notify=notify, knees=each)
-    labels = label_order((film.label for film in films), config.data.labels)
+    labels = label_order((film.label for film in films), config.data.labels, config.data.border)
     if table is not None:
         return Plan(films, labels, _read_folds(table, films))
     if by_source:
