@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stores import CONFIG, add_backend_twins, add_patient_twin, build_archive
+from stores import CONFIG, add_backend_twins, add_each_knee_twin, add_patient_twin, build_archive
 
 from osteolens.serving.hosting import server_class
 from osteolens.serving.torchserve import Server
@@ -15,9 +15,11 @@ ENGINES = ("torchserve", "uvicorn")
 
 @pytest.fixture(scope="session")
 def torchserve(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves `efficientnet`, the same by two other backends, and a twin that waits for a batch."""
+    """Serves `efficientnet`, the same for each knee and by two other backends, and a twin that waits for a batch."""
     store = tmp_path_factory.mktemp("store")
-    add_patient_twin(build_archive(model_folder, exports, store))
+    archive = build_archive(model_folder, exports, store)
+    add_patient_twin(archive)
+    add_each_knee_twin(archive)
     add_backend_twins(model_folder, exports, store)
     with Server(CONFIG, port=0, model_store=store) as running:
         yield running
@@ -25,9 +27,10 @@ def torchserve(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="session")
 def uvicorn(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves `efficientnet`."""
-    store = build_archive(model_folder, exports, tmp_path_factory.mktemp("store")).parent
-    with server_class("uvicorn")(CONFIG, port=0, model_store=store) as running:
+    """Serves `efficientnet`, and the same for each knee."""
+    archive = build_archive(model_folder, exports, tmp_path_factory.mktemp("store"))
+    add_each_knee_twin(archive)
+    with server_class("uvicorn")(CONFIG, port=0, model_store=archive.parent) as running:
         yield running
 
 

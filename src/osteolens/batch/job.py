@@ -145,6 +145,7 @@ def _finish(journal: Journal, sources: Sources, facts: dict[str, Any], stopped: 
     facts |= {"stopped": str(stopped) or type(stopped).__name__ if stopped else None}
     journal.end(totals.status(stopped), facts)
     tables.write_tables(journal)
+    tables.write_knees(journal)
     page.write_page(journal)
     run_json.write_run_json(journal, sources.passed_over)
     return totals

@@ -18,8 +18,10 @@ from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, protocol_of, r
 from osteolens.evaluation.evidence import Parameters, Predictor
 from osteolens.evaluation.fusion import FACT_SETS, FactSet
 from osteolens.evaluation.predictors import FACTS, IMAGE, fused_name
+from osteolens.films.joints import WHICH_KNEE
 from osteolens.inference.calibration import SEXES
-from osteolens.schema import Answer, Fused
+from osteolens.quality import Side
+from osteolens.schema import Answer, Fused, Knee
 
 CALLERS = 8
 """Films that a server is sent at a time."""
@@ -58,15 +60,18 @@ class RunningServer:
             DataError: Two answers come from different models.
         """
         answered, problems, answers = [], [], []
+        parts: list[Answer | Knee] = []
         with ThreadPoolExecutor(CALLERS) as pool:
             outcomes = pool.map(self._request, films)
             shown = track(outcomes, "answering films", len(films), console=console, disable=not console.is_terminal)
             for film, outcome in zip(films, shown, strict=True):
-                if isinstance(outcome, str):
-                    problems.append(f"{film.file}: {outcome}")
+                part = outcome if isinstance(outcome, str) else _part(next(iter(outcome.values())), film.side)
+                if isinstance(outcome, str) or isinstance(part, str):
+                    problems.append(f"{film.file}: {part}")
                 else:
                     answered.append(film)
                     answers.append(outcome)
+                    parts.append(part)
         if not answers:
             table_of((), [], np.empty(0), np.empty(0), problems)
         image = [next(iter(each.values())) for each in answers]
@@ -79,10 +84,14 @@ class RunningServer:
         labels = tuple(image[0].probabilities)
         refuse_labels(films, labels, self.label)
         how = protocol_of(model.name, model.version)
-        values = [_Values.of(each, labels) for each in image]
+        values = [_Values.of(each, labels) for each in parts]
         readings = {IMAGE: values}
         for names in FACT_SETS:
-            fused = [_fused(each, names) for each in answers]
+            # What fuses is the film's answer, which on a film of both legs is of the worse knee.
+            fused = [
+                _fused(each, names) if isinstance(part, Answer) else None
+                for each, part in zip(answers, parts, strict=True)
+            ]
             if sum(each is not None for each in fused) >= MIN_WITH_FACTS:
                 # A film whose facts are not known has the answer from fewer facts, or from the image.
                 values = [_Values.of(each, labels) if each else less for each, less in zip(fused, values, strict=True)]
@@ -129,11 +138,20 @@ class _Values:
     zone: str
 
     @classmethod
-    def of(cls, answer: Answer | Fused, labels: Sequence[str]) -> "_Values":
-        score = answer.t_score
+    def of(cls, answer: Answer | Fused | Knee, labels: Sequence[str]) -> "_Values":
+        score, shares = answer.t_score, answer.probabilities or {}
         low, high = score.interval_90 if score and score.interval_90 else (np.nan, np.nan)
         estimate = score.estimate if score else np.nan
-        return cls([answer.probabilities[label] for label in labels], estimate, low, high, answer.triage or "")
+        return cls([shares[label] for label in labels], estimate, low, high, answer.triage or "")
+
+
+def _part(answer: Answer, side: Side | None) -> Answer | Knee | str:
+    """The answer about the row's knee: the film's, or one of two; or why it is not clear which."""
+    own = [knee for knee in answer.knees if knee.probabilities]
+    if len(own) < 2:
+        return answer
+    of_side = [knee for knee in own if side and knee.side == side]
+    return of_side[0] if of_side else WHICH_KNEE.format(len(own))
 
 
 def _fused(answers: dict[FactSet, Answer], names: FactSet) -> Fused | None:

@@ -36,6 +36,8 @@ TURNED = 13.0
 CUT_OFF = 0.02
 """Share of the plateau that may lie outside of the film: where a knee is cut, half of it looks like a narrower one."""
 
+WHICH_KNEE = "the film shows {} knees, and the row does not say which it is about"
+
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""
 
@@ -304,7 +306,7 @@ def prepare_row(pixels: NDArray[np.uint8], spec: PreprocessSpec, finder: Finder 
         return prepare_each(pixels, spec, joints, (side,) if joints and side else known)[0]
     if side not in known:
         raise UnusableImage(
-            f"the film shows {len(joints)} knees, and the row does not say which it is about",
+            WHICH_KNEE.format(len(joints)),
             "give the table a column side with left or right, and a row for each knee",
         )
     which = known.index(side)

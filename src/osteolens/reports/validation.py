@@ -107,12 +107,12 @@ def validate_at_site(request: Request, out: Path, console: Console) -> Validatio
 
 
 def films_for(model: FinishedModel, request: Request, console: Console) -> list[Film]:
-    """The films of the table, or their knees for a model on this machine that reads each.
+    """The films of the table, or their knees for a model that reads each; a server tells so with its answers.
 
     Raises:
         DataError: The table is wrong.
     """
-    each = model.folder is not None and load_card(model.folder).preprocess.view == "each knee"
+    each = model.folder is None or load_card(model.folder).preprocess.view == "each knee"
     return read_films(request.source, request.skip, notify=partial(print_sentence, console), knees=each)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from sqlite3 import Row as Record
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -18,10 +19,16 @@ from osteolens.batch.journal import Journal
 from osteolens.batch.rows import AGREEMENT, COLUMNS, FUSED_SHARES, SHARES, Column, Row, probability_columns
 from osteolens.errors import BatchError
 from osteolens.files import harmless, whole, whole_folder
+from osteolens.schema import NO_FINDING
 
-PARQUET, CSV = "results.parquet", "results.csv"
+PARQUET, CSV, KNEES = "results.parquet", "results.csv", "knees.csv"
 ROWS_AT_A_TIME = 5000
 """Rows of a partition: so many are in memory at a time."""
+_OF_FILM = ("file", "path", "id", "model")
+_OF_KNEE = (
+    "knee", "side", "side_from", "left", "top", "right", "bottom", "joint_x", "joint_y", "plateau_width", "turn",
+    "finding", "model_output", "triage", "t_score", "t_score_low", "t_score_high",
+)  # fmt: skip
 _ARROW = {"text": pa.string(), "real": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_()}
 
 
@@ -106,6 +113,54 @@ def write_tables(journal: Journal) -> int:
             sheet.writerows([harmless(row.get(name)) for name in schema.names] for row in part)
             count += len(part)
     return count
+
+
+def write_knees(journal: Journal) -> int:
+    """Write `knees.csv`, a row for each knee that was found; without any there is no such table.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        BatchError: It cannot be written (disk full).
+    """
+    labels, path, count = journal.names("label"), journal.folder / KNEES, 0
+    columns = (*_OF_FILM, *_OF_KNEE, *(f"{SHARES}_{label}" for label in labels))
+    answered = "SELECT * FROM rows WHERE status != 'pending' AND knees IS NOT NULL ORDER BY key, id, model"
+    with _disk_errors(journal.folder), whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+        sheet = csv.writer(stream)
+        sheet.writerow(map(harmless, columns))
+        for record in journal.select(answered):
+            for number, knee in enumerate(json.loads(record["knees"]), 1):
+                row = _knee_row(record, number, knee, labels)
+                sheet.writerow([harmless(row.get(name)) for name in columns])
+                count += 1
+    if not count:
+        path.unlink()
+    return count
+
+
+def _knee_row(record: Record, number: int, knee: dict[str, Any], labels: tuple[str, ...]) -> Row:
+    """One knee; what is a finding of the film alone is one of the knee, too."""
+    label, score = knee.get("label"), knee.get("t_score") or {}
+    low, high = score.get("interval_90") or (None, None)
+    return {
+        **{name: record[name] for name in _OF_FILM},
+        "knee": number,
+        "side": knee.get("side"),
+        "side_from": knee.get("side_from"),
+        **dict(zip(("left", "top", "right", "bottom"), knee["box"], strict=True)),
+        **dict(zip(("joint_x", "joint_y"), knee["joint"], strict=True)),
+        "plateau_width": knee["plateau_width"],
+        "turn": knee["turn"],
+        "finding": (label if record["finding_from"] == "image" else NO_FINDING) if label else None,
+        "model_output": label,
+        "triage": knee.get("triage"),
+        "t_score": score.get("estimate"),
+        "t_score_low": low,
+        "t_score_high": high,
+        **probability_columns(SHARES, knee.get("probabilities") or {}, labels),
+    }
 
 
 def result_rows(journal: Journal, layout: Layout) -> Iterator[Row]:
