@@ -25,6 +25,7 @@ ANSWER = {
         "triage": "refer",
     },
     "evidence": {
+        "border": "osteoporosis",
         "image": {
             "inputs": [], "film_has_weight": True, "question": "osteoporosis vs rest",
             "auroc": {"value": 0.8, "low": 0.7, "high": 0.9}, "beyond_acquisition": None,
