@@ -45,6 +45,9 @@ class Evidence(BaseModel):
     age_and_sex: float | None = Field(
         None, description="AUROC of age and sex without a film, on the same films; null where that was not measured"
     )
+    gain: Figure | None = Field(
+        None, description="the AUROC less that of age and sex, on the same films; null where that was not measured"
+    )
     beyond_acquisition: Figure | None = Field(
         None, description="AUROC of the film alone beyond how it was taken; null where that was not measured"
     )
@@ -176,6 +179,7 @@ def _evidence(card: Card, inputs: tuple[PatientFact, ...], *, film_has_weight: b
         collection=collection,
         beyond_acquisition=_figure(beyond),
         age_and_sex=None if baseline is None else baseline.value,
+        gain=_figure(gain),
         beats_chance=beats_chance,
         beats_age_and_sex=beats_both,
         also_shown=also_shown,

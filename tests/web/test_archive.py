@@ -15,6 +15,10 @@ from web_films import film_bytes
 
 SCRIPT = Path(__file__).parents[2] / "web" / "static" / "js" / "archive.js"
 FILM = film_bytes(kind="DICOM")
+TEXTS = """
+globalThis.gettext = (text) => text;
+globalThis.interpolate = (text, values) => text.replace(/%\\((\\w+)\\)s/g, (_, name) => values[name]);
+"""
 RUN = """
 const { unpack } = await import(process.argv[1]);
 const chunks = [];
@@ -47,7 +51,7 @@ def archive(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byte
 
 
 def unpacked(content: bytes) -> dict[str, Any]:
-    command = ["node", "--input-type=module", "-e", RUN, SCRIPT.as_uri()]
+    command = ["node", "--input-type=module", "-e", TEXTS + RUN, SCRIPT.as_uri()]
     done = subprocess.run(command, input=content, capture_output=True, check=True, timeout=60)
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -6,7 +6,7 @@ import pytest
 from films.forms import FACTS, FactsForm
 from films.models import Film
 from films.tables import harmless
-from films.wording import percent
+from films.terms import share as percent
 
 from osteolens.errors import InvalidOption
 from osteolens.options import parse_options

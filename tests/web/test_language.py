@@ -127,3 +127,22 @@ def test_translations_have_the_same_holes_and_are_compiled(language: str, domain
         assert not message.fuzzy, message.id
     compiled = messages.catalogue_file(language, domain).with_suffix(".mo").read_bytes()
     assert compiled == messages.compiled(catalog), "run python scripts/messages.py"
+
+
+def test_the_numbers_are_explained_to_everybody(db: None) -> None:
+    for language, heading in (("en", "What the numbers mean"), ("de", "Was die Zahlen bedeuten")):
+        page = Client().get("/help", headers={"Accept-Language": language}).content.decode()
+        assert f"<h1>{heading}</h1>" in page
+        for name in (
+            "probability",
+            "interval",
+            "evidence",
+            "t-score",
+            "triage",
+            "unfamiliarity",
+            "heat-map",
+            "knees",
+        ):
+            assert f'<section id="{name}">' in page
+        for picture in re.findall(r'src="/static/(help/[\w-]+\.svg)"', page):
+            assert (messages.WEB / "static" / picture).is_file()

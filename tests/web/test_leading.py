@@ -17,7 +17,7 @@ from osteolens.parameters import OperatingPoint, OperatingPoints
 
 Send = Callable[..., Any]
 FACTS = {"age": "63", "sex": "female"}
-NO_FINDING = "No finding: this model has not been shown to tell more than chance from the film alone"
+NO_FINDING = "No finding From the film alone, this model has not been shown to tell more than chance"
 
 
 @pytest.fixture
@@ -133,10 +133,19 @@ def test_compare_and_report_lead_likewise(client: Client, unshown: Film, fused: 
     assert "Note: fell twice" in report
 
 
-def test_characters_that_the_reports_font_lacks_are_named(client: Client, film: Film) -> None:
-    Film.objects.filter(pk=film.pk).update(note="\N{BONE}\N{VARIATION SELECTOR-16} \N{GREEK SMALL LETTER ALPHA} \xb5m")
+def test_names_of_europe_come_out_right_in_the_report(client: Client, film: Film) -> None:
+    names = "M\u00fcller, \u0395\u03bb\u03ad\u03bd\u03b7, \u0418\u0432\u0430\u043d\u043e\u0432\u0430"
+    Film.objects.filter(pk=film.pk).update(note=names, label_text="\u0391-7")
     report = pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
-    assert "Note: [bone] [greek small letter alpha]" in report
+    assert f"Note: {names}" in report
+    assert "Film: \u0391-7 (" in report
+    assert "Boxes" not in report
+
+
+def test_characters_that_the_reports_font_lacks_are_boxes_and_named(client: Client, film: Film) -> None:
+    Film.objects.filter(pk=film.pk).update(note="\N{BONE}\N{VARIATION SELECTOR-16} \u9aa8 \xb5m")
+    report = pdf_text(client.get(f"/films/{film.id}/report.pdf").content)
+    assert "Boxes stand for characters that this page's font lacks: U+9AA8, U+1F9B4." in report
     assert "?" not in report
 
 
@@ -148,9 +157,9 @@ def test_an_answer_from_facts_that_have_changed_is_outdated_at_once(
     client.post(f"/films/{fused.id}/edit", {"age": "64", "sex": "female"})
     fused.refresh_from_db()
     assert (fused.age, fused.outdated) == (64, True)
-    assert wording.OUTDATED in drained(client.get(f"/films/{fused.id}/"))
-    assert wording.OUTDATED in drained(client.get(f"/compare?films={fused.id}&films={fused.id}"))
-    assert wording.OUTDATED in pdf_text(client.get(f"/films/{fused.id}/report.pdf").content)
+    assert str(wording.OUTDATED) in drained(client.get(f"/films/{fused.id}/"))
+    assert str(wording.OUTDATED) in drained(client.get(f"/compare?films={fused.id}&films={fused.id}"))
+    assert str(wording.OUTDATED) in pdf_text(client.get(f"/films/{fused.id}/report.pdf").content)
     for url in ("/films/", "/"):
         assert ">outdated<" in drained(client.get(url))
     assert [row["outdated"] for row in rows(client)] == ["True"]

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import User
 
@@ -11,9 +12,9 @@ def check_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValidationError("The text holds characters that do not exist.") from None
+        raise ValidationError(gettext("The text holds characters that do not exist.")) from None
     if "\0" in text:
-        raise ValidationError("The text holds zero characters.")
+        raise ValidationError(gettext("The text holds zero characters."))
     return text
 
 
@@ -21,7 +22,7 @@ class LogInForm(AuthenticationForm):
     """Name and password."""
 
     error_messages = AuthenticationForm.error_messages | {
-        "invalid_login": "Name and password do not fit each other. Both are case-sensitive.",
+        "invalid_login": gettext_lazy("Name and password do not fit each other. Both are case-sensitive."),
     }
 
     def clean_username(self) -> str:

@@ -8,6 +8,7 @@ from accounts.forms import check_text
 from django import forms
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower, NullIf
+from django.utils.translation import gettext_lazy
 
 from films.models import FACTS, Film, Patient
 from osteolens.inference.calibration import ZONES
@@ -45,18 +46,23 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
     patient = Text(
         max_length=Patient._meta.get_field("name").max_length,
         required=False,
-        widget=forms.TextInput(attrs={"placeholder": "a pseudonym, no name"}),
+        label=gettext_lazy("Patient"),
+        widget=forms.TextInput(attrs={"placeholder": gettext_lazy("a pseudonym, no name")}),
     )
-    side = forms.ChoiceField(choices=[("", "unknown"), *Film.Side.choices], required=False)
+    side = forms.ChoiceField(
+        choices=[("", gettext_lazy("unknown")), *Film.Side.choices], required=False, label=gettext_lazy("Side")
+    )
     taken_on = forms.DateField(
-        required=False, label="Date of the film", widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+        required=False, label=gettext_lazy("Date of the film"), widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
     )
-    label_text = Text(max_length=100, required=False, label="Label")
-    note = Text(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
-    age = forms.FloatField(min_value=0, max_value=120, required=False, label="Age (years)")
-    sex = forms.ChoiceField(choices=[("", "not given"), *Film.Sex.choices], required=False)
-    weight_kg = forms.FloatField(min_value=2, max_value=400, required=False, label="Weight (kg)")
-    height_m = forms.FloatField(min_value=0.3, max_value=2.5, required=False, label="Height (m)")
+    label_text = Text(max_length=100, required=False, label=gettext_lazy("Label"))
+    note = Text(max_length=4000, required=False, label=gettext_lazy("Note"), widget=forms.Textarea(attrs={"rows": 3}))
+    age = forms.FloatField(min_value=0, max_value=120, required=False, label=gettext_lazy("Age (years)"))
+    sex = forms.ChoiceField(
+        choices=[("", gettext_lazy("not given")), *Film.Sex.choices], required=False, label=gettext_lazy("Sex")
+    )
+    weight_kg = forms.FloatField(min_value=2, max_value=400, required=False, label=gettext_lazy("Weight (kg)"))
+    height_m = forms.FloatField(min_value=0.3, max_value=2.5, required=False, label=gettext_lazy("Height (m)"))
 
     class Meta:
         """Fields of `Film`."""

@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 from accounts.models import User
 from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 from project.errors import TooMany
 
 _BUCKET = struct.Struct("<dd")
@@ -35,18 +37,18 @@ class Limit:
     """
 
     name: str
-    what: str
+    what: str | Promise
     at_once: int
     patience: float
 
 
-STORED = Limit("stored", "pictures", 8, 5)
+STORED = Limit("stored", gettext_lazy("pictures"), 8, 5)
 """Pictures that are sent as they lie there."""
-DRAWN = Limit("drawn", "overlays, reports and region files", 3, 10)
+DRAWN = Limit("drawn", gettext_lazy("overlays, reports and region files"), 3, 10)
 """Pictures that are made on request."""
-READ = Limit("read", "uploads", 4, 20)
+READ = Limit("read", gettext_lazy("uploads"), 4, 20)
 """Uploads that are decoded."""
-_LARGE = Limit("large", "large pictures", 1, 20)
+_LARGE = Limit("large", gettext_lazy("large pictures"), 1, 20)
 LARGE_PIXELS = 16_000_000
 """Pictures with more pixels are decoded one at a time in the whole app: one may take a gigabyte."""
 
@@ -66,7 +68,8 @@ def check_rate(user: User, limit: Limit, per_minute: int) -> None:
         free = min(float(per_minute), free + max(0.0, now - then) * per_minute / 60)
         if free < 1:
             wait = math.ceil((1 - free) * 60 / per_minute)
-            raise TooMany(f"more than {per_minute} {limit.what} in a minute", f"wait {wait} s", wait)
+            message = gettext("more than %(most)s %(what)s in a minute") % {"most": per_minute, "what": limit.what}
+            raise TooMany(message, gettext("wait %(seconds)s s") % {"seconds": wait}, wait)
         stream.seek(0)
         stream.write(_BUCKET.pack(free - 1, now))
 
@@ -101,8 +104,12 @@ def _place(name: str, limit: Limit) -> Iterator[None]:
                     yield
                     return
         if time.monotonic() >= end:
-            message = f"{limit.at_once} {limit.what} are under way already"
-            raise TooMany(message, "wait until one is done", max(1, math.ceil(limit.patience)))
+            message = gettext("%(count)s %(what)s are under way already")
+            raise TooMany(
+                message % {"count": limit.at_once, "what": limit.what},
+                gettext("wait until one is done"),
+                max(1, math.ceil(limit.patience)),
+            )
         time.sleep(_LOOK_SECONDS)
 
 

@@ -8,8 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
-from osteolens.schema import percent
+from films.terms import share
 
 FACTS = ("age", "sex", "weight_kg", "height_m")
 """Facts about the patient that models get."""
@@ -64,14 +65,14 @@ class Film(models.Model):
     class Sex(models.TextChoices):
         """Sex of the patient, in the words of the HTTP contract."""
 
-        FEMALE = "female"
-        MALE = "male"
+        FEMALE = "female", gettext_lazy("Female")
+        MALE = "male", gettext_lazy("Male")
 
     class Side(models.TextChoices):
         """The patient's own side."""
 
-        LEFT = "left"
-        RIGHT = "right"
+        LEFT = "left", gettext_lazy("Left")
+        RIGHT = "right", gettext_lazy("Right")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
@@ -156,7 +157,7 @@ class Film(models.Model):
     @property
     def share(self) -> str:
         """The leading label's probability in percent; empty without one."""
-        return "" if self.probability is None else percent(self.probability)
+        return "" if self.probability is None else share(self.probability)
 
     @property
     def outdated(self) -> bool:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
-from films import colours, wording
+from films import colours, terms, wording
 from films.asking import AWAY, BUSY
 from films.cards import card_of
 from films.leading import answer_of, is_outdated
@@ -14,7 +15,7 @@ from films.readings import FilmReadings
 from osteolens.card import Card
 from osteolens.labels import label_from_t_score
 from osteolens.parameters import FACT_WORDS, OperatingPoints, PatientFact
-from osteolens.schema import Answer, Fused, Knee, Lead, Part, Spread, TScore, percent
+from osteolens.schema import Answer, Fused, Knee, Lead, Part, Spread, TScore
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class ReadingView:
 
     Attributes:
         lead: What it leads with.
+        lead_text: That in the language of the page, with what it comes from.
+        lead_sentence: The evidence behind it, likewise.
         outdated: Whether the facts that it was made from have changed since.
         parts: The leading one first.
         label: The model's output from the film alone, which the maps explain.
@@ -59,6 +62,8 @@ class ReadingView:
     card_sha256: str
     answered_at: Any
     lead: Lead
+    lead_text: str
+    lead_sentence: str
     outdated: bool
     parts: list[PartView]
     label: str
@@ -81,6 +86,8 @@ def reading_view(film: Film, reading: Reading) -> ReadingView:
         card_sha256=answer.model.card_sha256,
         answered_at=reading.answered_at,
         lead=answer.lead,
+        lead_text=terms.lead_text(answer, answer.lead),
+        lead_sentence=terms.lead_sentence(answer, answer.lead),
         outdated=is_outdated(film, reading),
         parts=[_part(part, classes, card, answer.fold_spread) for part in answer.parts],
         label=answer.label,
@@ -97,16 +104,16 @@ def _part(part: Part, classes: list[dict[str, Any]], card: Card | None, spread: 
     inputs = answer.inputs if isinstance(answer, Fused) else ()
     points, zone = _points(card, inputs), answer.triage or ""
     return PartView(
-        source=part.source,
+        source=terms.part_source(part),
         leads=part.leads,
         label=answer.label,
-        percent=percent(answer.probabilities[answer.label]),
+        percent=terms.share(answer.probabilities[answer.label]),
         triage=zone,
         triage_words=wording.triage(zone, points, inputs),
         classes=[_share(*share) for share in answer.probabilities.items()] if fused else classes,
         t_score=_t_score(answer.t_score),
         operating_points=_operating_points(points) if points else None,
-        inputs=[FACT_WORDS[name] for name in inputs],
+        inputs=[terms.word(FACT_WORDS[name]) for name in inputs],
         spread_words=wording.spread(spread, answer.label) if spread and not fused else "",
     )
 
@@ -136,8 +143,9 @@ def problem(reading: Reading) -> str:
     """Why there is no answer, or not yet, without the server's inner addresses; empty where there is one."""
     # The stored message holds the server's address, which is nobody's business on a page.
     if reading.error_code in _ELSEWHERE:
-        return _ELSEWHERE[reading.error_code]
-    return reading.error_message or (wording.WAITING_SHORT if reading.state == Reading.State.QUEUED else "")
+        return str(_ELSEWHERE[reading.error_code])
+    waiting = str(wording.WAITING_SHORT) if reading.state == Reading.State.QUEUED else ""
+    return terms.sentence(reading.error_message) or waiting
 
 
 def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
@@ -181,7 +189,7 @@ def _knee(film: Film, reading: Reading, number: int, knee: Knee) -> dict[str, An
     """A knee with its box, and its answer and maps where it has its own."""
     left, top, right, bottom = knee.box
     return {
-        "name": f"{knee.side} knee" if knee.side else f"knee {number + 1}",
+        "name": _knee_name(knee, number),
         "box": knee.box,
         "width": right - left,
         "height": bottom - top,
@@ -198,6 +206,12 @@ def _knee(film: Film, reading: Reading, number: int, knee: Knee) -> dict[str, An
             for each in knee.explanations
         },
     }
+
+
+def _knee_name(knee: Knee, number: int) -> str:
+    if knee.side:
+        return gettext("left knee") if knee.side == "left" else gettext("right knee")
+    return gettext("knee %(number)s") % {"number": number + 1}
 
 
 def _classes(film: Film, reading: Reading, answer: Answer) -> list[dict[str, Any]]:
@@ -219,11 +233,14 @@ def _classes(film: Film, reading: Reading, answer: Answer) -> list[dict[str, Any
 
 def _share(label: str, probability: float, spread: Spread | None = None) -> dict[str, Any]:
     low, high = (ends.get(label) for ends in (spread.low, spread.high)) if spread else (None, None)
-    words = f"single models from {percent(low)} to {percent(high)}" if low is not None and high is not None else ""
+    words = ""
+    if low is not None and high is not None:
+        words = gettext("single models from %(low)s to %(high)s") % {"low": terms.share(low), "high": terms.share(high)}
     return {
         "label": label,
         "probability": probability,
-        "percent": percent(probability),
+        "percent": terms.share(probability),
+        "name": terms.word(label),
         "low": low,
         "high": high,
         "spread": words,

@@ -2,24 +2,34 @@
 
 from collections.abc import Sequence
 
-from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
-from osteolens.parameters import OperatingPoints, PatientFact, fact_words
-from osteolens.quality import Source
-from osteolens.schema import Spread, TScore, percent
+from django.utils.translation import gettext, gettext_lazy
 
-OUTDATED = "Outdated: facts about the patient have changed since this answer. A new one is on its way."
+from films import terms
+from films.terms import number, share, word
+from osteolens.labels import OSTEOPENIA_BELOW, OSTEOPOROSIS_AT, label_from_t_score
+from osteolens.parameters import OperatingPoints, PatientFact
+from osteolens.quality import Source
+from osteolens.schema import Spread, TScore
+
+OUTDATED = gettext_lazy("Outdated: facts about the patient have changed since this answer. A new one is on its way.")
 
 MEANING = (
-    "The map shows which parts of the picture speak for the chosen class in this model's computation.",
-    "Its colours are relative to its own maximum, the figure beside it. Where it is known how strong the model's maps "
-    "usually are, a weaker one is drawn fainter by as much.",
-    "It does not show bone density, a lesion or a fracture, and a plausible map does not make an answer right.",
-    "Its detail is coarse, about a seventh of the film's side, however sharp it is drawn.",
+    gettext_lazy("The map shows which parts of the picture speak for the chosen class in this model's computation."),
+    gettext_lazy(
+        "Its colours are relative to its own maximum, the figure beside it. Where it is known how strong the model's "
+        "maps usually are, a weaker one is drawn fainter by as much."
+    ),
+    gettext_lazy(
+        "It does not show bone density, a lesion or a fracture, and a plausible map does not make an answer right."
+    ),
+    gettext_lazy("Its detail is coarse, about a seventh of the film's side, however sharp it is drawn."),
 )
 
-WAITING = "The server that reads films cannot be reached. The film is kept and is read as soon as it is back."
-BUSY = "The server that reads films has no room at the moment. The film is kept and is read in turn."
-WAITING_SHORT = "The film is being read."
+WAITING = gettext_lazy(
+    "The server that reads films cannot be reached. The film is kept and is read as soon as it is back."
+)
+BUSY = gettext_lazy("The server that reads films has no room at the moment. The film is kept and is read in turn.")
+WAITING_SHORT = gettext_lazy("The film is being read.")
 
 
 def triage(zone: str, points: OperatingPoints | None, inputs: Sequence[PatientFact] = ()) -> str:
@@ -33,71 +43,106 @@ def triage(zone: str, points: OperatingPoints | None, inputs: Sequence[PatientFa
     if not zone:
         return ""
     if points is None:
-        return f"{zone.capitalize()}: the model's card, which says how often this is right, is not at hand."
-    low, high, label = points.high_sensitivity, points.high_specificity, points.label
-    source = f"the film with {fact_words(inputs)}" if inputs else "the film alone"
-    measured = f"On films the model had not seen, {source}"
+        text = gettext("%(zone)s: the model's card, which says how often this is right, is not at hand.")
+        return text % {"zone": word(zone).capitalize()}
+    low, high = points.high_sensitivity, points.high_specificity
+    values = {"label": word(points.label), "source": terms.source(inputs), "low": share(low.threshold)}
     if zone == "refer":
-        return (
-            f"Refer: the probability of {label} is {percent(high.threshold)} or more. {measured} put "
-            f"{percent(high.sensitivity)} of those with {label} here, and {percent(1 - high.specificity)} of those "
-            "without it."
-        )
+        return gettext(
+            "Refer: the probability of %(label)s is %(high)s or more. On films the model had not seen, %(source)s put "
+            "%(with)s of those with %(label)s here, and %(without)s of those without it."
+        ) % {
+            **values,
+            "high": share(high.threshold),
+            "with": share(high.sensitivity),
+            "without": share(1 - high.specificity),
+        }
     if zone == "low suspicion":
-        return (
-            f"Low suspicion: the probability of {label} is below {percent(low.threshold)}. {measured} put "
-            f"{percent(low.specificity)} of those without {label} here, and {percent(1 - low.sensitivity)} of those "
-            "with it. It rules nothing out."
-        )
-    between = f"between {percent(low.threshold)} and {percent(high.threshold)}"
-    return f"Uncertain: the probability of {label} is {between}, which places this film on neither side."
+        return gettext(
+            "Low suspicion: the probability of %(label)s is below %(low)s. On films the model had not seen, %(source)s "
+            "put %(without)s of those without %(label)s here, and %(with)s of those with it. It rules nothing out."
+        ) % {**values, "with": share(1 - low.sensitivity), "without": share(low.specificity)}
+    return gettext(
+        "Uncertain: the probability of %(label)s is between %(low)s and %(high)s, which places this film on neither "
+        "side."
+    ) % {**values, "high": share(high.threshold)}
 
 
 def source(header: Source) -> str:
     """What a DICOM header says of how the film was made; empty if nothing."""
-    parts = [header.body_part and header.body_part.lower(), header.side, header.view and f"view {header.view}"]
+    parts = [
+        header.body_part and header.body_part.lower(),
+        header.side and word(header.side),
+        header.view and gettext("view %(name)s") % {"name": header.view},
+    ]
     if header.pixel_spacing_mm:
-        parts.append(f"pixels of {header.pixel_spacing_mm[0]:.4g} x {header.pixel_spacing_mm[1]:.4g} mm")
+        high, wide = (number(side, ".4g") for side in header.pixel_spacing_mm)
+        parts.append(gettext("pixels of %(high)s x %(wide)s mm") % {"high": high, "wide": wide})
     return " · ".join(filter(None, parts))
 
 
-def map_strength(share: float | None) -> str:
+def map_strength(strength: float | None) -> str:
     """Comparison of a map's maximum with those of the training films; empty where that is not known."""
-    if share is None:
+    if strength is None:
         return ""
-    median = "the training films' median"
-    return f"map strength {percent(share)} of {median}" if share < 1 else f"map strength at or above {median}"
+    if strength < 1:
+        return gettext("map strength %(share)s of the training films' median") % {"share": share(strength)}
+    return gettext("map strength at or above the training films' median")
 
 
 def t_score(score: TScore) -> str:
     """A T-score with its interval and its place on the WHO scale."""
-    text = f"T-score {score.estimate:+.1f}"
-    if score.interval_90:
-        low, high = score.interval_90
-        text += f"; the measured one is between {low:+.1f} and {high:+.1f}"
-        text += " for nine films in ten like those it was fitted on"
-    return f"{text}. On the WHO scale {score.estimate:+.1f} is {label_from_t_score(score.estimate)} ({who_scale()})."
+    values = {
+        "estimate": number(score.estimate, "+.1f"),
+        "label": word(label_from_t_score(score.estimate)),
+        "scale": who_scale(),
+    }
+    if not score.interval_90:
+        text = gettext("T-score %(estimate)s. On the WHO scale %(estimate)s is %(label)s (%(scale)s).")
+        return text % values
+    low, high = score.interval_90
+    return gettext(
+        "T-score %(estimate)s; the measured one is between %(low)s and %(high)s for nine films in ten like those it "
+        "was fitted on. On the WHO scale %(estimate)s is %(label)s (%(scale)s)."
+    ) % {**values, "low": number(low, "+.1f"), "high": number(high, "+.1f")}
 
 
 def who_scale() -> str:
     """The limits of the WHO definition."""
-    return f"normal from {OSTEOPENIA_BELOW:g}, osteoporosis at {OSTEOPOROSIS_AT:g} and below"
+    return gettext("normal from %(normal)s, osteoporosis at %(osteoporosis)s and below") % {
+        "normal": number(OSTEOPENIA_BELOW, "g"),
+        "osteoporosis": number(OSTEOPOROSIS_AT, "g"),
+    }
 
 
 def spread(ensemble: Spread, label: str) -> str:
     """Agreement of the members of an ensemble."""
     low, high = ensemble.low.get(label), ensemble.high.get(label)
-    text = f"{ensemble.agreeing} of {ensemble.members} models, trained on different parts of the films, say {label} too"
-    if low is not None and high is not None:
-        text += f"; they give it between {percent(low)} and {percent(high)}"
-    return f"{text}."
+    values = {"agreeing": ensemble.agreeing, "members": ensemble.members, "label": word(label)}
+    if low is None or high is None:
+        return (
+            gettext("%(agreeing)s of %(members)s models, trained on different parts of the films, say %(label)s too.")
+            % values
+        )
+    return gettext(
+        "%(agreeing)s of %(members)s models, trained on different parts of the films, say %(label)s too; they give it "
+        "between %(low)s and %(high)s."
+    ) % {**values, "low": share(low), "high": share(high)}
 
 
 def operating_points(points: OperatingPoints) -> str:
     """Thresholds of triage, with sensitivity and specificity on films that the models had not seen."""
-    low, high, label = points.high_sensitivity, points.high_specificity, points.label
-    return (
-        f"Refer from {percent(high.threshold)} probability of {label}: sensitivity {percent(high.sensitivity)}, "
-        f"specificity {percent(high.specificity)}. Low suspicion below {percent(low.threshold)}: sensitivity "
-        f"{percent(low.sensitivity)}, specificity {percent(low.specificity)}. Measured on films the model had not seen."
-    )
+    low, high = points.high_sensitivity, points.high_specificity
+    return gettext(
+        "Refer from %(high)s probability of %(label)s: sensitivity %(high_sensitivity)s, specificity "
+        "%(high_specificity)s. Low suspicion below %(low)s: sensitivity %(low_sensitivity)s, specificity "
+        "%(low_specificity)s. Measured on films the model had not seen."
+    ) % {
+        "label": word(points.label),
+        "high": share(high.threshold),
+        "high_sensitivity": share(high.sensitivity),
+        "high_specificity": share(high.specificity),
+        "low": share(low.threshold),
+        "low_sensitivity": share(low.sensitivity),
+        "low_specificity": share(low.specificity),
+    }

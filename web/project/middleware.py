@@ -9,6 +9,7 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.translation import gettext
 
 from project.errors import error_json, refuse, wants_json
 
@@ -26,8 +27,9 @@ def limit_body(get_response: Respond) -> Respond:
         size = int(length) if length.isascii() and length.isdigit() else 0
         if size <= settings.MAX_UPLOAD_BYTES + settings.FORM_BYTES:
             return get_response(request)
-        hint = f"send one film of at most {settings.MAX_UPLOAD_MB} MB"
-        return refuse(request, 413, "too_large", f"the request has {size / 1e6:.0f} MB", hint)
+        hint = gettext("send one film of at most %(size)s MB") % {"size": settings.MAX_UPLOAD_MB}
+        message = gettext("the request has %(size)s MB") % {"size": f"{size / 1e6:.0f}"}
+        return refuse(request, 413, "too_large", message, hint)
 
     return respond
 
@@ -52,7 +54,12 @@ def explain_method(get_response: Respond) -> Respond:
         if response.status_code != 405:
             return response
         allowed = response.get("Allow", "")
-        message = f"{request.method} means nothing at this address" + (f", {allowed} does" if allowed else "")
+        message = gettext("%(method)s means nothing at this address") % {"method": request.method}
+        if allowed:
+            message = gettext("%(method)s means nothing at this address, %(allowed)s does") % {
+                "method": request.method,
+                "allowed": allowed,
+            }
         explained = refuse(request, 405, "wrong_method", message, "see /api/docs" if wants_json(request) else "")
         if allowed:
             explained["Allow"] = allowed
@@ -90,7 +97,9 @@ class LogInRequired(LoginRequiredMiddleware):
             return None
         answer: HttpResponseBase | None = super().process_view(request, view_func, view_args, view_kwargs)
         if answer is not None and wants_json(request):
-            return error_json(401, "not_logged_in", "you are not logged in", "log in and send it again")
+            return error_json(
+                401, "not_logged_in", gettext("you are not logged in"), gettext("log in and send it again")
+            )
         return answer
 
 
@@ -106,5 +115,10 @@ class PasswordFirst(MiddlewareMixin):
         if not getattr(request.user, "must_change_password", False):
             return None
         if wants_json(request):
-            return error_json(403, "password_must_change", "your password is for one time", "change it and try again")
+            return error_json(
+                403,
+                "password_must_change",
+                gettext("your password is for one time"),
+                gettext("change it and try again"),
+            )
         return redirect("accounts:password")

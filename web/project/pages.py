@@ -43,3 +43,9 @@ def offline(request: HttpRequest) -> HttpResponse:
     response = render(request, "pwa/offline.html")
     response["Cache-Control"] = "no-cache"
     return response
+
+
+@require_safe
+def numbers(request: HttpRequest) -> HttpResponse:
+    """Explanation of every number of an answer."""
+    return render(request, "help.html")

@@ -8,6 +8,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, gettext_lazy
+from films import terms
 from films.forms import Text
 from films.models import Film, Reading
 
@@ -23,9 +25,9 @@ LOWEST_T, HIGHEST_T = -7.0, 7.0
 _OPINIONS = ("seen_label", "region")
 
 
-_NO_T_SCORE = (
-    f"No measured T-score lies outside {LOWEST_T:g} to {HIGHEST_T:g}: is the decimal point in its place, and is it the "
-    "T-score and not the density? For example -2.4."
+_NO_T_SCORE = gettext_lazy(
+    "No measured T-score lies outside -7 to 7: is the decimal point in its place, and is it the T-score and not the "
+    "density? For example -2.4."
 )
 
 
@@ -39,25 +41,27 @@ class ReviewForm(forms.Form):
     """
 
     verdict = forms.ChoiceField(
-        required=False, choices=Review.Verdict.choices, widget=forms.RadioSelect, label="The answer is"
+        required=False, choices=Review.Verdict.choices, widget=forms.RadioSelect, label=gettext_lazy("The answer is")
     )
     seen_label = forms.ChoiceField(required=False)
-    true_label = forms.ChoiceField(required=False, label="True label, if known from elsewhere")
+    true_label = forms.ChoiceField(required=False, label=gettext_lazy("True label, if known from elsewhere"))
     dxa_t_score = forms.FloatField(
         required=False,
         min_value=LOWEST_T,
         max_value=HIGHEST_T,
-        label="T-score from DXA, if known",
+        label=gettext_lazy("T-score from DXA, if known"),
         error_messages=dict.fromkeys(("min_value", "max_value"), _NO_T_SCORE),
     )
     map_rating = forms.ChoiceField(
         required=False,
         choices=Review.MapRating.choices,
         widget=forms.RadioSelect,
-        label="The heat map is",
-        help_text="optional",
+        label=gettext_lazy("The heat map is"),
+        help_text=gettext_lazy("optional"),
     )
-    remark = Text(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    remark = Text(
+        max_length=4000, required=False, label=gettext_lazy("Remark"), widget=forms.Textarea(attrs={"rows": 3})
+    )
     region = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(
@@ -73,17 +77,17 @@ class ReviewForm(forms.Form):
         self.film, self.reading, self.hidden, self.review = film, reading, hidden, review
         self.labels = labels_of(reading)
         self.mask: Mask | None = None
-        labels = [(label, label) for label in self.labels]
+        labels = [(label, terms.word(label)) for label in self.labels]
         field, known = self.fields["seen_label"], self.fields["true_label"]
         assert isinstance(field, forms.ChoiceField) and isinstance(known, forms.ChoiceField)  # noqa: S101, PT018
-        known.choices = [("", "not known"), *labels]
-        field.label = "What you see"
-        field.choices = [*labels, (CANNOT_TELL, "cannot tell")]
+        known.choices = [("", gettext("not known")), *labels]
+        field.label = gettext("What you see")
+        field.choices = [*labels, (CANNOT_TELL, gettext("cannot tell"))]
         if hidden:
             del self.fields["verdict"], self.fields["map_rating"]
             field.required, field.widget = True, forms.RadioSelect(choices=field.choices)
         else:
-            field.choices = [("", "as the verdict says"), *field.choices]
+            field.choices = [("", gettext("as the verdict says")), *field.choices]
         self.fields["dxa_t_score"].widget.attrs["step"] = "0.1"
 
     def clean_region(self) -> str:
@@ -102,19 +106,22 @@ class ReviewForm(forms.Form):
         fields = self.cleaned_data
         score, label = fields.get("dxa_t_score"), fields.get("true_label", "")
         measured = label_from_t_score(score) if score is not None else ""
-        if label and measured in self.labels and label != measured:
+        if score is not None and label and measured in self.labels and label != measured:
             self.add_error(
                 "dxa_t_score",
-                f"A T-score of {score:g} is {measured} by the WHO's limits, and the true label is {label}.",
+                gettext("A T-score of %(score)s is %(measured)s by the WHO's limits, and the true label is %(label)s.")
+                % {"score": terms.number(score, "g"), "measured": terms.word(measured), "label": terms.word(label)},
             )
         verdict, stated = fields.get("verdict"), self.stated_label()
         if not self.hidden and not self.errors and not self.stated_verdict():
-            self.add_error("verdict", "Say whether the answer is right or wrong, or that you are unsure.")
+            self.add_error("verdict", gettext("Say whether the answer is right or wrong, or that you are unsure."))
         answer = self.reading.label if self.reading else ""
         if verdict == Review.Verdict.RIGHT and stated != answer:
-            self.add_error("verdict", f"You say that the answer, {answer}, is right, and that you see {stated}.")
+            message = gettext("You say that the answer, %(answer)s, is right, and that you see %(label)s.")
+            self.add_error("verdict", message % {"answer": terms.word(answer), "label": terms.word(stated)})
         if verdict == Review.Verdict.WRONG and stated == answer:
-            self.add_error("verdict", f"You say that the answer is wrong, and like it that you see {stated}.")
+            message = gettext("You say that the answer is wrong, and like it that you see %(label)s.")
+            self.add_error("verdict", message % {"label": terms.word(stated)})
         return fields
 
     def stated_label(self) -> str:

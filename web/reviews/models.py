@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from films import storage
 from films.models import Film, Reading
 
@@ -22,16 +23,16 @@ class Review(models.Model):
     class Verdict(models.TextChoices):
         """Whether the model's answer is right."""
 
-        RIGHT = "right"
-        WRONG = "wrong"
-        UNSURE = "unsure"
+        RIGHT = "right", pgettext_lazy("verdict", "Right")
+        WRONG = "wrong", pgettext_lazy("verdict", "Wrong")
+        UNSURE = "unsure", pgettext_lazy("verdict", "Unsure")
 
     class MapRating(models.TextChoices):
         """Rating of the answer's map by somebody who knows knees."""
 
-        PLAUSIBLE = "plausible"
-        PARTLY = "partly", "Partly plausible"
-        IMPLAUSIBLE = "implausible"
+        PLAUSIBLE = "plausible", gettext_lazy("Plausible")
+        PARTLY = "partly", gettext_lazy("Partly plausible")
+        IMPLAUSIBLE = "implausible", gettext_lazy("Implausible")
 
     film = models.ForeignKey(Film, models.CASCADE, related_name="reviews")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="reviews")

@@ -5,6 +5,7 @@ from typing import Any
 
 from accounts.models import User
 from django.urls import reverse
+from django.utils.translation import gettext
 from films import colours
 from films.models import Film, Reading
 from films.presenting import ReadingView, labels_of, reading_view
@@ -44,7 +45,7 @@ def case_of(user: User, film: Film) -> Case:
 
 def code_of(film: Film) -> str:
     """Name of a film where its own must not be shown."""
-    return f"Film {str(film.id)[:8].upper()}"
+    return gettext("Film %(code)s") % {"code": str(film.id)[:8].upper()}
 
 
 def answer_of(case: Case) -> ReadingView | None:

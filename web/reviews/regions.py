@@ -5,6 +5,7 @@ import io
 
 import cv2
 import numpy as np
+from django.utils.translation import gettext
 from films.models import Film
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,12 +35,16 @@ def from_data_url(text: str, size: tuple[int, int]) -> Mask:
         ValueError: It is something else; the message says what.
     """
     if not text.startswith(PREFIX):
-        raise ValueError(f"The region is not a PNG: it starts with {text[:30]!r}, expected {PREFIX!r}.")
+        message = gettext("The region is not a PNG: it starts with %(start)s, expected %(expected)s.")
+        raise ValueError(message % {"start": repr(text[:30]), "expected": repr(PREFIX)})
     mask = _decoded(text[len(PREFIX) :].encode("ascii", "replace"), size)
     if mask is None:
         raise ValueError(
-            "The region is not a PNG that can be read, "
-            f"or it does not have {size[0]} x {size[1]} pixels. Clear it and draw it again."
+            gettext(
+                "The region is not a PNG that can be read, or it does not have %(width)s x %(height)s pixels. Clear it "
+                "and draw it again."
+            )
+            % {"width": size[0], "height": size[1]}
         )
     return mask
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 from accounts.models import User
+from django.utils.translation import gettext
 from films.models import Reading
 
 from osteolens.agreement import Floats
@@ -36,15 +37,10 @@ class Pair:
 class Among:
     """Agreement of reviewers about one question."""
 
-    question: str
+    heading: str
     pairs: list[Pair]
     fleiss: Figure
     fleiss_blind: Figure
-
-    @property
-    def heading(self) -> str:
-        """Heading of the table."""
-        return f"The {self.question}, between reviewers"
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,10 @@ def summary_for(user: User) -> Summary:
         verdicts=_counted(Review.Verdict.choices, (review.verdict for review in reviews)),
         ratings=_counted(Review.MapRating.choices, (review.map_rating for review in reviews)),
         right=table.share((review.film_id, _rightness(review)) for review in reviews),
-        among=[table.among("label", _label), table.among("rating of the map", _rating)],
+        among=[
+            table.among(gettext("The label, between reviewers"), _label),
+            table.among(gettext("The rating of the map, between reviewers"), _rating),
+        ],
         with_models=table.with_models(readings),
         maps=table.maps(scores_of(query, readings)),
     )
@@ -114,12 +113,12 @@ class _Table:
         self.reviewers = sorted({review.reviewer.username for review in reviews})
         self.weights = draw(len(self.films))
 
-    def among(self, question: str, label_of: LabelOf) -> Among:
+    def among(self, heading: str, label_of: LabelOf) -> Among:
         labels = _ordered(label_of(review) for review in self.reviews)
         rows, blind = (self._rows(label_of, labels, blind=only) for only in (False, True))
         pairs = combinations(self.reviewers, 2)
         return Among(
-            question,
+            heading,
             self._pairs([(a, b, rows[a], rows[b], blind[a], blind[b]) for a, b in pairs], labels),
             agreement_of_all(list(rows.values()), len(labels), self.weights),
             agreement_of_all(list(blind.values()), len(labels), self.weights),
@@ -212,6 +211,6 @@ def _ordered(labels: Iterable[str]) -> list[str]:
     return [*in_order(set(labels) - {""})]
 
 
-def _counted(choices: Iterable[tuple[str, str]], values: Iterable[str]) -> dict[str, int]:
+def _counted(choices: Iterable[tuple[str, object]], values: Iterable[str]) -> dict[str, int]:
     counts = Counter(values)
-    return {words: counts[value] for value, words in choices}
+    return {str(words): counts[value] for value, words in choices}

@@ -1,6 +1,7 @@
 """The form that comes with an uploaded film."""
 
 from django import forms
+from django.utils.translation import gettext
 from films.forms import FactsForm
 
 from uploads.known import IfKnown
@@ -21,6 +22,7 @@ def first_error(form: forms.BaseForm) -> tuple[str, str]:
     name, errors = next(iter(form.errors.get_json_data().items()))
     text = str(form.data.get(name, ""))[:80]
     return (
-        f"{name.replace('_', ' ')} is {text!r}: {errors[0]['message']}",
-        "for example age=63, sex=female, height_m=1.62",
+        gettext("%(field)s is %(value)s: %(fault)s")
+        % {"field": name.replace("_", " "), "value": repr(text), "fault": errors[0]["message"]},
+        gettext("for example age=63, sex=female, height_m=1.62"),
     )

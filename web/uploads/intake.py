@@ -13,6 +13,7 @@ from accounts.models import AuditEntry, User
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from films import answering, limits, patients, pictures, storage
 from films.models import FACTS, Film, Origin
 from project.errors import TooMany
@@ -63,7 +64,11 @@ def check_rate(user: User) -> None:
     first = attempts.values_list("at", flat=True)[most - 1 : most].first()
     if first:
         wait = max(1, math.ceil((first + _WINDOW - now).total_seconds()))
-        raise TooManyUploads(f"more than {most} films in a minute", f"wait {wait} s", wait)
+        raise TooManyUploads(
+            gettext("more than %(most)s films in a minute") % {"most": most},
+            gettext("wait %(seconds)s s") % {"seconds": wait},
+            wait,
+        )
 
 
 def receive(

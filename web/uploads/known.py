@@ -5,12 +5,24 @@ from typing import Any
 
 from accounts.models import User
 from django.db import models
+from django.utils.translation import gettext, pgettext_lazy
 from films.models import Film
 from films.patients import fact_of, set_fact
 
 from osteolens.errors import InputError
 
 _SHOWN = 40
+_NAMES = {
+    "patient": pgettext_lazy("fact", "patient"),
+    "side": pgettext_lazy("fact", "side"),
+    "taken_on": pgettext_lazy("fact", "taken on"),
+    "label_text": pgettext_lazy("fact", "label"),
+    "note": pgettext_lazy("fact", "note"),
+    "age": pgettext_lazy("fact", "age"),
+    "sex": pgettext_lazy("fact", "sex"),
+    "weight_kg": pgettext_lazy("fact", "weight kg"),
+    "height_m": pgettext_lazy("fact", "height m"),
+}
 
 
 class IfKnown(models.TextChoices):
@@ -35,11 +47,16 @@ class KnownFilm(InputError):
     def __init__(self, film: Film, facts: Mapping[str, Any]) -> None:
         differences = [(name, fact_of(film, name), value) for name, value in _differences(film, facts).items()]
         words = "; ".join(
-            f"{_plain(name)} is {_shown(there)} there and {_shown(here)} here" for name, there, here in differences
+            gettext("%(fact)s is %(there)s there and %(here)s here")
+            % {"fact": _plain(name), "there": _shown(there), "here": _shown(here)}
+            for name, there, here in differences
         )
         super().__init__(
-            f"you have this film already as {_shown(film.name)}, with other facts: {words}",
-            "send it again with if_known=separate to keep both, or if_known=update to change the one that is there",
+            gettext("you have this film already as %(name)s, with other facts: %(differences)s")
+            % {"name": _shown(film.name), "differences": words},
+            gettext(
+                "send it again with if_known=separate to keep both, or if_known=update to change the one that is there"
+            ),
         )
         self.film = film
         self.differences = differences
@@ -90,11 +107,11 @@ def _differences(film: Film, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str) -> str:
-    return name.removesuffix("_text").replace("_", " ")
+    return str(_NAMES.get(name, name.replace("_", " ")))
 
 
 def _shown(value: Any) -> str:
     if value in (None, ""):
-        return "empty"
+        return gettext("empty")
     text = f"{value:g}" if isinstance(value, float) else repr(str(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...'"

@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
-from films import sightings
+from films import sightings, terms
 from films.cards import helpful_facts
 from films.forms import FactsForm
 from films.models import Film
@@ -17,7 +18,6 @@ from project.request import Request
 
 from osteolens.errors import EmptyInput, InputError, InvalidOption
 from osteolens.films.read import SUPPORTED
-from osteolens.parameters import fact_words
 from osteolens.rows import ErrorAnswer
 from uploads import intake
 from uploads.forms import UploadForm, first_error
@@ -40,11 +40,11 @@ def upload(request: Request) -> HttpResponse:
     context = {
         "films": films,
         "main_model": settings.MODELS[0],
-        "asked_first": fact_words(first) if first else "",
+        "asked_first": terms.facts(first) if first else "",
         "first_form": FactsForm.of(first),
         "facts_form": FactsForm.of([name for name in FactsForm.base_fields if name not in first]),
         "accept": ACCEPT,
-        "accepted": f"{', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}",
+        "accepted": gettext("%(first)s or %(last)s") % {"first": ", ".join(SUPPORTED[:-1]), "last": SUPPORTED[-1]},
     }
     return render(request, "uploads/upload.html", context)
 
@@ -69,9 +69,9 @@ def upload_file(request: Request) -> HttpResponse:
             "name": film.name,
             "state": film.state,
             "label": film.label,
-            "headline": film.headline,
-            "triage": film.triage,
-            "warnings": film.all_warnings,
+            "headline": terms.headline(film.headline),
+            "triage": terms.word(film.triage),
+            "warnings": [terms.sentence(warning) for warning in film.all_warnings],
             "duplicate_of": None if created else str(film.id),
         },
         status=201 if created else 200,
@@ -102,7 +102,7 @@ def receive(request: Request) -> tuple[Film, bool]:
 def _receive(request: Request) -> intake.Received:
     file = request.FILES.get("file")
     if file is None:
-        raise NoFile("the request holds no file", "send one film as the form part `file`")
+        raise NoFile(gettext("the request holds no file"), gettext("send one film as the form part `file`"))
     # Django takes the last of several values and drops the others without a word.
     repeated = [name for name, values in request.POST.lists() if len(values) > 1]
     if repeated:

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 from films import limits, sending, sightings, tables
 from films.models import Film
@@ -61,7 +62,9 @@ def export_training(request: Request) -> HttpResponseBase:
     truths = dict(_truths(Review.objects.filter(film__in=own).order_by("film", "pk")))
     labelled = [film_id for film_id, truth in truths.items() if not truth.problem]
     if not labelled:
-        messages.error(request, "There is nothing to train from yet: no film of yours has a review that says a label.")
+        messages.error(
+            request, gettext("There is nothing to train from yet: no film of yours has a review that says a label.")
+        )
         return redirect("reviews:summary")
     audit.record_all(request, "export", [film.id for film in own.filter(pk__in=labelled)], "training table")
     sightings.note(request.user, labelled)  # a label that somebody took over from the answer is shown as well

@@ -6,6 +6,7 @@ from accounts import audit
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from films import sightings, wording
 from project.request import Request
@@ -28,7 +29,7 @@ def review(request: Request, film_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _page(request, case, form, 400)
     save(request, film, form)
-    messages.success(request, "Your review is saved.")
+    messages.success(request, gettext("Your review is saved."))
     if request.POST.get("then") == "next":
         return redirect("reviews:next")
     return redirect("reviews:review", film.id)
@@ -47,7 +48,7 @@ def next_film(request: Request) -> HttpResponse:
     """The next film without a review of this person."""
     film = access.films_without_review(request.user).first()
     if film is None:
-        messages.success(request, "You have reviewed every film that is open to you.")
+        messages.success(request, gettext("You have reviewed every film that is open to you."))
         return redirect("reviews:summary")
     return redirect("reviews:review", film.id)
 

@@ -28,11 +28,11 @@ export function isArchive(file) {
  */
 export async function unpack(archive, largest) {
   const entries = (await directory(archive)).filter(({ name }) => !name.endsWith("/") && !PASSED_OVER.test(name));
-  if (!entries.length) throw new Error("the zip archive holds no files");
-  if (entries.length > MOST_FILMS) throw new Error(`the zip archive holds ${entries.length} files, at most ${MOST_FILMS}: make several`);
-  if (entries.some(({ name }) => /\.zip$/i.test(name))) throw new Error("the zip archive holds another one: unpack it first");
-  if (entries.some(({ size }) => size > largest)) throw new Error(`a file in the zip archive is larger than ${largest / 1e6} MB`);
-  if (entries.reduce((sum, { size }) => sum + size, 0) > MOST_BYTES) throw new Error("the zip archive unpacks to more than 1 GiB: make several");
+  if (!entries.length) throw new Error(gettext("the zip archive holds no files"));
+  if (entries.length > MOST_FILMS) throw new Error(interpolate(gettext("the zip archive holds %(count)s files, at most %(most)s: make several"), { count: entries.length, most: MOST_FILMS }, true));
+  if (entries.some(({ name }) => /\.zip$/i.test(name))) throw new Error(gettext("the zip archive holds another one: unpack it first"));
+  if (entries.some(({ size }) => size > largest)) throw new Error(interpolate(gettext("a file in the zip archive is larger than %(size)s MB"), { size: largest / 1e6 }, true));
+  if (entries.reduce((sum, { size }) => sum + size, 0) > MOST_BYTES) throw new Error(gettext("the zip archive unpacks to more than 1 GiB: make several"));
   const films = [];
   for (const entry of entries) films.push(await film(archive, entry));
   return films;
@@ -47,13 +47,13 @@ async function directory(archive) {
   const tail = await bytes(archive, Math.max(0, archive.size - 65557), archive.size);
   let end = tail.byteLength - 22;
   while (end >= 0 && tail.getUint32(end, true) !== END) end -= 1;
-  if (end < 0) throw new Error("this is no zip archive, or its end is missing");
+  if (end < 0) throw new Error(gettext("this is no zip archive, or its end is missing"));
   const start = tail.getUint32(end + 16, true);
   const view = await bytes(archive, start, start + tail.getUint32(end + 12, true));
   const entries = [];
   for (let at = 0; at + 46 <= view.byteLength && view.getUint32(at, true) === ENTRY; ) {
     const length = view.getUint16(at + 28, true);
-    if (view.getUint16(at + 8, true) & ENCRYPTED) throw new Error("the zip archive has a password: unpack it first");
+    if (view.getUint16(at + 8, true) & ENCRYPTED) throw new Error(gettext("the zip archive has a password: unpack it first"));
     entries.push({
       name: new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, length)),
       method: view.getUint16(at + 10, true),
@@ -63,7 +63,7 @@ async function directory(archive) {
     });
     at += 46 + length + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
   }
-  if (entries.length !== tail.getUint16(end + 10, true)) throw new Error("the zip archive's list of files is damaged");
+  if (entries.length !== tail.getUint16(end + 10, true)) throw new Error(gettext("the zip archive's list of files is damaged"));
   return entries;
 }
 
@@ -78,7 +78,7 @@ async function film(archive, entry) {
   const start = entry.start + 30 + header.getUint16(26, true) + header.getUint16(28, true);
   const packed = archive.slice(start, start + entry.packed);
   if (entry.method === STORED && entry.packed === entry.size) return new File([packed], name);
-  if (entry.method !== DEFLATED) throw new Error(`${name} is packed in a way that is not read: unpack the archive first`);
+  if (entry.method !== DEFLATED) throw new Error(interpolate(gettext("%(name)s is packed in a way that is not read: unpack the archive first"), { name }, true));
   const reader = packed.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
   const parts = [];
   let left = entry.size;
@@ -87,7 +87,7 @@ async function film(archive, entry) {
     if (left < 0) break; // more than the archive says: a bomb
     parts.push(part.value);
   }
-  if (left !== 0) throw new Error(`${name} has another size than the zip archive says`);
+  if (left !== 0) throw new Error(interpolate(gettext("%(name)s has another size than the zip archive says"), { name }, true));
   return new File(parts, name);
 }
 
@@ -98,6 +98,6 @@ async function film(archive, entry) {
  */
 async function bytes(archive, start, end) {
   const buffer = await archive.slice(start, end).arrayBuffer();
-  if (buffer.byteLength !== end - start) throw new Error("the zip archive is cut");
+  if (buffer.byteLength !== end - start) throw new Error(gettext("the zip archive is cut"));
   return new DataView(buffer);
 }

@@ -168,7 +168,7 @@ async function send(film, token, post, tell, outcome) {
   }
   if (wait > 0) {
     outcome.wait = Math.max(outcome.wait, wait);
-    tell({ id, kind: "pause", seconds: wait, message: answer?.error?.message ?? "the server is busy" });
+    tell({ id, kind: "pause", seconds: wait, message: answer?.error?.message ?? gettext("the server is busy") });
     return false;
   }
   // A page instead of JSON: we were led to the log-in page.
@@ -196,8 +196,9 @@ async function send(film, token, post, tell, outcome) {
  * @returns {Refusal}
  */
 function unexpected(status) {
-  if (status === 413) return { code: "too_large", message: "The file is too large for this server." };
-  return { code: "failed", message: `The server answered with status ${status}.`, hint: "Try again in a minute." };
+  if (status === 413) return { code: "too_large", message: gettext("The file is too large for this server.") };
+  const message = interpolate(gettext("The server answered with status %(status)s."), { status }, true);
+  return { code: "failed", message, hint: gettext("Try again in a minute.") };
 }
 
 /** @type {Post} without progress, for the service worker */

@@ -10,8 +10,8 @@ const template = /** @type {HTMLTemplateElement} */ (document.getElementById("up
 
 /** @param {Taken} taken */
 function words(taken) {
-  if (taken.state === "waiting") return "kept, and answered as soon as the model server is up";
-  if (taken.state === "refused") return "kept, but not answered: open it to see why";
+  if (taken.state === "waiting") return gettext("kept, and answered as soon as the model server is up");
+  if (taken.state === "refused") return gettext("kept, but not answered: open it to see why");
   return [taken.headline, taken.triage].filter(Boolean).join(" · ");
 }
 
@@ -28,7 +28,7 @@ export class Row {
     this.part("name").textContent = name;
     list.prepend(copy);
     list.hidden = false;
-    this.go("queued", "waits its turn");
+    this.go("queued", gettext("waits its turn"));
   }
 
   /** @param {string} part */
@@ -55,7 +55,7 @@ export class Row {
     this.part("remove").hidden = true;
     this.root.dataset.state = "sending";
     bar.hidden = false;
-    this.part("words").textContent = share < 1 ? `${Math.round(share * 100)}%` : "is being read";
+    this.part("words").textContent = share < 1 ? `${Math.round(share * 100)}%` : gettext("is being read");
   }
 
   /**
@@ -76,13 +76,13 @@ export class Row {
   done(taken) {
     this.link(taken.url, taken.thumb);
     this.part("remove").hidden = true;
-    if (taken.duplicate_of) this.go("known", `You have this film already, as ${taken.name}: open the one that is there.`);
+    if (taken.duplicate_of) this.go("known", interpolate(gettext("You have this film already, as %(name)s: open the one that is there."), { name: taken.name }, true));
     else this.go(taken.state === "answered" ? "done" : "waiting", words(taken), taken.warnings.join("; "));
   }
 
   loggedOut() {
-    this.go("waiting", "you are no longer logged in: it is sent when you are");
-    const link = Object.assign(document.createElement("a"), { href: "/accounts/login?next=/", textContent: "Log in" });
+    this.go("waiting", gettext("you are no longer logged in: it is sent when you are"));
+    const link = Object.assign(document.createElement("a"), { href: "/accounts/login?next=/", textContent: gettext("Log in") });
     this.part("hint").replaceChildren(link);
   }
 

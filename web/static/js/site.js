@@ -35,7 +35,7 @@ document.addEventListener("submit", (event) => {
 async function leave(event, form) {
   event.preventDefault();
   const films = (await waiting()).length;
-  if (films && !confirm(`${films} of your films wait to be sent. Log out and forget them?`)) return;
+  if (films && !confirm(interpolate(ngettext("%(films)s of your films waits to be sent. Log out and forget it?", "%(films)s of your films wait to be sent. Log out and forget them?", films), { films }, true))) return;
   await empty();
   Object.keys(localStorage).forEach((key) => key.startsWith(DRAFTS) && localStorage.removeItem(key));
   form.submit();
@@ -70,15 +70,18 @@ async function sendWaiting() {
   // The upload page has a row for each film.
   if (document.getElementById("uploads") || (!refused && (await lastSent()) < shown)) return;
   shown = Date.now();
-  say(refused ? "A waiting film was refused; the upload page says why." : "The waiting films were sent.");
+  say(refused ? gettext("A waiting film was refused; the upload page says why.") : gettext("The waiting films were sent."));
   document.dispatchEvent(new Event("outbox-sent"));
 }
 
 async function count() {
   const films = await waiting();
   const refused = films.filter((film) => film.refused);
-  const parts = { waiting: films.length - refused.length, refused: refused.length };
-  const words = Object.entries(parts).flatMap(([name, number]) => (number ? [`${number} ${name}`] : []));
+  const left = films.length - refused.length;
+  const words = [
+    left && interpolate(gettext("%(count)s waiting"), { count: left }, true),
+    refused.length && interpolate(gettext("%(count)s refused"), { count: refused.length }, true),
+  ].filter(Boolean);
   document.querySelectorAll("[data-waiting]").forEach((badge) => {
     badge.textContent = words.join(", ");
     badge.toggleAttribute("hidden", !words.length);
@@ -90,8 +93,12 @@ async function announce() {
   const news = (await waiting()).filter((film) => film.refused && !film.announced);
   if (!news.length) return;
   const [{ name, refused }] = news;
-  const more = news.length > 1 ? ` So were ${news.length - 1} more.` : "";
-  say(`${name || "A picture"} was refused: ${refused?.message}.${more} The upload page lists what was refused.`);
+  const values = { name: name || gettext("A picture"), why: refused?.message ?? "", more: news.length - 1 };
+  const words =
+    news.length > 1
+      ? gettext("%(name)s was refused: %(why)s. So were %(more)s more. The upload page lists what was refused.")
+      : gettext("%(name)s was refused: %(why)s. The upload page lists what was refused.");
+  say(interpolate(words, values, true));
   await Promise.all(news.map((film) => keep({ ...film, announced: true })));
 }
 
@@ -106,7 +113,7 @@ function say(words) {
   notice?.toggleAttribute("hidden", !words);
 }
 
-const offline = () => say(navigator.onLine ? "" : "You are offline. Films that you add are kept here and sent later.");
+const offline = () => say(navigator.onLine ? "" : gettext("You are offline. Films that you add are kept here and sent later."));
 window.addEventListener("offline", offline);
 document.addEventListener("outbox", () => {
   void count();

@@ -10,7 +10,7 @@ import { CHANNEL, keep, remembered, waiting } from "./outbox.js";
 import { Row } from "./row.js";
 import { whyNot } from "./usable.js";
 
-const OFFLINE = "waiting for the network: it is sent when you are online again";
+const OFFLINE = gettext("waiting for the network: it is sent when you are online again");
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const zone = /** @type {HTMLElement} */ (document.getElementById("drop"));
@@ -35,13 +35,13 @@ function add(files) {
 async function take(files, fields) {
   unkept += files.length;
   const user = document.body.dataset.user || ((await remembered()) ?? "");
-  const pending = files.map((file) => ({ file, row: new Row(file.name || "pasted picture", choose) }));
+  const pending = files.map((file) => ({ file, row: new Row(file.name || gettext("pasted picture"), choose) }));
   for (const { file, row } of pending) {
     const isOffline = !navigator.onLine || document.body.dataset.offlinePage;
     const why = isOffline && !isArchive(file) ? await whyNot(file, Number(zone.dataset.largest)) : "";
     if (isArchive(file)) await takeArchive(file, row, fields);
     else if (why) row.go("bad", why);
-    else if (isOffline && !form.checkValidity()) row.go("bad", "a fact about the patient is not possible: see its field");
+    else if (isOffline && !form.checkValidity()) row.go("bad", gettext("a fact about the patient is not possible: see its field"));
     else await put({ user, name: file.name, file, fields, url: form.action }, row);
     unkept -= 1;
   }
@@ -63,7 +63,7 @@ async function put(film, row) {
     }
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
-    row.go("bad", "this browser has no room to keep the film until it is sent", "Free some space, or leave private browsing.");
+    row.go("bad", gettext("this browser has no room to keep the film until it is sent"), gettext("Free some space, or leave private browsing."));
   }
 }
 
@@ -73,13 +73,13 @@ async function put(film, row) {
  * @param {[string, string][]} fields
  */
 async function takeArchive(archive, row, fields) {
-  row.go("waiting", "is being unpacked");
+  row.go("waiting", gettext("is being unpacked"));
   try {
     const films = await unpack(archive, Number(zone.dataset.largest));
     row.root.remove();
     await take(films, fields);
   } catch (error) {
-    row.go("bad", error instanceof TypeError || !(error instanceof Error) ? "the zip archive is damaged" : error.message);
+    row.go("bad", error instanceof TypeError || !(error instanceof Error) ? gettext("the zip archive is damaged") : error.message);
   }
 }
 
@@ -98,13 +98,14 @@ function hear({ id, kind, share = 0, taken, refused, known, seconds = 0, message
     row.go("waiting", OFFLINE);
     void sendLater();
   } else if (kind === "logged-out") row.loggedOut();
-  else row.go("queued", kind === "failed" ? `${message} It is sent again.` : "waits its turn");
+  else row.go("queued", kind === "failed" ? interpolate(gettext("%(message)s It is sent again."), { message }, true) : gettext("waits its turn"));
 }
 
 /** One line for all films. @param {string} message @param {number} seconds */
 function pause(message, seconds) {
   note.hidden = false;
-  note.textContent = `${message[0].toUpperCase()}${message.slice(1)}: the rest is sent by itself in ${seconds} s.`;
+  const values = { message: `${message[0].toUpperCase()}${message.slice(1)}`, seconds };
+  note.textContent = interpolate(gettext("%(message)s: the rest is sent by itself in %(seconds)s s."), values, true);
 }
 
 /**
@@ -128,7 +129,7 @@ async function choose(id, choice) {
   const film = (await waiting()).find((one) => one.id === id);
   if (!film) return;
   await keep({ ...film, fields: chosen(film.fields, choice), refused: undefined, known: undefined });
-  rows.get(id)?.go("queued", "waits its turn");
+  rows.get(id)?.go("queued", gettext("waits its turn"));
   document.dispatchEvent(new Event("outbox"));
 }
 

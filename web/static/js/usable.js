@@ -16,12 +16,13 @@ const PICTURES = [
  * @returns {Promise<string>} why the server would refuse it; empty where it may take it
  */
 export async function whyNot(file, largest) {
-  if (!file.size) return "the file is empty";
-  if (largest && file.size > largest) return `the file has ${Math.round(file.size / 1e6)} MB, more than ${largest / 1e6} MB`;
+  if (!file.size) return gettext("the file is empty");
+  const values = { size: Math.round(file.size / 1e6), most: largest / 1e6 };
+  if (largest && file.size > largest) return interpolate(gettext("the file has %(size)s MB, more than %(most)s MB"), values, true);
   // Not every DICOM file begins as the standard says, and a telephone's HEIC is named by the server.
   if (/(\.dcm|\.dicom|\.hei[cf]|^[^.]*)$/i.test(file.name)) return "";
   const first = new Uint8Array(await file.slice(0, 132).arrayBuffer());
   const isDicom = String.fromCharCode(...first.slice(128, 132)) === "DICM";
   if (isDicom || PICTURES.some((mark) => mark.every((byte, place) => first[place] === byte))) return "";
-  return "this is no picture that can be read: JPEG, PNG, TIFF, BMP, WebP or DICOM is expected";
+  return gettext("this is no picture that can be read: JPEG, PNG, TIFF, BMP, WebP or DICOM is expected");
 }

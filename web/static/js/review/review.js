@@ -61,7 +61,7 @@ region.addEventListener("change", () => {
 
 function sayRegion() {
   const words = document.querySelector("[data-region-words]");
-  if (words) words.textContent = region.isEmpty() ? "not drawn" : "drawn";
+  if (words) words.textContent = region.isEmpty() ? gettext("not drawn") : gettext("drawn");
 }
 
 form.addEventListener("submit", () => drawing.finish());
