@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from films.models import Film
-from web_films import film_bytes, make_films
+from web_films import DAY, film_bytes, make_films
 
 
 def names(client: Client, query: str) -> list[str]:
@@ -46,14 +47,56 @@ def test_the_newest_come_first_in_pages_of_fifty(client: Client, owner: User) ->
         ("q=left&label=osteopenia&sort=oldest", [5, 1]),
         ("sort=oldest", [7, 6, 5, 4, 3, 2, 1, 0]),
         ("sort=name", [0, 1, 2, 3, 4, 5, 6, 7]),
-        ("sort=label", [3, 7, 0, 4, 1, 5, 2, 6]),
-        ("sort=triage", [3, 7, 0, 4, 2, 6, 1, 5]),
+        ("sort=-name", [7, 6, 5, 4, 3, 2, 1, 0]),
+        # What has no value comes last either way.
+        ("sort=label", [0, 4, 1, 5, 2, 6, 3, 7]),
+        ("sort=-label", [2, 6, 1, 5, 0, 4, 3, 7]),
+        ("sort=triage", [2, 6, 1, 5, 0, 4, 3, 7]),
+        ("sort=-triage", [0, 4, 1, 5, 2, 6, 3, 7]),
         ("sort=state", [0, 1, 2, 4, 5, 6, 3, 7]),
     ],
 )
 def test_filters_and_orders(client: Client, owner: User, query: str, numbers: list[int]) -> None:
     make_films(owner, 8)
     assert names(client, query) == [f"film{n:05}.png" for n in numbers]
+
+
+def test_numbers_and_models_sort_with_the_empty_ones_last(client: Client, owner: User) -> None:
+    make_films(owner, 4)
+    for number, score, model in ((0, -1.5, "knee"), (1, 0.5, "yolov5"), (2, -2.5, "knee")):
+        Film.objects.filter(name=f"film0000{number}.png").update(t_score=score, model=model)
+    orders = {"t_score": [2, 0, 1, 3], "-t_score": [1, 0, 2, 3], "model": [0, 2, 1, 3], "-model": [1, 0, 2, 3]}
+    for sort, numbers in orders.items():
+        assert names(client, f"sort={sort}") == [f"film{n:05}.png" for n in numbers], sort
+
+
+@pytest.mark.parametrize("sort", ["label", "-triage", "t_score", "-model", "name", "state", "patient"])
+def test_pages_of_equals_have_each_film_once(client: Client, owner: User, sort: str) -> None:
+    make_films(owner, 120)
+    Film.objects.update(label="", triage="", label_text="same", uploaded_at=DAY)
+    shown = [name for page in (1, 2, 3) for name in names(client, f"sort={sort}&page={page}")]
+    assert len(set(shown)) == len(shown) == 120
+
+
+def test_headers_sort_and_say_how(client: Client, owner: User) -> None:
+    make_films(owner, 2)
+
+    def headers(query: str) -> dict[str, tuple[str, str]]:
+        found = re.findall(r'<th scope="col"([^>]*)><a class="sort" id="sort-(\w+)" href="([^"]*)"', page(query))
+        return {name: ("".join(re.findall('aria-sort="(.*)"', sort)), href) for sort, name, href in found}
+
+    def page(query: str) -> str:
+        return client.get(f"/films/?{query}").content.decode()
+
+    at_first = headers("")
+    assert list(at_first) == ["name", "label", "triage", "t_score", "model", "date"]
+    assert {name: sort for name, (sort, _) in at_first.items() if sort} == {"date": "descending"}
+    assert at_first["date"][1] == "?sort=oldest"
+    by_name = headers("q=film&page=2&sort=name")
+    assert by_name["name"] == ("ascending", "?q=film&amp;sort=-name")
+    assert by_name["label"] == ("", "?q=film&amp;sort=label")
+    assert headers("sort=-name")["name"] == ("descending", "?sort=name")
+    assert headers("sort=oldest")["date"] == ("ascending", "?sort=newest")
 
 
 def test_films_are_sorted_by_the_name_they_are_shown_under(client: Client, owner: User) -> None:
@@ -108,8 +151,8 @@ def test_as_many_queries_with_thirty_as_with_three_hundred_films(client: Client,
     Film.objects.all().delete()
     make_films(owner, 300)
     assert (queries(client, "/films/?q=patient"), queries(client, "/films/")) == few
-    # Session, user, labels, count, page, who saw it, the audit log, and the first time that it was seen.
-    assert few == (8, 7)
+    # Session, user, labels, count, page, who saw it, audit log, deletions, progress; first the sightings are written.
+    assert few == (10, 9)
 
 
 def test_wrong_method_and_no_log_in(client: Client) -> None:

@@ -160,7 +160,7 @@ def test_a_film_that_is_deleted_while_it_is_asked_about(waiting: Film) -> None:
     reading = answering.due(1)[0]
     answering.take(reading)
     outcome = ask(reading.model, film_bytes(), {})
-    retention.delete_films(waiting.owner_id, [waiting.id])
+    retention.remove_films(waiting.owner_id, [waiting.id])
     assert not answering.store(reading, outcome)
     assert not storage.folder(waiting.id).exists()
 

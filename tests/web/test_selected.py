@@ -5,12 +5,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from django.test import Client
 from fake_reader import FakeReader
 from films import answering
 from films.models import Film, Reading
-from web_films import film_bytes
+from web_films import film_bytes, make_films
 
 URL = "/films/selected"
 
@@ -28,7 +28,9 @@ def test_delete(client: Client, films: list[str]) -> None:
     form = {"action": "delete", "films": [*films[:2], str(uuid4()), "nonsense"], "next": "q=a&page=2"}
     response = client.post(URL, form, follow=True)
     assert response.redirect_chain == [("/films/?q=a&page=2", 302)]
-    assert say(response) == ["2 films deleted. 1 not there any more."]
+    assert say(response) == ["1 film was not there any more."]
+    [deletion] = response.context["deletions"]
+    assert deletion.count == 2
     assert [str(film.id) for film in Film.objects.all()] == films[2:]
     assert AuditEntry.objects.filter(action="delete").count() == 2
 
@@ -58,7 +60,23 @@ def test_compare(client: Client, films: list[str]) -> None:
     assert say(too_many) == ["Tick exactly two films to compare them."]
 
 
-@pytest.mark.parametrize("action", ["delete", "reread", "export", "compare"])
+def test_films_of_other_pages_are_chosen_as_well(client: Client, films: list[str]) -> None:
+    form = {"action": "delete", "films": films[:1], "chosen": ",".join([*films[:2], "nonsense", ""])}
+    client.post(URL, form)
+    assert [str(film.id) for film in Film.objects.all()] == films[2:]
+
+
+def test_all_that_match_are_named_in_order(client: Client, stranger: Client, owner: User) -> None:
+    make_films(owner, 60)
+    films = client.get("/films/matching?q=left&sort=oldest").json()
+    numbers = [str(film.pk) for film in Film.objects.filter(note="left").order_by("uploaded_at")]
+    assert films == {"films": numbers, "per_page": 50}
+    assert stranger.get("/films/matching").json()["films"] == []
+    assert Client().get("/films/matching").status_code == 401
+    assert client.post("/films/matching").json()["error"]["code"] == "wrong_method"
+
+
+@pytest.mark.parametrize("action", ["delete", "reread", "export", "compare", "edit"])
 def test_films_of_others_stay(stranger: Client, films: list[str], action: str) -> None:
     response = stranger.post(URL, {"action": action, "films": films[:2]})
     assert response.status_code in (200, 302)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from accounts.models import User
+from django.utils import timezone
+from films import retention
 from films.models import Film
 from PIL import Image
 from support.dicom import dataset, save
@@ -25,6 +27,12 @@ def film_bytes(seed: int = 0, kind: str = "PNG", size: tuple[int, int] = (120, 1
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def let_deletions_pass() -> int:
+    """Let the time pass in which deletions can be undone, and the queue's worker remove the films; how many."""
+    Film.with_deleted.filter(deleted_at__isnull=False).update(deleted_at=timezone.now() - timedelta(minutes=1))
+    return retention.remove_deleted()
 
 
 def make_films(owner: User, count: int) -> None:

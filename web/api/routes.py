@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from films import answering, exporting, retention, sending, sightings
 from films.access import film_for, film_of
+from films.forms import SORTS
 from films.models import Reading
 from films.presenting import problem
 from films.readings import readings_of
@@ -58,6 +59,7 @@ class Facts(Schema):
 
     patient: str = Field("", max_length=40, description="a pseudonym: films of one patient belong together")
     side: str = Field("", description="`left` or `right`, the patient's own", examples=["left"])
+    view: str = Field("", description="view position as in DICOM: `AP`, `PA`, `LL`, `RL`, ...", examples=["AP"])
     taken_on: str = Field("", description="date of the film", examples=["2026-03-01"])
     label_text: str = Field("", max_length=100, description="a label of your own")
     note: str = Field("", max_length=4000)
@@ -81,7 +83,9 @@ class Filters(Schema):
     triage: Literal["", "refer", "uncertain", "low suspicion"] = Field("", description="of the leading part")
     from_: date | None = Field(None, alias="from", description="uploaded on this day (UTC) or later")
     to: date | None = Field(None, description="uploaded on this day (UTC) or earlier")
-    sort: Literal["newest", "oldest", "name", "label", "triage", "state", "patient"] = "newest"
+    sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # the names are in one place
+        "newest", description="`-` before a name: the other way round"
+    )
     page: int = Field(1, ge=1)
     page_size: int = Field(50, ge=1, le=MOST_PER_PAGE)
 
@@ -192,8 +196,8 @@ def show_map(request: Request, film_id: UUID, label: str, model: str = "") -> Ht
 
 @api.delete("/films/{film_id}", by_alias=True, tags=["films"], response={204: None} | _REFUSED)
 def delete_film(request: Request, film_id: UUID) -> Any:
-    """Delete a film with its files and answers."""
-    if not retention.delete_films(request.user.pk, [film_id]):
+    """Delete a film with its files and answers, for good and at once."""
+    if not retention.remove_films(request.user.pk, [film_id]):
         raise Http404("no such film")
     audit.record(request, "delete", film_id, "API")
     return Status(204, None)

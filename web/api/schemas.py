@@ -12,7 +12,7 @@ from osteolens.schema import Answer
 
 _ID = "6f4c1f5e-8d0f-4a55-9a8e-0f3f0c7a2b11"
 FILM_EXAMPLE = {
-    "id": _ID, "name": "knee.jpg", "patient": "P-017", "side": "left",
+    "id": _ID, "name": "knee.jpg", "patient": "P-017", "side": "left", "view": "AP",
     "taken_on": "2026-03-01", "label_text": "left, 2026", "note": "", "age": 63.0, "sex": "female",
     "weight_kg": 71.5, "height_m": 1.62, "width": 1248, "height": 1024, "format": "JPEG", "bytes": 184233,
     "uploaded_at": "2026-11-24T02:34:27Z", "state": "answered", "headline": "osteopenia with age and sex",
@@ -63,6 +63,7 @@ class FilmOut(Schema):
     name: str
     patient: str = Field(description="the patient's pseudonym; empty without one")
     side: str = Field(description="`left`, `right` or empty")
+    view: str = Field(description="view position as in DICOM, such as `AP`; empty where it is not known")
     taken_on: date | None = Field(description="date of the film")
     label_text: str
     note: str

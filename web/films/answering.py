@@ -132,7 +132,7 @@ def due(limit: int) -> list[Reading]:
     """The next readings in line, with their films."""
     now = timezone.now()
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
-    line = Reading.objects.filter(free, state=Reading.State.QUEUED, next_try_at__lte=now)
+    line = Reading.objects.filter(free, state=Reading.State.QUEUED, next_try_at__lte=now, film__deleted_at=None)
     return list(line.select_related("film").order_by("next_try_at", "pk")[:limit])
 
 
@@ -171,7 +171,7 @@ def store(reading: Reading, outcome: Outcome) -> bool:
     )  # fmt: skip
     if not written:
         storage.remove_maps(reading.film_id, maps)
-        if not Film.objects.filter(pk=reading.film_id).exists():
+        if not Film.with_deleted.filter(pk=reading.film_id).exists():
             storage.remove(reading.film_id)  # the maps above made its folder again
     return written
 
@@ -194,7 +194,8 @@ def _release(reading: Reading, sent: dict[str, str] | None = None, **changes: An
     """End a lease and write `changes`, if the lease is still this one and the facts `sent` still hold."""
     held = Reading.objects.filter(pk=reading.pk, state=Reading.State.QUEUED, lease=reading.lease)
     with transaction.atomic():
-        film = Film.objects.select_for_update().filter(pk=reading.film_id).first()
+        # A deleted film is answered as well: it may come back.
+        film = Film.with_deleted.select_for_update().filter(pk=reading.film_id).first()
         if film is None:
             return False
         if sent is not None and sent != film.options:

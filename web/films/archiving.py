@@ -59,7 +59,9 @@ def deliver_due(limit: int) -> int:
     """Send answers whose time has come; how many were tried."""
     now = timezone.now()
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
-    due = Delivery.objects.filter(free, state=Delivery.State.QUEUED, next_try_at__lte=now)
+    due = Delivery.objects.filter(
+        free, state=Delivery.State.QUEUED, next_try_at__lte=now, reading__film__deleted_at=None
+    )
     count = 0
     for delivery in due.select_related("reading__film__origin").order_by("next_try_at", "pk")[:limit]:
         held = Delivery.objects.filter(free, pk=delivery.pk, state=Delivery.State.QUEUED)

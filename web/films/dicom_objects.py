@@ -82,6 +82,8 @@ def _source(film: Film) -> bytes:
         made.PatientSex = film.sex[:1].upper()
         if film.side:
             made.ImageLaterality = film.side[0].upper()
+        if film.view and made.Modality == "CR":
+            made.ViewPosition = film.view
         # No date either: together with a pseudonym it may say who it is.
         for keyword in _EMPTY:
             setattr(made, keyword, "")

@@ -66,7 +66,7 @@ def _map_file(reading: Reading, index: int) -> Path:
 def film_facts(film: Film) -> dict[str, Any]:
     """Facts about a film and its patient."""
     names = (
-        "name", "patient_name", "side",
+        "name", "patient_name", "side", "view",
         "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
         "picture_warnings",
     )  # fmt: skip

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from accounts.forms import check_text
 from django import forms
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.expressions import Expression, OrderBy
 from django.db.models.functions import Coalesce, Lower, NullIf
 from django.utils.translation import gettext_lazy
 
@@ -15,21 +16,52 @@ from osteolens.inference.calibration import ZONES
 
 NO_ANSWER = "none"
 SORTS = {
-    "newest": ("-uploaded_at", "id"),
-    "oldest": ("uploaded_at", "id"),
-    # As films are called on pages: by their own label where they have one.
-    "name": (Lower(Coalesce(NullIf("label_text", Value("")), "name")), "-uploaded_at", "id"),
-    "label": ("label", "-uploaded_at", "id"),
-    "triage": ("triage", "-uploaded_at", "id"),
-    "state": ("state", "-uploaded_at", "id"),
-    "patient": (
-        F("patient__name").asc(nulls_last=True),
-        "side",
-        F("taken_on").asc(nulls_first=True),
-        "uploaded_at",
-        "id",
-    ),
+    "newest": gettext_lazy("newest first"),
+    "oldest": gettext_lazy("oldest first"),
+    "name": gettext_lazy("name, A to Z"),
+    "-name": gettext_lazy("name, Z to A"),
+    "label": gettext_lazy("answer, A to Z"),
+    "-label": gettext_lazy("answer, Z to A"),
+    "triage": gettext_lazy("triage, refer first"),
+    "-triage": gettext_lazy("triage, low suspicion first"),
+    "t_score": gettext_lazy("T-score, lowest first"),
+    "-t_score": gettext_lazy("T-score, highest first"),
+    "model": gettext_lazy("model, A to Z"),
+    "-model": gettext_lazy("model, Z to A"),
+    "state": gettext_lazy("state"),
+    "patient": gettext_lazy("patient"),
 }
+"""Orders of the history, and their words."""
+HEADERS = {
+    "name": "name",
+    "label": "label",
+    "triage": "triage",
+    "t_score": "t_score",
+    "model": "model",
+    "date": "oldest",
+}
+"""Columns of the history that sort it, and their ascending orders."""
+_ORDERS: dict[str, tuple[Expression | F, ...]] = {
+    # As films are called on pages: by their own label where they have one.
+    "name": (Lower(Coalesce(NullIf("label_text", Value("")), "name")),),
+    "label": (NullIf("label", Value("")),),
+    "triage": (Case(*(When(triage=zone, then=Value(place)) for place, zone in enumerate(ZONES)), default=None),),
+    "t_score": (F("t_score"),),
+    "model": (NullIf("model", Value("")), F("model_version")),
+    "state": (F("state"),),
+}
+
+
+def ordered(films: QuerySet[Film], sort: str) -> QuerySet[Film]:
+    """Films in an order of `SORTS`; what has no value comes last either way, and of equals the newest comes first."""
+    if sort == "patient":
+        patient = F("patient__name").asc(nulls_last=True)
+        return films.order_by(patient, "side", F("taken_on").asc(nulls_first=True), "uploaded_at", "id")
+    if sort == "oldest":
+        return films.order_by("uploaded_at", "id")
+    downwards, name = sort.startswith("-"), sort.removeprefix("-")
+    keys = [OrderBy(key, descending=downwards, nulls_last=True) for key in _ORDERS.get(name, ())]
+    return films.order_by(*keys, "-uploaded_at", "id")
 
 
 class Text(forms.CharField):
@@ -52,6 +84,9 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
     side = forms.ChoiceField(
         choices=[("", gettext_lazy("unknown")), *Film.Side.choices], required=False, label=gettext_lazy("Side")
     )
+    view = forms.ChoiceField(
+        choices=[("", gettext_lazy("unknown")), *Film.View.choices], required=False, label=gettext_lazy("View")
+    )
     taken_on = forms.DateField(
         required=False, label=gettext_lazy("Date of the film"), widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
     )
@@ -68,7 +103,7 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
         """Fields of `Film`."""
 
         model = Film
-        fields: tuple[str, ...] = ("side", "taken_on", "label_text", "note", *FACTS)
+        fields: tuple[str, ...] = ("side", "view", "taken_on", "label_text", "note", *FACTS)
 
     field_order = ("patient",)
 
@@ -113,7 +148,7 @@ class HistoryForm(forms.Form):
     q = Text(max_length=200, required=False, label="Search")
     label = Text(max_length=100, required=False, label="Label")
     triage = forms.ChoiceField(choices=[("", "all"), *((zone, zone) for zone in ZONES)], required=False)
-    sort = forms.ChoiceField(choices=[(name, name) for name in SORTS], required=False)
+    sort = forms.ChoiceField(choices=list(SORTS.items()), required=False)
 
     def __init__(self, data: Any, labels: list[str]) -> None:
         super().__init__(data)
@@ -143,7 +178,24 @@ class HistoryForm(forms.Form):
             films = films.filter(uploaded_at__gte=datetime.combine(chosen["from"], time.min, UTC))
         if chosen.get("to"):
             films = films.filter(uploaded_at__lte=datetime.combine(chosen["to"], time.max, UTC))
-        return films.order_by(*SORTS[chosen.get("sort") or "newest"])
+        return ordered(films, self.order)
+
+    @property
+    def order(self) -> str:
+        """Name of the order."""
+        return self.cleaned_data.get("sort") or "newest"
+
+    @property
+    def headers(self) -> dict[str, dict[str, str]]:
+        """For each column that sorts: `aria`, its present order, and `next`, the order that its header leads to."""
+        headers = {}
+        for column, up in HEADERS.items():
+            down = "newest" if up == "oldest" else f"-{up}"
+            aria = {up: "ascending", down: "descending"}.get(self.order, "")
+            # Dates are wanted newest first, everything else from the start of the alphabet or of the scale.
+            first, second = (down, up) if column == "date" else (up, down)
+            headers[column] = {"aria": aria, "next": second if self.order == first else first}
+        return headers
 
     @property
     def is_narrow(self) -> bool:

@@ -43,12 +43,23 @@ class Patient(models.Model):
         return reverse("films:patient", args=[self.id])
 
 
+class Kept(models.Manager["Film"]):
+    """Films that nobody has deleted."""
+
+    def get_queryset(self) -> models.QuerySet["Film"]:
+        """All films without those that are about to be removed."""
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class Film(models.Model):
     """An uploaded film. Its bytes and pictures are in `films.storage`; a row is written after them.
 
     The same bytes may be there several times, each time with facts of their own; `copy` numbers these films from 0.
 
     `force`: answered although the gate refuses it.
+
+    `deleted_at`: since when the film is nowhere to be seen; it is removed a little later (`films.retention`), and is
+    back if the deletion is undone before. Films that were deleted together have the same time.
 
     `state` to `answered_facts` repeat the main answer (of the first model of settings.MODELS that has one), so that the
     history needs no other table: `label` to `triage` are what it leads with (`films.leading`), `output` is the model's
@@ -74,6 +85,18 @@ class Film(models.Model):
         LEFT = "left", gettext_lazy("Left")
         RIGHT = "right", gettext_lazy("Right")
 
+    class View(models.TextChoices):
+        """View positions of the DICOM standard (PS3.3 C.8.1.1.1.3 and C.8.11.5.1)."""
+
+        AP = "AP", gettext_lazy("AP, from the front")
+        PA = "PA", gettext_lazy("PA, from behind")
+        LL = "LL", gettext_lazy("LL, lateral")
+        RL = "RL", gettext_lazy("RL, lateral")
+        LLO = "LLO", gettext_lazy("LLO, oblique")
+        RLO = "RLO", gettext_lazy("RLO, oblique")
+        LLD = "LLD", gettext_lazy("LLD, lying on the left")
+        RLD = "RLD", gettext_lazy("RLD, lying on the right")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     sha256 = models.CharField(max_length=64)
@@ -85,6 +108,7 @@ class Film(models.Model):
     height = models.PositiveIntegerField()
     picture_warnings = models.JSONField(default=list)
     uploaded_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True)
 
     label_text = models.CharField(max_length=100, blank=True)
     note = models.TextField(max_length=4000, blank=True)
@@ -94,6 +118,7 @@ class Film(models.Model):
     height_m = models.FloatField(null=True, blank=True)
     patient = models.ForeignKey(Patient, models.SET_NULL, null=True, blank=True, related_name="films")
     side = models.CharField(max_length=5, choices=Side.choices, blank=True)
+    view = models.CharField(max_length=3, choices=View.choices, blank=True)
     taken_on = models.DateField(null=True, blank=True)
     open_for_review = models.BooleanField(default=False)
     force = models.BooleanField(default=False)
@@ -116,6 +141,9 @@ class Film(models.Model):
     warnings = models.JSONField(default=list)
     answered_facts = models.JSONField(default=dict)
 
+    objects = Kept()
+    with_deleted: models.Manager["Film"] = models.Manager()
+
     class Meta:
         """Unique by person, content and copy; indexes for the history's filters and orders."""
 
@@ -125,6 +153,7 @@ class Film(models.Model):
             models.Index(fields=["owner", "label", "-uploaded_at"], name="film_by_label"),
             models.Index(fields=["owner", "triage", "-uploaded_at"], name="film_by_triage"),
             models.Index(fields=["uploaded_at"], name="film_age"),
+            models.Index(fields=["deleted_at"], name="film_deleted", condition=models.Q(deleted_at__isnull=False)),
         )
 
     def __str__(self) -> str:
@@ -219,9 +248,12 @@ class Reading(models.Model):
     error_message = models.TextField(blank=True)
 
     class Meta:
-        """The queue in order."""
+        """The queue in order, and what was asked lately."""
 
-        indexes = (models.Index(fields=["state", "next_try_at"], name="reading_queue"),)
+        indexes = (
+            models.Index(fields=["state", "next_try_at"], name="reading_queue"),
+            models.Index(fields=["asked_at"], name="reading_asked"),
+        )
 
     def __str__(self) -> str:
         return f"reading {self.pk}: {self.model}, {self.state}"

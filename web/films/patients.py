@@ -1,12 +1,11 @@
 """Patients: whose film it is, under a pseudonym that a person typed or that a DICOM header's number gave."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.models import User
-from django.db.models import QuerySet
 
 from films.models import Film, Patient
 
@@ -61,9 +60,50 @@ class Knees:
         named_sides = [("Right", self.right), ("Left", self.left), ("Side unknown", self.unknown)]
         return [(name, films) for name, films in named_sides if films]
 
+    @property
+    def pair(self) -> tuple[Film, Film] | None:
+        """The latest films of both knees, right and left as they hang."""
+        return (self.right[-1], self.left[-1]) if self.right and self.left else None
 
-def knees(films: QuerySet[Film]) -> Knees:
-    """A patient's films, sorted; one query."""
+    @property
+    def steps(self) -> list[tuple[str, Film, Film]]:
+        """For each side of more than one film: its name, the first and the last film."""
+        return [(name, films[0], films[-1]) for name, films in self.sides if films[1:] and films is not self.unknown]
+
+    @property
+    def count(self) -> int:
+        """Number of films."""
+        return len(self.right) + len(self.left) + len(self.unknown)
+
+
+class Group(NamedTuple):
+    """Heading of a patient's films in a list; of films without a patient both are None."""
+
+    patient: Patient | None
+    knees: "Knees | None"
+
+
+def grouped(films: Collection[Film], owner: User) -> list[tuple[Film, Group | None]]:
+    """Films in the order of their patients, the first of each with its heading; one query for all headings.
+
+    A heading knows all films of the patient, also those that are not in this list.
+    """
+    of_patient: dict[UUID | None, list[Film]] = {}
+    for film in Film.objects.filter(owner=owner, patient__in={film.patient_id for film in films if film.patient_id}):
+        of_patient.setdefault(film.patient_id, []).append(film)
+    rows: list[tuple[Film, Group | None]] = []
+    before: Film | None = None
+    for film in films:
+        heading = None
+        if before is None or before.patient_id != film.patient_id:
+            heading = Group(film.patient, knees(of_patient.get(film.patient_id, ())) if film.patient else None)
+        rows.append((film, heading))
+        before = film
+    return rows
+
+
+def knees(films: Iterable[Film]) -> Knees:
+    """A patient's films, sorted."""
     by_side: dict[str, list[Film]] = {"": [], **{side: [] for side in Film.Side.values}}
     for film in sorted(films, key=lambda film: (film.day, film.uploaded_at)):
         by_side[film.side].append(film)
@@ -83,7 +123,7 @@ class Relatives:
     pairs: list[tuple[str, tuple[Film, Film]]]
 
 
-def relatives(film: Film, films: QuerySet[Film]) -> Relatives | None:
+def relatives(film: Film, films: Iterable[Film]) -> Relatives | None:
     """The other knee and the earlier films of the same knee; None where the patient has no other film.
 
     Args:

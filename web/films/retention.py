@@ -1,15 +1,22 @@
-"""Deletion of films: on request, after a number of days, and of what a killed process left behind."""
+"""Deletion of films: on request, after a number of days, and of what a killed process left behind.
 
+A person's deletion hides films at once, by one UPDATE, and can be undone for a few seconds; the queue's worker removes
+them then, all films of one deletion in one transaction. So no page has to stay open, and nothing is deleted by halves.
+"""
+
+import math
 import shutil
 import time
 from collections.abc import Iterable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count
 from django.utils import timezone
 from project import erasing
 
@@ -18,11 +25,75 @@ from films.models import Film
 
 SWEEP_AFTER_SECONDS = 3600.0
 """A younger folder may belong to an upload that is on its way."""
+UNDO_SECONDS = 10
+_GRACE_SECONDS = 2
+"""An undo that is sent in the last second still arrives in time."""
 _AT_ONCE = 200
 
 
-def delete_films(owner_id: int | None, film_ids: Iterable[UUID]) -> list[UUID]:
-    """Delete films, rows first: their files go as soon as the rows are gone for good.
+@dataclass(frozen=True)
+class Deletion:
+    """Films that were deleted together and can be had back.
+
+    Attributes:
+        deleted_at: When, which names the deletion.
+        count: Number of films.
+        seconds: How long it can still be undone.
+    """
+
+    deleted_at: datetime
+    count: int
+    seconds: int
+
+
+def delete(owner: User, film_ids: Iterable[UUID]) -> list[UUID]:
+    """Delete a person's films; `undo` brings them back until they are removed. Those that were there."""
+    with transaction.atomic():
+        films = Film.objects.select_for_update().filter(owner=owner, pk__in=list(film_ids)).order_by("pk")
+        deleted = list(films.values_list("pk", flat=True))
+        Film.objects.filter(pk__in=deleted).update(deleted_at=timezone.now())
+    return deleted
+
+
+def undo(owner: User, deleted_at: datetime) -> list[UUID]:
+    """Bring back what was deleted then: all of it, or nothing if it is removed already."""
+    with transaction.atomic():
+        films = Film.with_deleted.select_for_update().filter(owner=owner, deleted_at=deleted_at).order_by("pk")
+        film_ids = list(films.values_list("pk", flat=True))
+        Film.with_deleted.filter(pk__in=film_ids).update(deleted_at=None)
+    return film_ids
+
+
+def deletions(owner: User) -> list[Deletion]:
+    """What can be undone, the latest first; one query."""
+    now = timezone.now()
+    films = Film.with_deleted.filter(owner=owner, deleted_at__gt=now - timedelta(seconds=UNDO_SECONDS))
+    rows = films.values_list("deleted_at").annotate(Count("pk")).order_by("-deleted_at")
+    return [Deletion(at, count, math.ceil(UNDO_SECONDS - (now - at).total_seconds())) for at, count in rows]
+
+
+def remove_deleted() -> int:
+    """Remove deleted films that nobody wanted back in time; how many."""
+    before = timezone.now() - timedelta(seconds=UNDO_SECONDS + _GRACE_SECONDS)
+    due = Film.with_deleted.filter(deleted_at__lt=before).order_by().values_list("owner", "deleted_at").distinct()
+    count = 0
+    for owner_id, deleted_at in list(due):
+        films = Film.with_deleted.filter(owner=owner_id, deleted_at=deleted_at)
+        with transaction.atomic():
+            # In the same order as `undo` locks them: whichever comes first has all of them.
+            rows = list(films.select_for_update().order_by("pk").values_list("pk", "patient"))
+            Film.with_deleted.filter(pk__in=[film_id for film_id, _ in rows]).delete()
+            patients.tidy(patient_id for _, patient_id in rows)
+        for film_id, _ in rows:
+            storage.remove(film_id)
+        count += len(rows)
+    if count:
+        transaction.on_commit(erasing.empty_log)
+    return count
+
+
+def remove_films(owner_id: int | None, film_ids: Iterable[UUID]) -> list[UUID]:
+    """Delete films for good, rows first: their files go as soon as the rows are gone for good.
 
     Args:
         owner_id: The only owner whose films are deleted; None for any.
@@ -57,7 +128,7 @@ def delete_expired() -> int:
     before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
     count = 0
     while film_ids := list(Film.objects.filter(uploaded_at__lt=before).values_list("pk", flat=True)[:_AT_ONCE]):
-        deleted = delete_films(None, film_ids)
+        deleted = remove_films(None, film_ids)
         AuditEntry.objects.bulk_create(
             AuditEntry(action="delete", film_id=film_id, detail=f"after {settings.RETENTION_DAYS} days")
             for film_id in deleted
@@ -71,7 +142,7 @@ def sweep() -> int:
     count = 0
     for group in storage.groups():
         old = [folder for folder in group.iterdir() if _is_old(folder)]
-        with_rows = set(Film.objects.filter(pk__in=[folder.name for folder in old]).values_list("pk", flat=True))
+        with_rows = set(Film.with_deleted.filter(pk__in=[folder.name for folder in old]).values_list("pk", flat=True))
         for folder in old:
             if UUID(folder.name) not in with_rows:
                 shutil.rmtree(folder, ignore_errors=True)

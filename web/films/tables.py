@@ -10,7 +10,7 @@ from films.models import Film
 from osteolens.files import harmless
 
 COLUMNS = (
-    "id", "name", "patient_name", "side", "taken_on",
+    "id", "name", "patient_name", "side", "view", "taken_on",
     "label_text", "note", "age", "sex", "weight_kg", "height_m", "width", "height", "format", "bytes",
     "sha256", "uploaded_at", "state", "model", "model_version", "headline", "lead",
     "label", "probability", "t_score", "triage", "output", "outdated", "warnings",

@@ -82,7 +82,7 @@ def _wait(error: InputError) -> int | None:
 
 def wants_json(request: HttpRequest) -> bool:
     """Whether a program asked: the API and the addresses that our JavaScript calls."""
-    return request.path.startswith(_JSON_PATHS) or request.path.endswith("/state")
+    return request.path.startswith(_JSON_PATHS) or request.path.endswith(("/state", "/matching"))
 
 
 def refuse(request: HttpRequest, status: int, code: str, message: str, hint: str = "") -> HttpResponse:

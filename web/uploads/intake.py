@@ -101,7 +101,7 @@ def receive(
         raise InputTooLarge(f"the file has {len(data) / 1e6:.0f} MB", hint)
     sha256 = hashlib.sha256(data).hexdigest()
     copies = known.films_of(owner, sha256)
-    film = known.film_meant(copies, facts, if_known)
+    film = known.film_meant([copy for copy in copies if copy.deleted_at is None], facts, if_known)
     if film:
         changed = known.take_over(film, facts)
         if changed:
@@ -161,7 +161,7 @@ def _origin(picture: Picture, data: bytes) -> "pseudonyms.Origin | None":
 
 def _with_header(facts: Mapping[str, Any], picture: Picture, origin: "pseudonyms.Origin | None") -> dict[str, Any]:
     """The facts of the form, and those of a DICOM header where the form has none."""
-    header = {name: getattr(picture.source, name, None) for name in (*FACTS, "side")}
+    header = {name: getattr(picture.source, name, None) for name in (*FACTS, "side", "view")}
     header["taken_on"] = origin.day if origin else None
     return {**facts, **{name: value for name, value in header.items() if value and not facts.get(name)}}
 

@@ -63,8 +63,10 @@ class KnownFilm(InputError):
 
 
 def films_of(owner: User, sha256: str) -> list[Film]:
-    """The films with these bytes, the first one first."""
-    return list(Film.objects.filter(owner=owner, sha256=sha256).select_related("owner", "patient").order_by("copy"))
+    """The films with these bytes, the first one first; also those that are deleted and may come back."""
+    return list(
+        Film.with_deleted.filter(owner=owner, sha256=sha256).select_related("owner", "patient").order_by("copy")
+    )
 
 
 def film_meant(films: list[Film], facts: Mapping[str, Any], if_known: str) -> Film | None:

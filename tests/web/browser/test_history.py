@@ -47,21 +47,69 @@ def test_two_selected_films_are_compared_and_zoom_together(page: Page, films: li
     assert page.locator("canvas.map").evaluate_all("all => all.map((one) => one.width)") == [213, 213]
 
 
-def test_selected_films_are_deleted_after_a_question(page: Page, films: list[str]) -> None:
+def test_what_is_chosen_stays_and_a_deletion_is_undone(page: Page, films: list[str]) -> None:
     page.goto("/films/?q=ward")
-    page.get_by_label("Select all").check()
-    expect(page.locator("[data-count]")).to_have_text("2 films selected")
-    questions: list[str] = []
-    page.once("dialog", lambda dialog: (questions.append(dialog.message), dialog.dismiss()))
+    page.get_by_label("Select all on").check()
+    page.get_by_label("Search").fill("h2.png")
+    row = page.locator(".films tbody tr")
+    expect(row.filter(has_text="h2.png")).not_to_have_count(0)
+    row.filter(has_text="h2.png").first.get_by_role("checkbox").check()
+    count = page.locator("[data-count]")
+    expect(count).to_have_text("3 films selected on 2 pages")
+    page.reload()
+    expect(count).to_have_text("3 films selected on 2 pages")
+    page.get_by_role("button", name="Select none").click()
+    expect(count).to_be_hidden()
+    # The column's header sorts by key, keeps the focus, and stands in the address.
+    page.goto("/films/?q=ward")
+    page.locator("#sort-name").press("Enter")
+    expect(page.locator("[aria-sort=ascending]")).to_have_text("Film")
+    expect(page).to_have_url(re.compile("sort=name"))
+    expect(page.locator("#sort-name")).to_be_focused()
+    page.get_by_label("Select all on").check()
     page.get_by_role("button", name="Delete").click()
-    expect(page.locator(".films tbody tr")).to_have_count(2)
-    assert "can't be undone" in questions[0]
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete").click()
-    expect(page.locator(".messages")).to_be_visible()
+    undo = page.locator(".undo")
+    expect(undo).to_contain_text("2 films deleted.")
+    assert page.context.request.get(films[0]).status == 404
+    page.goto("/")  # a page that is left loses neither the deletion nor its undo
+    page.goto("/films/?q=ward")
     expect(page.locator(".empty")).to_be_visible()
-    assert page.goto(films[0]).status == 404  # type: ignore[union-attr]
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    undo.get_by_role("button").click()
+    expect(page.locator(".messages")).to_contain_text("2 films are back.")
+    assert page.goto(films[0]).status == 200  # type: ignore[union-attr]
+
+
+def test_the_slider_parts_two_films_by_key_and_by_drag(page: Page, films: list[str]) -> None:
+    first, second = (film.split("/")[2] for film in films[:2])
+    page.goto(f"/compare?films={first}&films={second}")
+    page.wait_for_load_state("networkidle")
+    slider = page.get_by_label("Slide between the two films")
+    expect(slider).to_be_hidden()
+    page.keyboard.press("s")
+    expect(slider).to_be_focused()
+    boxes = page.locator(".pane").evaluate_all("all => all.map((one) => one.getBoundingClientRect().left)")
+    assert boxes[0] == boxes[1]  # one over the other
+
+    def seen() -> list[str]:
+        """Which film is at the left and at the right of the middle."""
+        at = "(x) => document.elementFromPoint(x, 300).closest('.pane')?.querySelector('img').src.split('/')[4]"
+        width = page.viewport_size["width"]  # type: ignore[index]
+        return [page.evaluate(f"({at})({width * share})") for share in (0.4, 0.6)]
+
+    assert seen() == [first, second]
+    for _ in range(15):
+        page.keyboard.press("ArrowLeft")
+    assert (slider.input_value(), seen()) == ("35", [second, second])
+    box = page.locator("#stage").bounding_box()
+    assert box
+    across, down = 22 + 0.35 * (box["width"] - 44), box["y"] + box["height"] / 2
+    page.mouse.move(across, down)
+    page.mouse.down()
+    page.mouse.move(0.9 * box["width"], down, steps=4)
+    page.mouse.up()
+    assert seen() == [first, first]
+    page.keyboard.press("s")
+    expect(slider).to_be_hidden()
 
 
 def test_reading_again_keeps_the_earlier_answer(page: Page, films: list[str]) -> None:

@@ -52,13 +52,9 @@ def rename(request: Request, patient_id: UUID) -> HttpResponse:
 
 
 def _page(request: Request, shown: Patient, form: NameForm, status: int) -> HttpResponse:
-    knees = patients.knees(shown.films.all())
     context = {
         "patient": shown,
-        "knees": knees,
-        "count": sum(len(films) for _, films in knees.sides),
-        "steps": [(side, films[0], films[-1]) for side, films in knees.sides[:2] if films[1:]],
-        "pair": (knees.right[-1], knees.left[-1]) if knees.right and knees.left else None,
+        "knees": patients.knees(shown.films.all()),
         "form": form,
         "shares": list(shown.shares.select_related("user").order_by("user__username")),
     }

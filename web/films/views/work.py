@@ -15,7 +15,7 @@ from project.request import Request
 from films import sightings, working
 from films.access import film_for, film_of, patient_of, visible_to
 from films.models import Film, Patient, Share
-from films.views.history import PER_PAGE, ticked
+from films.views.history import PER_PAGE, chosen
 from films.working import VIEWS, ColleagueForm
 
 
@@ -36,7 +36,7 @@ def worklist(request: Request) -> HttpResponse:
 @require_POST
 def selected(request: Request) -> HttpResponse:
     """Mark or assign the films that were ticked."""
-    films = visible_to(request.user).filter(pk__in=ticked(request))
+    films = visible_to(request.user).filter(pk__in=chosen(request))
     match request.POST.get("action"):
         case "read" | "unread" as action:
             _mark(request, films, action)

@@ -38,6 +38,7 @@ async function leave(event, form) {
   if (films && !confirm(interpolate(ngettext("%(films)s of your films waits to be sent. Log out and forget it?", "%(films)s of your films wait to be sent. Log out and forget them?", films), { films }, true))) return;
   await empty();
   Object.keys(localStorage).forEach((key) => key.startsWith(DRAFTS) && localStorage.removeItem(key));
+  Object.keys(sessionStorage).forEach((key) => key.startsWith("osteolens.") && sessionStorage.removeItem(key));
   form.submit();
 }
 

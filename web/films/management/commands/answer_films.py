@@ -63,6 +63,7 @@ class Command(BaseCommand):
                 if time.monotonic() - looked > LOOK_SECONDS or reachable.away_since():
                     looked = time.monotonic()
                     answering.look_for_server()
+                retention.remove_deleted()
                 count, reached = answering.answer_due(AT_ONCE)
             except (DatabaseError, OSError):
                 logger.exception("the queue could not be worked; going on")

@@ -14,4 +14,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Delete and say how many."""
+        retention.remove_deleted()
         self.stdout.write(f"{retention.delete_expired()} films deleted, {retention.sweep()} left-over folders removed")
