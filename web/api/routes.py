@@ -7,7 +7,6 @@ from uuid import UUID
 from accounts import audit
 from accounts.models import Token
 from django.contrib.auth import authenticate
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from films import answering, exporting, retention, sending, sightings
 from films.access import film_for, film_of
@@ -25,12 +24,12 @@ from project.request import Request
 from uploads.known import IfKnown, KnownFilm
 from uploads.views import known_film, receive
 
+from api import team
+from api.paging import Page, check_names, page_of
 from api.schemas import FilmDetail, FilmOut, FilmPage, KnownAnswer, LogIn, NewToken
 from osteolens import __version__
 from osteolens.errors import InputError
 from osteolens.rows import ErrorAnswer
-
-MOST_PER_PAGE = 200
 
 
 class Bearer(HttpBearer):
@@ -54,6 +53,9 @@ api = NinjaAPI(
 )
 
 
+api.add_router("", team.router)
+
+
 class Facts(Schema):
     """Facts about the patient; everything may be left out."""
 
@@ -75,7 +77,7 @@ class Facts(Schema):
     )
 
 
-class Filters(Schema):
+class Filters(Page):
     """The history's filters; what is not among them, or makes no sense, is 400."""
 
     q: str = Field("", description="text in label, note or name")
@@ -86,8 +88,6 @@ class Filters(Schema):
     sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # the names are in one place
         "newest", description="`-` before a name: the other way round"
     )
-    page: int = Field(1, ge=1)
-    page_size: int = Field(50, ge=1, le=MOST_PER_PAGE)
 
 
 _REFUSED = {400: ErrorAnswer, 401: ErrorAnswer, 404: ErrorAnswer}
@@ -144,19 +144,15 @@ def send_film(request: Request, file: File[UploadedFile], facts: Form[Facts]) ->
 @api.get("/films", by_alias=True, tags=["films"], response={200: FilmPage} | _REFUSED)
 def list_films(request: Request, filters: Query[Filters]) -> Any:
     """Your films, a page at a time; a page beyond the last one is empty."""
-    known = [field.alias or name for name, field in Filters.model_fields.items()]
-    unknown = sorted(request.GET.keys() - set(known))
-    if unknown:
-        return error_json(400, "invalid_option", f"unknown filter {unknown[0]!r}", f"filters are {', '.join(known)}")
+    check_names(request, Filters)
     form, films, _ = films_of(request)
     if form.errors:
         name, errors = next(iter(form.errors.items()))
         return error_json(400, "invalid_option", f"{name}: {errors[0]}", "see /api/docs")
-    pages = Paginator(films, filters.page_size)
-    rows = pages.page(filters.page).object_list if filters.page <= pages.num_pages else []
-    shown = list(sightings.showing(request.user, rows))
-    audit.record(request, "list", detail=f"API, {len(shown)} films")
-    return {"count": pages.count, "page": filters.page, "pages": pages.num_pages, "films": shown}
+    page = page_of(films, filters)
+    page["films"] = list(sightings.showing(request.user, page.pop("rows")))
+    audit.record(request, "list", detail=f"API, {len(page['films'])} films")
+    return page
 
 
 @api.get("/films/{film_id}", by_alias=True, tags=["films"], response={200: FilmDetail} | _REFUSED)

@@ -20,6 +20,10 @@ FILM_EXAMPLE = {
     "output": "osteopenia", "outdated": False, "model": "knee", "model_version": "1.0", "warnings": [],
     "url": f"/films/{_ID}/", "duplicate_of": None,
 }  # fmt: skip
+WORK_EXAMPLE = FILM_EXAMPLE | {
+    "owner": "anna", "read_at": "2026-11-25T08:00:00Z", "read_by": "ben", "assigned_to": "ben",
+}  # fmt: skip
+PATIENT_EXAMPLE = {"id": _ID, "name": "P-017", "count": 2, "url": f"/patients/{_ID}/"}
 ANSWER_EXAMPLE = {
     "schema": 1, "id": "9d3e", "label": "osteopenia",
     "probabilities": {"normal": 0.12, "osteopenia": 0.61, "osteoporosis": 0.27},
@@ -172,3 +176,135 @@ class FilmPage(Schema):
     page: int
     pages: int
     films: list[FilmOut]
+
+
+class Account(Schema):
+    """An account by name."""
+
+    model_config = _example({"account": "anna"})
+
+    account: str = Field(max_length=150, pattern=_NO_ZERO, description="as for log-in; empty for nobody")
+
+
+class Mark(Schema):
+    """Whether a film is read."""
+
+    model_config = _example({"read": True})
+
+    read: bool
+
+
+class NewName(Schema):
+    """A patient's new pseudonym."""
+
+    model_config = _example({"name": "P-018"})
+
+    name: str = Field(max_length=40, pattern=_NO_ZERO)
+
+
+class WorkFilm(FilmOut):
+    """A film on a reading list."""
+
+    model_config = _example(WORK_EXAMPLE)
+
+    owner: str = Field(description="whose film it is")
+    read_at: datetime | None
+    read_by: str = Field(description="empty where it is unread, or the account is closed")
+    assigned_to: str = Field(description="the account that is to read it, or empty")
+
+    @staticmethod
+    def resolve_owner(film: Any) -> str:
+        """Name of the account."""
+        return _name_of(film, "owner")
+
+    @staticmethod
+    def resolve_read_by(film: Any) -> str:
+        """Name of the account."""
+        return _name_of(film, "read_by")
+
+    @staticmethod
+    def resolve_assigned_to(film: Any) -> str:
+        """Name of the account."""
+        return _name_of(film, "assigned_to")
+
+
+def _name_of(film: Any, name: str) -> str:
+    if isinstance(film, dict):
+        return str(film[name])
+    account = getattr(film, name)
+    return account.username if account else ""
+
+
+class WorkPage(Schema):
+    """A page of a reading list."""
+
+    model_config = _example({"count": 1, "page": 1, "pages": 1, "films": [WORK_EXAMPLE]})
+
+    count: int
+    page: int
+    pages: int
+    films: list[WorkFilm]
+
+
+class ShareOut(Schema):
+    """A film or patient that an account may see."""
+
+    model_config = _example({"id": 4, "account": "anna", "film": _ID, "patient": None, "at": "2026-11-24T02:34:27Z"})
+
+    id: int
+    account: str
+    film: UUID | None
+    patient: UUID | None = Field(description="then all of the patient's films, later ones too")
+    at: datetime
+
+    @staticmethod
+    def resolve_account(share: Any) -> str:
+        """Name of the account."""
+        return str(share["account"]) if isinstance(share, dict) else share.user.username
+
+    @staticmethod
+    def resolve_film(share: Any) -> Any:
+        """Number of the film, which need not be loaded."""
+        return share["film"] if isinstance(share, dict) else share.film_id
+
+    @staticmethod
+    def resolve_patient(share: Any) -> Any:
+        """Number of the patient, likewise."""
+        return share["patient"] if isinstance(share, dict) else share.patient_id
+
+
+class PatientOut(Schema):
+    """A patient under a pseudonym."""
+
+    model_config = _example(PATIENT_EXAMPLE)
+
+    id: UUID
+    name: str
+    count: int = Field(description="number of films")
+    url: str = Field(description="the patient's page")
+
+    @staticmethod
+    def resolve_url(patient: Any) -> str:
+        """Address of the page."""
+        return str(patient["url"]) if isinstance(patient, dict) else patient.get_absolute_url()
+
+
+class PatientPage(Schema):
+    """A page of patients."""
+
+    model_config = _example({"count": 1, "page": 1, "pages": 1, "patients": [PATIENT_EXAMPLE]})
+
+    count: int
+    page: int
+    pages: int
+    patients: list[PatientOut]
+
+
+class PatientDetail(PatientOut):
+    """A patient with all films by side, the earliest first."""
+
+    model_config = _example(PATIENT_EXAMPLE | {"right": [], "left": [FILM_EXAMPLE], "unknown": []})
+
+    right: list[FilmOut]
+    left: list[FilmOut]
+    unknown: list[FilmOut] = Field(description="films of no known side")

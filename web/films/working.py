@@ -8,6 +8,7 @@ from accounts.models import User
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
+from django.http import Http404
 from django.utils import timezone
 
 from films.access import visible_to
@@ -69,6 +70,19 @@ def mark(films: QuerySet[Film], user: User, *, read: bool) -> int:
 def share(user: User, *, film: Film | None = None, patient: Patient | None = None) -> bool:
     """Let an account see a film, or all films of a patient; whether it could not before."""
     return Share.objects.get_or_create(user=user, film=film, patient=patient)[1]
+
+
+def share_of(user: User, share_id: int) -> Share:
+    """A share of this person's own film or patient.
+
+    Raises:
+        Http404: There is none, or it is somebody else's.
+    """
+    own = Q(film__owner=user) | Q(patient__owner=user)
+    share = Share.objects.select_related("film", "patient", "user").filter(own, pk=share_id).first()
+    if share is None:
+        raise Http404("no such share")
+    return share
 
 
 def shares_of(film: Film) -> QuerySet[Share]:

@@ -14,7 +14,7 @@ from project.request import Request
 
 from films import sightings, working
 from films.access import film_for, film_of, patient_of, visible_to
-from films.models import Film, Patient, Share
+from films.models import Film, Patient
 from films.views.history import PER_PAGE, chosen
 from films.working import VIEWS, ColleagueForm
 
@@ -85,16 +85,11 @@ def share_patient(request: Request, patient_id: UUID) -> HttpResponse:
 @require_POST
 def unshare(request: Request, share_id: int) -> HttpResponse:
     """End a share of one's own."""
-    share = Share.objects.select_related("film", "patient", "user").filter(pk=share_id).first()
-    if share is None:
-        raise Http404("no such share")
-    thing: Film | Patient | None = share.film or share.patient
-    if thing is None or thing.owner_id != request.user.pk:
-        raise Http404("somebody else's share")
+    share = working.share_of(request.user, share_id)
     share.delete()
     audit.record(request, "unshare", share.film_id, share.user.username)
     messages.success(request, f"{share.user.username} does not see it any more.")
-    return redirect(thing)
+    return redirect(share.film or share.patient)  # type: ignore[arg-type]  # one of the two, by a constraint
 
 
 def _mark(request: Request, films: QuerySet[Film], action: str) -> None:
