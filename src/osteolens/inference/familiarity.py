@@ -5,7 +5,8 @@ all others (Lee et al. 2018; the second part as in ViM, Wang et al. 2022). Only 
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from osteolens.files import whole
 
 FAMILIARITY_FILE = "familiarity.safetensors"
 DIRECTIONS = 24
+PASSED, PARTS, ENOUGH = 0.97, 5, 30
 SHRINKAGE = 0.1
 """Share of the mean variance mixed into the variance of each direction."""
 
@@ -70,6 +72,29 @@ def fit(pooled: NDArray[np.float32]) -> Familiarity:
     main, rest = variances[:count], float(variances[count:].sum())
     shrunk = (1 - SHRINKAGE) * main + SHRINKAGE * main.mean()
     return Familiarity(mean, directions[:count].copy(), shrunk.astype(np.float32), max(rest, 1e-12), 1.0)
+
+
+def fit_threshold(
+    pooled: NDArray[np.float32], groups: Sequence[str], apart: NDArray[np.float32] | None = None
+) -> Familiarity:
+    """Statistics with the threshold that 97 % of films apart from them stay below.
+
+    Args:
+        pooled: float32 [N, C] of the films that the model was trained on.
+        groups: Their groups, [N].
+        apart: float32 [M, C] of films that it was not trained on. Without them, or with fewer than `ENOUGH`, a fifth
+            of the groups at a time is compared with the other four.
+    """
+    fitted = fit(pooled)
+    if apart is not None and len(apart) >= ENOUGH:
+        distances = [fitted.distance(film) for film in apart]
+    else:
+        part = np.unique(np.asarray(groups), return_inverse=True)[1] % PARTS
+        distances = []
+        for number in np.unique(part):
+            others = fit(pooled[part != number])
+            distances += [others.distance(film) for film in pooled[part == number]]
+    return replace(fitted, threshold=float(np.quantile(distances, PASSED)))
 
 
 def load(folder: Path, weights_sha256: str) -> Familiarity | None:

@@ -42,6 +42,9 @@ class DataSection(_Section):
     )
     skip: str = Field("", description="column of the table; rows where it is true are left out", examples=["conflict"])
     held_out: str = Field("", description="column of the table; rows where it is true are the test films")
+    gate: bool = Field(
+        True, description="give the model the gate that refuses all but knees from the front, where it fits the films"
+    )
     validation: float = Field(
         0.15, ge=0, le=0.4, description="share of all groups that chooses the best epoch; 0: the last epoch is taken"
     )

@@ -5,6 +5,8 @@ import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from osteolens.evaluation.run_folder import FACTS_FILE, MODEL_FOLDER
 from osteolens.training.config import Configuration
 from osteolens.training.cross_validation import all_films, cross_validate, write_facts
 from osteolens.training.fit import build_model
+from osteolens.training.guards import add_guards
 from osteolens.training.member import Member, train_on_all
 from osteolens.training.optimise import choose_precision
 from osteolens.training.outcome import parts_of_folds, show, write_outcome
@@ -64,14 +67,18 @@ def run(
     _refuse_late_failures(config, fold_plan)
     cross_validate(config, fold_plan, out, jobs=jobs, console=console, executor=executor, restart=restart)
     members = [out / f"r0f{fold}" / MODEL_FOLDER for fold in np.unique(fold_plan.fold[0])]
+    everything = all_films(config, fold_plan, console)
     if ensemble:
         models.save_ensemble(members, out / MODEL_FOLDER, name)
+        seen = replace(everything, parts=np.full(len(everything.films), "train"))  # by one member or another
     else:
-        trained = train_on_all(config, all_films(config, fold_plan, console), out, name, console)
+        seen = everything
+        trained = train_on_all(config, everything, out, name, console)
         shutil.copytree(trained, out / MODEL_FOLDER, dirs_exist_ok=True)
     card = load_card(out / MODEL_FOLDER).model_copy(update={"data": _data(config, fold_plan, kind)})
     card.save(out / MODEL_FOLDER)
     list_films(out / MODEL_FOLDER, [film.path for film in fold_plan.films])
+    add_guards(out / MODEL_FOLDER, seen, gate=config.data.gate, notify=partial(print_sentence, console))
     card = write_outcome(out, console, ensemble=len(members) if ensemble else 0)
     write_facts(
         out / FACTS_FILE,

@@ -29,6 +29,7 @@ from osteolens.training.checkpoint import Progress, Row
 from osteolens.training.cohort import Cohort, epoch_batches, split_films
 from osteolens.training.config import Configuration
 from osteolens.training.engine import Learner, predict, train_one_epoch
+from osteolens.training.guards import add_guards
 from osteolens.training.identity import Identity
 from osteolens.training.logs import RunLog, draw_curves, epoch_line, progress_bar
 from osteolens.training.model_folder import predict_split, save_model
@@ -81,6 +82,7 @@ def fit(
     train(config, learner, cohort, out, run_identity, console)
     folder = save_model(out, config, name, learner.model, cohort)
     list_films(folder, [film.path for film in cohort.among("train", "validation").films])
+    add_guards(folder, cohort, gate=config.data.gate, notify=notify)
     cohort.write(out / SPLIT_FILE)
     predict_split(folder, cohort, config, part, device).write(out / PREDICTIONS_FILE)
     card = write_outcome(out, console)
