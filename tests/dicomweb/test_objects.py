@@ -20,8 +20,8 @@ from osteolens.dicomweb.source import SourceFilm, open_source
 from osteolens.errors import UnreadableImage, UnsupportedType
 from osteolens.evidence import AnswerEvidence
 from osteolens.films import overlay
-from osteolens.quality import Quality
-from osteolens.schema import Answer, Explanation, Film, Fused, ModelInfo, Timing, TScore
+from osteolens.quality import Quality, Side, Source
+from osteolens.schema import Answer, Explanation, Film, Fused, Knee, ModelInfo, Timing, TScore
 
 STUDY = {
     "PatientName": "Mustermann^Erika", "PatientID": "4711-0815", "StudyInstanceUID": "1.2.3", "AccessionNumber": "A-99",
@@ -133,6 +133,61 @@ def test_the_report_holds_the_answers_numbers(made: list[Dataset]) -> None:
     assert set(evidence) == {"1.2.3.4", made[2].SOPInstanceUID, made[3].SOPInstanceUID}
 
 
+def knee_of(box: tuple[int, int, int, int], side: Side | None, label: str | None = None, maps: Any = ()) -> Knee:
+    return Knee(
+        box=box, joint=(float(box[0] + 50), 200.0), plateau_width=80.0, turn=0.0, regions={}, side=side,
+        side_from="position" if side else None, label=label, probabilities=PROBABILITIES if label else None,
+        explanations=maps,
+    )  # fmt: skip
+
+
+def each_knee() -> Answer:
+    """The answer of a model that reads each knee, of which the left one is the worse."""
+    plain = answer()
+    right = knee_of((0, 100, 100, 200), "right", "normal")
+    return plain.model_copy(
+        update={"knees": (right, knee_of((150, 100, 250, 200), "left", "osteopenia", plain.explanations))}
+    )
+
+
+def sites(given: Answer, source: SourceFilm) -> dict[str, str | None]:
+    """Laterality of each group of measurements, by its name."""
+    made = objects.objects_of(source, given)
+    report = next(one for one in made if one.Modality == "SR")
+    groups = hd.sr.srread(io.BytesIO(objects.encode(report))).content.get_planar_roi_measurement_groups()
+    found = {}
+    for group in groups:
+        (site,) = group.finding_sites
+        found[group.tracking_identifier] = site.laterality.meaning if site.laterality else None
+    return found
+
+
+def test_each_group_says_which_side_it_is_of(source: SourceFilm) -> None:
+    maps = ("gradcam of osteopenia", "gradcam of osteoporosis")
+    plain = answer()
+    assert set(sites(plain, source).values()) == {None}
+    header = plain.model_copy(update={"quality": Quality(source=Source(side="left"))})
+    assert set(sites(header, source).values()) == {"Left"}
+    right, left = knee_of((0, 100, 100, 200), "right"), knee_of((150, 100, 250, 200), "left")
+    assert set(sites(plain.model_copy(update={"knees": (right,)}), source).values()) == {"Right"}
+    assert set(sites(plain.model_copy(update={"knees": (right, left)}), source).values()) == {"Right and left"}
+    unknown = (knee_of((0, 100, 100, 200), None), left)
+    assert set(sites(plain.model_copy(update={"knees": unknown}), source).values()) == {None}
+    # A model of single knees: a group for each, and the maps are those of the worse one.
+    each = each_knee()
+    assert sites(each, source) == {
+        "whole film": "Right and left", "right knee": "Right", "left knee": "Left", **dict.fromkeys(maps, "Left")
+    }  # fmt: skip
+    (report,) = [one for one in objects.objects_of(source, each) if one.Modality == "SR"]
+    groups = hd.sr.srread(io.BytesIO(objects.encode(report))).content.get_planar_roi_measurement_groups()
+    assert groups[1].roi.value.tolist() == [[0, 100], [100, 100], [100, 200], [0, 200], [0, 100]]
+    terms = {term.name.meaning: term.value.meaning for term in groups[1].get_qualitative_evaluations()}
+    assert terms["Most likely label, output of the model"] == "Normal"  # nothing is shown, so that nothing leads
+    text = page.lines(each)
+    assert "On the film: right knee and left knee." in text
+    assert "Output of the model, left knee: normal 20%, osteopenia 50%, osteoporosis 30%." in text
+
+
 @pytest.mark.parametrize(
     ("low", "fused", "leading"),
     [
@@ -207,10 +262,13 @@ def test_research_use_is_burnt_into_the_picture(made: list[Dataset]) -> None:
 
 
 @pytest.mark.parametrize("tool", ["dciodvfy", "dsrdump"])
-def test_other_peoples_checkers_find_nothing_wrong(tool: str, made: list[Dataset], tmp_path: Path) -> None:
+def test_other_peoples_checkers_find_nothing_wrong(
+    tool: str, made: list[Dataset], source: SourceFilm, tmp_path: Path
+) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed: apt-get install dicom3tools dcmtk")
-    for number, one in enumerate(made):
+    reports = [one for one in objects.objects_of(source, each_knee()) if one.Modality == "SR"]
+    for number, one in enumerate([*made, *reports]):
         if tool == "dsrdump" and "SR" not in one.SOPClassUID.name:
             continue
         path = tmp_path / f"{number}.dcm"

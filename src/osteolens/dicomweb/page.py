@@ -15,7 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Frame, KeepInFrame, Paragraph
 
 from osteolens.films import overlay
-from osteolens.schema import Answer, TScore, percent
+from osteolens.schema import Answer, Knee, TScore, percent
 
 RESEARCH = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
 rl_config.useA85 = 0  # writing the picture as text takes most of the time of a page
@@ -82,11 +82,22 @@ def lines(answer: Answer) -> list[str]:
         text.append(f"{'Answer' if part.leads else 'Output of the model'}, {part.source}: {shares}.")
         if part.answer.t_score is not None:
             text.append(f"T-score, {part.source}: {_t_score(part.answer.t_score)}.")
+    names = [knee_name(knee, number) for number, knee in enumerate(answer.knees, 1)]
+    text += [f"On the film: {' and '.join(names)}."] if names else []
+    for name, knee in zip(names, answer.knees, strict=True):
+        if knee.probabilities:
+            shares = ", ".join(f"{label} {percent(share)}" for label, share in knee.probabilities.items())
+            text.append(f"{'Answer' if lead.part == 'image' else 'Output of the model'}, {name}: {shares}.")
     text.append(f"Triage zone: {lead.triage or 'none'}.")
     text.append(f"Model {answer.model.name}, version {answer.model.version}.")
     text += [f"Note: {warning}." for warning in answer.quality.remarks]
     text.append(f"Model card {answer.model.card_sha256[:16]}.")
     return text
+
+
+def knee_name(knee: Knee, number: int) -> str:
+    """`right knee`, or its number from the left where its side is not known."""
+    return f"{knee.side} knee" if knee.side else f"knee {number}"
 
 
 def _t_score(score: TScore) -> str:

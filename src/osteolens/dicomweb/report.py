@@ -17,17 +17,20 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
-from osteolens.dicomweb.page import RESEARCH
+from osteolens.dicomweb.page import RESEARCH, knee_name
 from osteolens.dicomweb.source import MAKER, SourceFilm
 from osteolens.films import overlay
 from osteolens.parameters import fact_words
-from osteolens.schema import Answer, Fused
+from osteolens.quality import Side
+from osteolens.schema import Answer, Fused, Knee
 
 UNITLESS = Code("1", "UCUM", "no units")
 _SCHEME = "99OSTEOLENS"
 """A private coding scheme (PS3.16 8.2) for what SNOMED CT, LOINC and DCM have no code for."""
 _STANDARD_DEVIATIONS = Code("{T-score}", "UCUM", "T-score")
 _KNEE = Code("72696002", "SCT", "Knee")
+_SIDES: dict[Side, Code] = {"left": codes.SCT.Left, "right": codes.SCT.Right}
+_BOTH = Code("51440002", "SCT", "Right and left")
 _FINDINGS = {
     "normal": Code("17621005", "SCT", "Normal"),
     "osteopenia": Code("312894000", "SCT", "Osteopenia"),
@@ -139,7 +142,7 @@ def _groups(film: SourceFilm, answer: Answer) -> Iterator[hd.sr.PlanarROIMeasure
 
     def group(
         title: str, outline: NDArray[np.float64], finding: Code | CodedConcept,
-        measurements: list[hd.sr.Measurement], evaluations: list[hd.sr.QualitativeEvaluation],
+        measurements: list[hd.sr.Measurement], evaluations: list[hd.sr.QualitativeEvaluation], side: Code | None,
     ) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:  # fmt: skip
         height, width = film.pixels.shape
         image = hd.sr.SourceImageForRegion(film.header.SOPClassUID, film.header.SOPInstanceUID)
@@ -147,30 +150,50 @@ def _groups(film: SourceFilm, answer: Answer) -> Iterator[hd.sr.PlanarROIMeasure
             tracking_identifier=hd.sr.TrackingIdentifier(uid=film.uid(answer, title), identifier=title),
             referenced_region=hd.sr.ImageRegion("POLYLINE", outline * (width, height), image),
             finding_type=finding,
-            finding_sites=[hd.sr.FindingSite(_KNEE)],
+            finding_sites=[hd.sr.FindingSite(_KNEE, laterality=side)],
             algorithm_id=algorithm,
             measurements=measurements,
             qualitative_evaluations=evaluations,
         )
 
     # One group for both parts, told apart by their names: OHIF writes those of two groups on top of each other.
-    whole = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], np.float64)
+    whole, side = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], np.float64), _side(answer)
     measurements = [one for part in answer.parts for one in _measurements(part.answer)]
     finding = Code("404684003", "SCT", "Clinical finding")
-    yield group("whole film", whole, finding, measurements, list(_evaluations(answer)))
+    yield group("whole film", whole, finding, measurements, list(_evaluations(answer)), side)
+    for number, knee in enumerate(answer.knees, 1):
+        if knee.label:
+            left, top, right, bottom = knee.box
+            corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], np.float64)
+            place = corners / (answer.film.width, answer.film.height)
+            terms = list(_evaluation(knee, leads=answer.lead.part == "image"))
+            own = _SIDES[knee.side] if knee.side else None
+            yield group(knee_name(knee, number), place, finding, list(_measurements(knee)), terms, own)
+            if knee.explanations == answer.explanations:
+                side = own  # the maps of a film of both are those of its worse knee
     for explanation in answer.explanations:
         outline = outline_of_peak(overlay.decode_map(explanation.map_png))
         if outline is not None:
             peak = hd.sr.Measurement(own_code("peak", "Maximum of the heat map"), round(explanation.peak, 4), UNITLESS)
             high = own_code("half-peak", "Heat map above half of its maximum")
-            yield group(f"{explanation.method} of {explanation.target}", outline, high, [peak], [])
+            yield group(f"{explanation.method} of {explanation.target}", outline, high, [peak], [], side)
 
 
-def _measurements(part: Answer | Fused) -> Iterator[hd.sr.Measurement]:
+def _side(answer: Answer) -> Code | None:
+    """Side of the knee or knees on the film; None where it is not known."""
+    known = {knee.side for knee in answer.knees}
+    if not known and answer.quality.source:
+        known = {answer.quality.source.side}
+    if None in known or not known:
+        return None
+    return _BOTH if len(known) == 2 else _SIDES[next(side for side in known if side)]
+
+
+def _measurements(part: Answer | Fused | Knee) -> Iterator[hd.sr.Measurement]:
     def measurement(value: str, meaning: str, number: float, unit: Code) -> hd.sr.Measurement:
         return hd.sr.Measurement(_name(part, value, meaning), number, unit)
 
-    for label, probability in part.probabilities.items():
+    for label, probability in (part.probabilities or {}).items():
         yield measurement(f"p-{label}", f"Probability of {label}", round(probability, 4), UNITLESS)
     if part.t_score is None:
         return
@@ -187,18 +210,24 @@ def _evaluations(answer: Answer) -> Iterator[hd.sr.QualitativeEvaluation]:
         finding = own_code("no-finding", "No finding: not shown to tell more than chance")
         yield hd.sr.QualitativeEvaluation(own_code("answer", "Answer"), finding)
     for part in answer.parts:
-        label = _FINDINGS.get(part.answer.label) or own_code(f"label-{part.answer.label}", part.answer.label)
-        name = ("answer", "Answer") if part.leads else ("label", "Most likely label, output of the model")
-        yield hd.sr.QualitativeEvaluation(_name(part.answer, *name), label)
-        zone = part.answer.triage or "none"
-        triage = own_code(f"triage-{zone}", f"Triage: {zone}")
-        yield hd.sr.QualitativeEvaluation(_name(part.answer, "triage", "Triage zone"), triage)
+        yield from _evaluation(part.answer, leads=part.leads)
     if answer.fused is not None:
         facts = own_code("-".join(answer.fused.inputs), fact_words(answer.fused.inputs))
         yield hd.sr.QualitativeEvaluation(own_code("facts", "Facts used beside the film"), facts)
     yield hd.sr.QualitativeEvaluation(own_code("use", "Intended use"), own_code("research", RESEARCH.capitalize()))
 
 
-def _name(part: Answer | Fused, value: str, meaning: str) -> CodedConcept:
+def _evaluation(part: Answer | Fused | Knee, *, leads: bool) -> Iterator[hd.sr.QualitativeEvaluation]:
+    """Label and triage zone of a part of the answer, or of a knee."""
+    label = _FINDINGS.get(part.label or "") or own_code(f"label-{part.label}", f"{part.label}")
+    name = ("answer", "Answer") if leads else ("label", "Most likely label, output of the model")
+    yield hd.sr.QualitativeEvaluation(_name(part, *name), label)
+    zone = part.triage or "none"
+    yield hd.sr.QualitativeEvaluation(
+        _name(part, "triage", "Triage zone"), own_code(f"triage-{zone}", f"Triage: {zone}")
+    )
+
+
+def _name(part: Answer | Fused | Knee, value: str, meaning: str) -> CodedConcept:
     """The name of a number or term, which says so where it comes from the film together with the patient's facts."""
     return own_code(f"f{value}", f"{meaning}, with facts") if isinstance(part, Fused) else own_code(value, meaning)
