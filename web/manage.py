@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Runs the web app's commands: `serve_web`, `migrate`, `add_account`, `answer_films`, `delete_old_films`."""
+"""Runs the web app's commands.
+
+`serve_web`, `migrate`, `add_account`, `answer_films`, `delete_old_films`, `backup` and `restore`.
+"""
 
 import os
 import sys

@@ -137,11 +137,11 @@ def delete_expired() -> int:
     return count
 
 
-def sweep() -> int:
+def sweep(older_than_seconds: float = SWEEP_AFTER_SECONDS) -> int:
     """Delete folders of films without a row: of uploads and deletions that were cut off."""
     count = 0
     for group in storage.groups():
-        old = [folder for folder in group.iterdir() if _is_old(folder)]
+        old = [folder for folder in group.iterdir() if _is_old(folder, older_than_seconds)]
         with_rows = set(Film.with_deleted.filter(pk__in=[folder.name for folder in old]).values_list("pk", flat=True))
         for folder in old:
             if UUID(folder.name) not in with_rows:
@@ -150,9 +150,9 @@ def sweep() -> int:
     return count
 
 
-def _is_old(folder: Path) -> bool:
+def _is_old(folder: Path, seconds: float) -> bool:
     try:
         UUID(folder.name)
-        return time.time() - folder.stat().st_mtime > SWEEP_AFTER_SECONDS
+        return time.time() - folder.stat().st_mtime >= seconds
     except (ValueError, FileNotFoundError):
         return False  # not ours, or deleted at this moment

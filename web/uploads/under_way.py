@@ -34,6 +34,21 @@ def folder_in_use() -> Iterator[int]:
         os.close(lock)
 
 
+@contextmanager
+def folder_alone() -> Iterator[None]:
+    """Keep every server out of the folder.
+
+    Raises:
+        BlockingIOError: One is in.
+    """
+    lock = os.open(Path(settings.FILE_UPLOAD_TEMP_DIR), os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
+
+
 def sweep(older_than_seconds: float) -> int:
     """Delete files that no request needs any more; how many."""
     before = time.time() - older_than_seconds
