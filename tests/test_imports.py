@@ -12,7 +12,9 @@ PACKAGE = ROOT / "src" / "osteolens"
 
 # From the ground up: a module may import from its own layer and those below it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"labels", "errors", "agreement", "files", "places", "console", "cluster", "parameters", "processor"}),
+    frozenset(
+        {"labels", "errors", "agreement", "files", "places", "console", "logs", "cluster", "parameters", "processor"}
+    ),
     frozenset({"options", "quality", "card", "evidence", "schema", "rows"}),
     frozenset({"films", "client"}),
     frozenset({"models", "datasets"}),

@@ -56,6 +56,7 @@ def test_one_port_everywhere() -> None:
     compose = load("compose.yaml")["services"]
     assert compose["osteolens"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
     assert f"http://127.0.0.1:{PORT}/ping" in compose["osteolens"]["healthcheck"]["test"][-1]
+    assert "http://127.0.0.1:8000/readyz" in compose["app"]["healthcheck"]["test"][-1]
     [job] = load("prometheus/prometheus.yml")["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"osteolens:{PORT}"]}]
     [job] = load("prometheus/kubernetes.yml")["scrape_configs"]

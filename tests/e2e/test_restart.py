@@ -1,5 +1,6 @@
 """`osteolens serve --web` outlives its server: films are kept meanwhile, and answered when it has started again."""
 
+import json
 import os
 import re
 import shutil
@@ -42,7 +43,7 @@ class Served:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVE, engine, store], cwd=folder, stdout=log, stderr=log,
-                env=environment | {"OSTEOLENS_ADMIN_PASSWORD": PASSWORD},
+                env=environment | {"OSTEOLENS_ADMIN_PASSWORD": PASSWORD, "OSTEOLENS_LOG_FORMAT": "json"},
             )  # fmt: skip
         wait_for(lambda: "The app: " in self.text())
         (url,) = re.findall(r"The app: (http://\S+)/", self.text())
@@ -136,3 +137,8 @@ def test_a_server_that_is_killed_or_loses_its_workers_costs_no_film(serve: Calla
     wait_for(lambda: served.is_answered(last))
     assert f"has had a model without a worker for {PATIENCE:.0f} s; it is started again in" in served.text()
     assert served.process.poll() is None
+    # Meanwhile, both engines' logs and the app's lines were JSON objects.
+    lines = "\n".join(path.read_text() for path in (served.log.parent / "logs").glob("*_log.log")).splitlines()
+    events = [json.loads(line) for line in [*lines, *re.findall(r"^{.*", served.text(), re.MULTILINE)]]
+    assert any("/predictions/efficientnet" in str(event.get("route", event.get("message"))) for event in events)
+    assert {"POST /upload 201"} <= {event["message"] for event in events if event["logger"] == "osteolens.requests"}

@@ -132,7 +132,7 @@ def test_films_that_come_and_go_meanwhile_leave_no_half_of_themselves(
 
     def copy_to(target: Path) -> None:
         real(target)
-        retention.delete_films(None, [gone.pk])
+        retention.remove_films(None, [gone.pk])
         assert send(film_bytes(7)).status_code == 201
 
     uploading = threading.Thread(target=upload)

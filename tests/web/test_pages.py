@@ -1,18 +1,52 @@
 """Pages without a log-in, error pages, and headers."""
 
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client, override_settings
+from films import reachable
 
 
-def test_health(db: None) -> None:
-    assert Client().get("/healthz").json() == {"ok": True}
-    assert Client().post("/healthz").status_code == 405
+def test_health_asks_nobody_else(db: None) -> None:
     with patch("project.pages.connection.cursor", side_effect=DatabaseError):
-        assert Client().get("/healthz").status_code == 503
+        assert Client().get("/healthz").json() == {"ok": True}
+    assert Client().post("/healthz").status_code == 405
+    # A probe knows no name of the app.
+    response = Client().get("/healthz", headers={"Host": "10.1.2.3:8000"})
+    assert (response.status_code, response["Cache-Control"]) == (200, "no-store")
+
+
+READY = {"ok": True, "database": True, "migrations": True, "storage": True, "reading": True}
+
+
+def test_readiness_names_what_is_missing(db: None, data_folder: Path) -> None:
+    data_folder.mkdir()
+    assert Client().get("/readyz").json() == READY
+    assert Client().post("/readyz").status_code == 405
+    with patch("project.pages.connection.cursor", side_effect=DatabaseError):
+        response = Client().get("/readyz")
+    assert (response.status_code, response.json()) == (
+        503, READY | {"ok": False, "database": False, "migrations": False},
+    )  # fmt: skip
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("xrays", "0008_failures")
+    response = Client().get("/readyz")
+    assert (response.status_code, response.json()) == (503, READY | {"ok": False, "migrations": False})
+    recorder.record_applied("xrays", "0008_failures")
+    data_folder.rmdir()
+    response = Client().get("/readyz")
+    assert (response.status_code, response.json()) == (503, READY | {"ok": False, "storage": False})
+
+
+def test_a_server_of_answers_that_is_away_leaves_the_app_ready(db: None, data_folder: Path) -> None:
+    data_folder.mkdir()
+    reachable.note_away("a test")
+    response = Client().get("/readyz")
+    assert (response.status_code, response.json()) == (200, READY | {"reading": False})
 
 
 @pytest.mark.parametrize(
@@ -70,4 +104,5 @@ def test_behind_tls(client: Client, settings: Any) -> None:
         assert client.get("/")["Location"].startswith("https://")
         inside = client.get("/", headers={"X-Forwarded-Proto": "https"})
         assert inside["Strict-Transport-Security"] == "max-age=31536000"
-        assert Client().get("/healthz").status_code == 200
+        assert Client().get("/healthz").status_code == 200  # who asks is on this machine, without TLS
+        assert Client().get("/readyz").headers["Content-Type"] == "application/json"

@@ -135,9 +135,9 @@ def restore(source: Path, *, force: bool = False) -> Restored:
         (staged / "films").rename(storage.films_folder())
         call_command("migrate", verbosity=0, interactive=False)
         deleted = [
-            film_id for film_id in Film.with_deleted.values_list("pk", flat=True) if not storage.original(film_id).exists()
+            film_id for film_id in Film.objects.values_list("pk", flat=True) if not storage.original(film_id).exists()
         ]
-        retention.delete_films(None, deleted)
+        retention.remove_films(None, deleted)
         unknown = retention.sweep(older_than_seconds=0.0)
         erasing.empty_log()
     answers = Reading.objects.filter(state=Reading.State.ANSWERED).count()

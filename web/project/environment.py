@@ -5,7 +5,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import dj_database_url
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
@@ -147,6 +147,7 @@ class Environment(BaseSettings):
     )
 
     debug: bool = _flag()
+    log_format: Literal["text", "json"] = Field(default="text", description="text or json", examples=["json"])
     data: Annotated[Path, AfterValidator(_private_folder)] = Field(
         default=Path("web_data"), validate_default=True, examples=["web_data"]
     )

@@ -19,7 +19,6 @@ urlpatterns = [
     path("reviews/", include("reviews.urls")),
     path("staff/", staff, name="staff"),
     path("api/", api.urls),
-    path("healthz", login_not_required(pages.health), name="healthz"),
     path("help", login_not_required(pages.numbers), name="help"),
     path("language", login_not_required(languages.choose), name="language"),
     path("texts/<str:language>.js", login_not_required(languages.texts), name="texts"),

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
+from osteolens import logs
 from osteolens.errors import ServerError
 from osteolens.places import shipped
 from osteolens.serving.explanations import installed_meanwhile
@@ -65,6 +66,7 @@ def run(server: Server, web: str | None = None, *, add_explanations: bool = Fals
     Raises:
         ServerError: One of them cannot start, or the web app ended by itself.
     """
+    logs.to_stderr("%(asctime)s %(message)s")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:

@@ -1,9 +1,11 @@
 """What a server has written to its logs since it was started."""
 
 import re
+from html import escape
 from pathlib import Path
 
 from osteolens.errors import ServerError
+from osteolens.logs import is_json
 
 NAMES = ("console.log", "ts_log.log", "model_log.log")
 WORKER_DIED = "Backend worker process died"
@@ -32,6 +34,31 @@ def cause_of(log: str) -> str:
     errors = _ERROR.findall(log)
     ours = [error.removeprefix("osteolens.errors.") for error in errors if error.startswith("osteolens.errors.")]
     return f": {ours[-1] if ours else errors[0]}" if errors else ""
+
+
+def copy_log_config(source: Path, folder: Path) -> Path:
+    """Copy TorchServe's settings of its logs; each line of these is a JSON object where `osteolens.logs` says so."""
+    text = source.read_text(encoding="utf-8")
+    if is_json():
+        text = re.sub(r'<PatternLayout pattern="(.*?)"/>', _as_json, text)
+    target = folder / source.name
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def _as_json(layout: re.Match[str]) -> str:
+    # What a request asked for stands behind the question mark: it is left out here as it is in the text.
+    message = r"%replace{%m}{\?[^ ]*}{}" if "%replace" in layout[1] else "%m"
+    fields = {
+        "level": "%p",
+        "logger": "%enc{%c{1}}{JSON}",
+        "thread": "%enc{%t}{JSON}",
+        "message": f"%enc{{{message}}}{{JSON}}",
+    }
+    time = "%d{yyyy-MM-dd'T'HH:mm:ss.SSS}{UTC}+00:00"
+    line = "{" + ",".join(f'"{name}":"{value}"' for name, value in ({"time": time} | fields).items())
+    line += ',"traceback":"%enc{%ex}{JSON}"}%n'
+    return f'<PatternLayout alwaysWriteExceptions="false" pattern="{escape(line, quote=True)}"/>'
 
 
 def failure(what: str, folder: Path | None, logs: list[Log]) -> ServerError:

@@ -29,7 +29,7 @@ _LONGEST_NAME = len(f"/{PREFIX}12345678/.ts.sock.65535")
 # Settings of TorchServe (TS_CONFIG_FILE answers without a key), Java, Python and proxies in our own environment are
 # not meant for a server that has its configuration in a file.
 _NEEDED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|TZ|(DY)?LD_LIBRARY_PATH|MALLOC_ARENA_MAX|(OMP|OPENBLAS|MKL|KMP|ORT|CUDA)_\w+"
+    r"PATH|HOME|USER|LOGNAME|TZ|(DY)?LD_LIBRARY_PATH|MALLOC_ARENA_MAX|OSTEOLENS_LOG_FORMAT|(OMP|OPENBLAS|MKL|KMP|ORT|CUDA)_\w+"
 )
 
 

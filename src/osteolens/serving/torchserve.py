@@ -23,7 +23,7 @@ from osteolens.errors import ServerError
 from osteolens.serving import supervisor
 from osteolens.serving.java import find_java
 from osteolens.serving.logs import NAMES as LOG_NAMES
-from osteolens.serving.logs import WORKER_DIED, Log, failure
+from osteolens.serving.logs import WORKER_DIED, Log, copy_log_config, failure
 from osteolens.serving.model_store import verify_archives
 from osteolens.serving.ports import ADDRESSES, check_is_free, moved
 from osteolens.serving.properties import read_properties, write_properties
@@ -175,7 +175,7 @@ class Server:
         """The engine's program and arguments; `private` is its temporary folder, whose settings are written."""
         return [
             sys.executable, "-P", "-m", "ts.model_server", "--start", "--foreground", "--no-config-snapshots",
-            "--ts-config", private / CONFIG.name, "--log-config", shutil.copy(self._checkout / LOG_CONFIG, private),
+            "--ts-config", private / CONFIG.name, "--log-config", copy_log_config(self._checkout / LOG_CONFIG, private),
             "--model-store", self.model_store,
         ]  # fmt: skip
 

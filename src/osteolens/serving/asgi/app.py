@@ -109,18 +109,19 @@ class Inference:
         """The same with a line for each request, without its query (it may hold facts about a patient), and counts."""
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            begun, status = time.perf_counter(), 500
+            begun, status, identity = time.perf_counter(), 500, ""
 
             async def note(message: Message) -> None:
-                nonlocal status
+                nonlocal status, identity
                 if message["type"] == "http.response.start":
                     status = message["status"]
+                    identity = dict(message["headers"]).get(b"x-request-id", b"").decode()
                 await send(message)
 
             try:
                 await self(scope, receive, note)
             finally:
-                log.write(scope, status, time.perf_counter() - begun)
+                log.write(scope, status, time.perf_counter() - begun, identity)
                 self._metrics.add(f"Requests{status // 100}XX", 1, "Host")
 
         return app

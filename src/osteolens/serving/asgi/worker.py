@@ -23,6 +23,7 @@ import uvloop
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from osteolens import logs
 from osteolens.inference.reader import Reader
 from osteolens.serving import requests
 from osteolens.serving.asgi import forms
@@ -159,7 +160,7 @@ class Listener(uvicorn.Server):
 
 def log_to_stderr() -> None:
     """Warnings and tracebacks, which end up in console.log."""
-    logging.basicConfig(format="%(asctime)s [%(levelname)s] %(process)d %(name)s - %(message)s")
+    logs.to_stderr("%(asctime)s [%(levelname)s] %(process)d %(name)s - %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each request that is no HTTP
 
 

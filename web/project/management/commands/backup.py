@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from project.backups import BackupError, backup
+from project.backups import backup
+from project.database import BackupError
 
 
 class Command(BaseCommand):

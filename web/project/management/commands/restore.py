@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from project.backups import BackupError, restore
+from project.backups import restore
+from project.database import BackupError
 
 
 class Command(BaseCommand):

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 from accounts.first import first_account
 from accounts.management.commands.first_account import first_account_line
-from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from uploads import under_way
@@ -125,12 +124,11 @@ def _start(arguments: list[str], *descriptors: int) -> subprocess.Popen[bytes]:
 
 
 def _wait_until_ready(web: subprocess.Popen[bytes], address: str) -> None:
-    url = f"http://{address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]')}/healthz"  # noqa: S104
-    host = settings.ALLOWED_HOSTS[0].lstrip("*.") or "localhost"
+    url = f"http://{address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]')}/readyz"  # noqa: S104
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and web.poll() is None:
         try:
-            if httpx.get(url, headers={"Host": host}, timeout=2.0, trust_env=False).is_success:
+            if httpx.get(url, timeout=2.0, trust_env=False).is_success:
                 return
         except httpx.TransportError:
             pass
