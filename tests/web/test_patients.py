@@ -116,7 +116,10 @@ def test_a_film_has_the_other_knee_and_the_earlier_ones_beside_it(client: Client
     shown = client.get(f"/films/{left[2].id}/")
     relatives = shown.context["relatives"]
     # The patient's right hangs on the viewer's left; earlier before later.
-    assert relatives.pairs == [("right knee", (right[2], left[2])), ("1 Jan 2020", (left[1], left[2]))]
+    assert relatives.pairs == [
+        ("Beside the right knee", (right[2], left[2])),
+        ("Beside 1 Jan 2020", (left[1], left[2])),
+    ]
     assert relatives.knees.left == list(left.values())
     for pair in ((right[2], left[2]), (left[1], left[2])):
         url = f"/compare?films={pair[0].id}&films={pair[1].id}"

@@ -9,9 +9,10 @@ from django import forms
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.expressions import Expression, OrderBy
 from django.db.models.functions import Coalesce, Lower, NullIf
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
 from films.models import FACTS, Film, Patient
+from films.terms import WORDS, word
 from osteolens.inference.calibration import ZONES
 
 NO_ANSWER = "none"
@@ -145,17 +146,22 @@ class AskForm(FactsForm):
 class HistoryForm(forms.Form):
     """The history's filters and order; a field that makes no sense is left out and says so."""
 
-    q = Text(max_length=200, required=False, label="Search")
-    label = Text(max_length=100, required=False, label="Label")
-    triage = forms.ChoiceField(choices=[("", "all"), *((zone, zone) for zone in ZONES)], required=False)
-    sort = forms.ChoiceField(choices=list(SORTS.items()), required=False)
+    q = Text(max_length=200, required=False, label=gettext_lazy("Search"))
+    label = Text(max_length=100, required=False, label=pgettext_lazy("class", "Label"))
+    triage = forms.ChoiceField(
+        choices=[("", gettext_lazy("all")), *((zone, WORDS[zone]) for zone in ZONES)],
+        required=False,
+        label=gettext_lazy("Triage"),
+    )
+    sort = forms.ChoiceField(choices=list(SORTS.items()), required=False, label=gettext_lazy("Sort"))
 
     def __init__(self, data: Any, labels: list[str]) -> None:
         super().__init__(data)
         # `from` is a word of Python, so these two cannot be attributes of the class.
-        self.fields["from"] = forms.DateField(required=False, label="From")
-        self.fields["to"] = forms.DateField(required=False, label="To")
-        choices = [("", "all"), *((label, label) for label in labels), (NO_ANSWER, "no answer yet")]
+        self.fields["from"] = forms.DateField(required=False, label=gettext("From"))
+        self.fields["to"] = forms.DateField(required=False, label=gettext("To"))
+        names = [(label, word(label)) for label in labels]
+        choices = [("", gettext("all")), *names, (NO_ANSWER, gettext("no answer yet"))]
         self.fields["label"].widget = forms.Select(choices=choices)
 
     def narrow(self, films: QuerySet[Film]) -> QuerySet[Film]:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.models import User
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 
 from films.models import Film, Patient
 
@@ -57,7 +59,11 @@ class Knees:
     @property
     def sides(self) -> list[tuple[str, list[Film]]]:
         """The sides that have films, as they hang on a wall: the patient's right on the viewer's left."""
-        named_sides = [("Right", self.right), ("Left", self.left), ("Side unknown", self.unknown)]
+        named_sides = [
+            (gettext("Right"), self.right),
+            (gettext("Left"), self.left),
+            (gettext("Side unknown"), self.unknown),
+        ]
         return [(name, films) for name, films in named_sides if films]
 
     @property
@@ -139,8 +145,12 @@ def relatives(film: Film, films: Iterable[Film]) -> Relatives | None:
     if opposite:
         nearest = min(opposite, key=lambda other: (abs(other.day - film.day), other.pk))
         pair = (film, nearest) if film.side == "right" else (nearest, film)
-        pairs.append((f"{nearest.side} knee", pair))
+        beside = gettext("Beside the left knee") if nearest.side == "left" else gettext("Beside the right knee")
+        pairs.append((beside, pair))
     same = [other for other in others if film.side and other.side == film.side]
     earlier = [other for other in same if (other.day, other.uploaded_at) < (film.day, film.uploaded_at)]
-    pairs += [(f"{other.day:%-d %b %Y}", (other, film)) for other in reversed(earlier)]
+    beside = gettext("Beside %(day)s")
+    pairs += [
+        (beside % {"day": date_format(other.day, "SHORT_DATE_FORMAT")}, (other, film)) for other in reversed(earlier)
+    ]
     return Relatives(all_knees, pairs)

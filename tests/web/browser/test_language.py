@@ -28,7 +28,7 @@ def german(app: App, browser: Browser, cookies: dict[str, object]) -> Page:
     yield page
     page.goto("/")
     page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("link", name="Upload")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "en-gb")
     context.close()
 
 
@@ -63,7 +63,7 @@ def test_a_film_is_uploaded_and_answered_in_german(german: Page) -> None:
 
 
 def test_pages_on_paper(app: App, browser: Browser, cookies: dict[str, object], film: str) -> None:
-    """No navigation, nothing to press, the film as wide as it should be, the answer with its evidence, black on white."""
+    """No navigation, nothing to press, film and map as wide as they should be, the evidence, black on white."""
     context = browser.new_context(
         base_url=app.url, storage_state=cookies, service_workers="block", color_scheme="dark",
         viewport={"width": PAPER_PIXELS, "height": 1000},

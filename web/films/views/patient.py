@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 from project import erasing
 from project.request import Request
@@ -43,11 +44,13 @@ def rename(request: Request, patient_id: UUID) -> HttpResponse:
                 Patient.objects.filter(pk=shown.pk).update(name=form.cleaned_data["name"])
                 transaction.on_commit(erasing.empty_log)
         except IntegrityError:
-            form.add_error("name", "Another patient of yours is called so: choose another pseudonym, such as P-018.")
+            form.add_error(
+                "name", gettext("Another patient of yours is called so: choose another pseudonym, such as P-018.")
+            )
     if not form.is_valid():
         return _page(request, shown, form, 400)
     audit.record(request, "edit", detail="a patient's pseudonym")
-    messages.success(request, "Saved.")
+    messages.success(request, gettext("Saved."))
     return redirect(shown)
 
 

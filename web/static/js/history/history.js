@@ -20,12 +20,15 @@ function show() {
   boxes().forEach((box) => (box.checked = chosen.has(box.value)));
   bar.hidden = count === 0;
   const words = bar.querySelector("[data-count]");
-  const pages = chosen.pages() > 1 ? ` on ${chosen.pages()} pages` : "";
-  if (words) words.textContent = `${count} ${count === 1 ? "film" : "films"} selected${pages}`;
+  const text =
+    chosen.pages() > 1
+      ? gettext("%(count)s films selected on %(pages)s pages")
+      : ngettext("%(count)s film selected", "%(count)s films selected", count);
+  if (words) words.textContent = interpolate(text, { count, pages: chosen.pages() }, true);
   const compare = bar.querySelector("[data-compare]");
   if (compare instanceof HTMLButtonElement) {
     compare.disabled = count !== 2;
-    compare.title = count === 2 ? "" : "Select exactly two films";
+    compare.title = count === 2 ? "" : gettext("Select exactly two films");
   }
   const every = form.querySelector("[data-every]");
   if (every instanceof HTMLInputElement) {
