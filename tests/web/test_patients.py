@@ -125,7 +125,9 @@ def test_a_film_has_the_other_knee_and_the_earlier_ones_beside_it(client: Client
         url = f"/compare?films={pair[0].id}&films={pair[1].id}"
         assert url.replace("&", "&amp;") in shown.content.decode()
         assert client.get(url).status_code == 200
-    assert client.get(f"/films/{right[1].id}/").context["relatives"].pairs == [("left knee", (right[1], left[1]))]
+    assert client.get(f"/films/{right[1].id}/").context["relatives"].pairs == [
+        ("Beside the left knee", (right[1], left[1]))
+    ]
     alone = make(owner, None, "left", "2021-01-01", 31)
     assert client.get(f"/films/{alone.id}/").context["relatives"] is None
 
