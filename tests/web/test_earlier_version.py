@@ -7,16 +7,18 @@ one still in the queue; the accounts are `ada`, who owns them and has a token, a
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, Token
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from films import answering
 from films.models import Film, Reading
 from people import PASSWORD
@@ -24,7 +26,7 @@ from reviews.models import Review
 
 EARLIER = Path(__file__).parent / "earlier"
 REVIEWED, WAITING = "f6715c14-d486-4848-8f4c-529a5850d9bd", "6632b6d0-0980-4ef3-b569-e4b9348cf0ca"
-APPS = {"accounts": 3, "axes": 4, "reviews": 2, "xrays": 7}
+APPS = {"accounts": 6, "axes": 4, "reviews": 2, "xrays": 7}
 """Tables with rows of their own per app."""
 
 
@@ -94,6 +96,8 @@ def test_tokens_and_permissions_hold() -> None:
     """Content types and permissions are those of before: no second set under another label."""
     token = Client(headers={"Authorization": "Bearer the token of an earlier version"})
     assert token.get(f"/api/films/{REVIEWED}").json()["name"] == "left knee.png"
+    end = Token.objects.get().expires_at - timezone.now()  # it had none before, and none goes on for ever
+    assert timedelta(days=364) < end <= timedelta(days=365)
     assert Permission.objects.get(codename="review").user_set.get().username == "eve"
     types = list(ContentType.objects.values_list("app_label", flat=True))
     assert {label: types.count(label) for label in APPS} == APPS

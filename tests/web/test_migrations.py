@@ -5,11 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from accounts.sessions import SessionStore as TodaysStore
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-FIRST = [("accounts", "0001_initial"), ("xrays", "0001_initial"), ("reviews", "0001_initial")]
+FIRST = [(app, "0001_initial") for app in ("accounts", "sessions", "xrays", "reviews")]
 Migrate = Callable[[], Any]
 
 
@@ -67,3 +69,17 @@ def test_films_of_before_are_the_first_copies(earlier: tuple[Any, Migrate]) -> N
     film = make_film(apps, owner, 1, "normal")
     films = to_today().get_model("xrays", "Film").objects
     assert list(films.values_list("pk", "copy", "label")) == [(film.pk, 0, "normal")]
+
+
+def test_nobody_has_to_log_in_again(earlier: tuple[Any, Migrate]) -> None:
+    apps, to_today = earlier
+    ada = apps.get_model("accounts", "User").objects.create(username="ada")
+    before, day = apps.get_model("sessions", "Session").objects, timezone.now() + timedelta(days=1)
+    key, (data, gone) = "k" * 32, (SessionStore().encode({"_auth_user_id": str(pk)}) for pk in (ada.pk, ada.pk + 1))
+    before.create(session_key=key, session_data=data, expire_date=day)
+    before.create(session_key="over", session_data=data, expire_date=timezone.now())
+    before.create(session_key="gone", session_data=gone, expire_date=day)
+    before.create(session_key="unreadable", session_data="nonsense", expire_date=day)
+    sessions = to_today().get_model("accounts", "Session").objects.values_list("pk", "user", "session_data")
+    assert list(sessions) == [(key, ada.pk, data)]
+    assert TodaysStore(key).get("_auth_user_id") == str(ada.pk)  # today's, with the signature of before

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 
+AGENT, ADDRESS = "agent", "address"
+"""Facts of a log-in in its session's data."""
 SAME_LOOK, SAME_REFUSAL = timedelta(minutes=10), timedelta(minutes=1)
 
 
@@ -77,20 +79,25 @@ def connect() -> None:
 
 
 def _logged_in(request: HttpRequest, user: Any, **_: object) -> None:
-    _record_name(request, "log-in", user.get_username(), user)
+    request.session[AGENT] = request.META.get("HTTP_USER_AGENT", "")[:300]
+    request.session[ADDRESS] = address(request)
+    record_name(request, "log-in", user.get_username(), user, getattr(request, "logged_in_by", ""))
 
 
 def _logged_out(request: HttpRequest, user: Any, **_: object) -> None:
     if user is not None:
-        _record_name(request, "log-out", user.get_username(), user)
+        record_name(request, "log-out", user.get_username(), user)
 
 
 def _login_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: object) -> None:
     if request is not None:
-        _record_name(request, "failed log-in", str(credentials.get("username", "")), None)
+        record_name(
+            request, "failed log-in", str(credentials.get("username", "")), detail=credentials.get("step", "password")
+        )
 
 
-def _record_name(request: HttpRequest, action: str, name: str, user: Any) -> None:
+def record_name(request: HttpRequest, action: str, name: str, user: Any = None, detail: str = "") -> None:
+    """Write one line about somebody who is not, or not yet, logged in."""
     # A failed log-in may carry any characters, also those that databases refuse.
     plain = name.replace("\0", "").encode("utf-8", "replace").decode()[:150]
-    AuditEntry.objects.create(user=user, user_name=plain, action=action, address=address(request))
+    AuditEntry.objects.create(user=user, user_name=plain, action=action, detail=detail[:300], address=address(request))

@@ -2,18 +2,26 @@
 
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from films.models import Film, Reading
 
-from accounts.models import User
+from accounts.models import REVIEW_PERMISSION, User
 
 
 def people() -> list[Any]:
-    """Per account: username, is_active, last_login, films, bytes, last_upload."""
+    """Per account: pk, username, is_active, is_staff, reviewer, last_login, films, bytes, last_upload."""
+    codename = REVIEW_PERMISSION.partition(".")[2]
     return list(
-        User.objects.values("username", "is_active", "last_login")
-        .annotate(films=Count("film"), bytes=Coalesce(Sum("film__bytes"), 0), last_upload=Max("film__uploaded_at"))
+        User.objects.values("pk", "username", "is_active", "is_staff", "last_login")
+        .annotate(
+            reviewer=Exists(
+                User.user_permissions.through.objects.filter(user=OuterRef("pk"), permission__codename=codename)
+            ),
+            films=Count("film"),
+            bytes=Coalesce(Sum("film__bytes"), 0),
+            last_upload=Max("film__uploaded_at"),
+        )
         .order_by("username")
     )
 

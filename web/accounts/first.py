@@ -13,7 +13,12 @@ _WORDS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 def one_time_password() -> str:
     """Four groups of five letters and digits that are not mistaken for each other (99 bits)."""
-    return "-".join("".join(secrets.choice(_WORDS) for _ in range(5)) for _ in range(4))
+    return random_groups(4)
+
+
+def random_groups(count: int) -> str:
+    """Groups of five letters and digits, 24.8 bits each."""
+    return "-".join("".join(secrets.choice(_WORDS) for _ in range(5)) for _ in range(count))
 
 
 def first_account() -> str | None:

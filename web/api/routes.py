@@ -4,8 +4,9 @@ from datetime import date
 from typing import Any, Literal
 from uuid import UUID
 
-from accounts import audit
+from accounts import audit, second_factor
 from accounts.models import Token
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from films import answering, exporting, retention, sending, sightings
@@ -102,15 +103,28 @@ _NOT_TAKEN = _REFUSED | {413: ErrorAnswer, 415: ErrorAnswer, 422: ErrorAnswer, 4
     response={200: NewToken, 401: ErrorAnswer, 403: ErrorAnswer, 429: ErrorAnswer},
 )
 def log_in(request: Request, credentials: LogIn) -> Any:
-    """Get a token. After five wrong passwords the name is locked for a quarter of an hour."""
+    """Get a token. After five wrong passwords or codes the name is locked for a quarter of an hour.
+
+    Where the account has a second step, send its `code` as well; the token itself works without.
+    """
     user = authenticate(request, username=credentials.username, password=credentials.password)
     if user is None:  # a lock-out has its answer from accounts.lockout
         return error_json(401, "wrong_login", "name and password do not fit each other", "both are case-sensitive")
     if user.must_change_password:
         return error_json(403, "password_must_change", "the password is for one time", "change it in the browser first")
+    if second_factor.device_of(user):
+        if not credentials.code:
+            hint = 'send the code of your app as well: "code": "123456"'
+            return error_json(403, "code_needed", "this account has a second step", hint)
+        if not second_factor.passes(request, user, credentials.code):
+            return error_json(401, "wrong_code", "the code is wrong or was used already", "send the next one")
+    elif settings.SECOND_FACTOR_REQUIRED:
+        hint = "set it up in the browser first"
+        return error_json(403, "second_factor_missing", "your account needs a second step at log-in", hint)
     request.user = user
-    audit.record(request, "token")
-    return NewToken(token=Token.create(user), username=user.get_username())
+    audit.record(request, "token", detail=f"{credentials.name}, {credentials.days} days, API")
+    text = Token.create(user, credentials.name, credentials.days)
+    return NewToken(token=text, username=user.get_username(), days=credentials.days)
 
 
 @api.delete("/token", by_alias=True, tags=["log-in"], response={204: None, 401: ErrorAnswer})

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from accounts.models import MOST_TOKEN_DAYS, TOKEN_DAYS
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
@@ -47,15 +48,22 @@ class LogIn(Schema):
 
     username: str = Field(max_length=150, pattern=_NO_ZERO)
     password: str = Field(max_length=1000, pattern=_NO_ZERO)
+    code: str = Field("", max_length=40, pattern=_NO_ZERO, description="of the second step, where the account has one")
+    name: str = Field("app", min_length=1, max_length=60, pattern=_NO_ZERO, description="what the token is for")
+    days: int = Field(TOKEN_DAYS, ge=1, le=MOST_TOKEN_DAYS, description="after which the token ends")
 
 
 class NewToken(Schema):
-    """Send it as `Authorization: Bearer TOKEN`; it is shown this once, and ends with the next change of password."""
+    """Send it as `Authorization: Bearer TOKEN`; it is shown this once.
 
-    model_config = _example({"token": "Vb0n8G...", "username": "admin"})
+    It ends after its days, when it is revoked, or with the next change of password.
+    """
+
+    model_config = _example({"token": "Vb0n8G...", "username": "admin", "days": 90})
 
     token: str
     username: str
+    days: int
 
 
 class FilmOut(Schema):

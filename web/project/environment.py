@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import dj_database_url
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
@@ -69,6 +70,16 @@ def _without_password(url: str) -> str:
     if "@" in url:
         raise ValueError("holds a name or a password, which messages would show: they have variables of their own")
     return url.rstrip("/")
+
+
+def _provider(url: str) -> str:
+    """The issuer of identity tokens: what comes from it lets people in, so it is reached by TLS or on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in ("localhost", "127.0.0.1", "::1")):
+        raise ValueError(f'is {url!r}; it is the https address of a provider, as its metadata give it under "issuer"')
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("holds more than host and path of the provider")
+    return url
 
 
 def _existing(path: Path) -> Path:
@@ -180,6 +191,18 @@ class Environment(BaseSettings):
     dicomweb_ca_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None, examples=["archive_ca.pem"]
     )
+    second_factor: Literal["optional", "required"] = Field(
+        default="optional", description="optional or required", examples=["required"]
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_provider)] = Field(
+        default="", examples=["https://id.example/realms/hospital"]
+    )
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_name: str = "single sign-on"
+    oidc_new_accounts: Literal["closed", "open", "none"] = Field(
+        default="closed", description="closed, open or none", examples=["closed"]
+    )
     key: str = ""
     key_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(default=None, examples=["key_file.json"])
 
@@ -205,6 +228,11 @@ class Environment(BaseSettings):
             raise MalformedSetting(
                 "OSTEOLENS_DICOMWEB_USER and OSTEOLENS_DICOMWEB_PASSWORD belong together: one is missing, "
                 "for example OSTEOLENS_DICOMWEB_USER=osteolens"
+            )
+        if bool(settings.oidc_issuer) != bool(settings.oidc_client_id):
+            raise MalformedSetting(
+                "OSTEOLENS_OIDC_ISSUER and OSTEOLENS_OIDC_CLIENT_ID belong together: one is missing, "
+                "for example OSTEOLENS_OIDC_CLIENT_ID=osteolens"
             )
         return settings
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from accounts import audit
+from accounts.sessions import note_visit
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -103,22 +104,30 @@ class LogInRequired(LoginRequiredMiddleware):
         return answer
 
 
-class PasswordFirst(MiddlewareMixin):
-    """Redirect of people with a one-time password: they change it before anything else."""
+class StepsFirst(MiddlewareMixin):
+    """Redirect of people with a one-time password, or without a second step where it is required: that comes first."""
 
     def process_view(
         self, request: HttpRequest, view_func: View, _args: tuple[object, ...], _kwargs: dict[str, object]
     ) -> HttpResponse | None:
-        """None to go on, or the way to the page where the password is changed."""
-        if not getattr(view_func, "login_required", True) or request.path.startswith(("/api/", "/accounts/")):
+        """None to go on, or the way to the page where the step is done."""
+        if not getattr(view_func, "login_required", True) or request.path.startswith("/api/"):
             return None
-        if not getattr(request.user, "must_change_password", False):
+        note_visit(request)
+        step, code, message = _step_before(request)
+        if not step or (request.resolver_match and request.resolver_match.view_name in (step, "accounts:logout")):
             return None
         if wants_json(request):
-            return error_json(
-                403,
-                "password_must_change",
-                gettext("your password is for one time"),
-                gettext("change it and try again"),
-            )
-        return redirect("accounts:password")
+            return error_json(403, code, message, gettext("open the app in the browser, do it there and try again"))
+        return redirect(step)
+
+
+def _step_before(request: HttpRequest) -> tuple[str, str, str]:
+    """View of the step that is missing, with its code and message; nothing where none is."""
+    if getattr(request.user, "must_change_password", False):
+        return "accounts:password", "password_must_change", gettext("your password is for one time")
+    # Whoever comes by single sign-on has shown the provider what it wants to see.
+    proven = request.session.get("second_factor") or request.session.get("signed_on")
+    if settings.SECOND_FACTOR_REQUIRED and not proven:
+        return "accounts:second_factor", "second_factor_missing", gettext("your account needs a second step at log-in")
+    return "", "", ""

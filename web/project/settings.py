@@ -53,6 +53,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "ninja",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "project",
     "accounts",
     "films",
@@ -78,7 +80,7 @@ MIDDLEWARE = [
     "project.middleware.explain_method",
     "django.contrib.messages.middleware.MessageMiddleware",
     "project.middleware.LogInRequired",
-    "project.middleware.PasswordFirst",
+    "project.middleware.StepsFirst",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -118,6 +120,14 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "uploads:upload"
 LOGOUT_REDIRECT_URL = "accounts:login"
+SECOND_FACTOR_REQUIRED = _environment.second_factor == "required"
+OTP_TOTP_ISSUER = "OsteoLens"
+OIDC_ISSUER = _environment.oidc_issuer
+OIDC_CLIENT_ID = _environment.oidc_client_id
+OIDC_CLIENT_SECRET = _environment.oidc_client_secret
+OIDC_NAME = _environment.oidc_name
+OIDC_NEW_ACCOUNTS = _environment.oidc_new_accounts
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_AGE = timedelta(days=7) // timedelta(seconds=1)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -129,6 +139,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_CALLABLE = "accounts.lockout.answer"
 AXES_CLIENT_IP_CALLABLE = "accounts.audit.address"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
 AXES_VERBOSE = False
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 

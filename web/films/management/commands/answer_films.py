@@ -7,8 +7,8 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from accounts.sessions import SessionStore
 from django.conf import settings
-from django.contrib.sessions.backends.db import SessionStore
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 from project import erasing
