@@ -96,7 +96,6 @@ def queries(desk: Client, query: str) -> int:
 
 
 def test_as_many_queries_for_three_lines_as_for_three_hundred(desk: Client, lines: None) -> None:
-    queries(desk, "")  # notes where the session is used from
     few = queries(desk, "who=a"), queries(desk, "")
     for number in range(300):
         write(datetime(2026, 3, 3, tzinfo=UTC), f"ada {number}", "view", FILM)

@@ -48,10 +48,10 @@ class SessionStore(db.SessionStore):
 def note_visit(request: HttpRequest) -> None:
     """Write down when and from where a session was used last, at most once a minute."""
     row = getattr(request.session, "row", None)
-    now, place = timezone.now(), address(request)
-    if row and (row.seen_at < now - SEEN_EVERY or row.address != place):
+    now = timezone.now()
+    if row and row.seen_at < now - SEEN_EVERY:
         # Not through the session itself: saving that would put off its end.
-        Session.objects.filter(pk=row.pk).update(seen_at=now, address=place)
+        Session.objects.filter(pk=row.pk).update(seen_at=now, address=address(request))
 
 
 def in_words(agent: str) -> str:

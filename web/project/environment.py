@@ -75,10 +75,10 @@ def _without_password(url: str) -> str:
 def _provider(url: str) -> str:
     """The issuer of identity tokens: what comes from it lets people in, so it is reached by TLS or on this machine."""
     parts = urlsplit(url)
-    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in ("localhost", "127.0.0.1", "::1")):
-        raise ValueError(f'is {url!r}; it is the https address of a provider, as its metadata give it under "issuer"')
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("holds more than host and path of the provider")
+    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in ("localhost", "127.0.0.1", "::1")):
+        raise ValueError(f'is {url!r}; it is the provider\'s https address, as its metadata give it under "issuer"')
     return url
 
 
@@ -197,7 +197,7 @@ class Environment(BaseSettings):
     oidc_issuer: Annotated[str, AfterValidator(_provider)] = Field(
         default="", examples=["https://id.example/realms/hospital"]
     )
-    oidc_client_id: str = ""
+    oidc_client_id: str = "osteolens"
     oidc_client_secret: str = ""
     oidc_name: str = "single sign-on"
     oidc_new_accounts: Literal["closed", "open", "none"] = Field(
@@ -228,11 +228,6 @@ class Environment(BaseSettings):
             raise MalformedSetting(
                 "OSTEOLENS_DICOMWEB_USER and OSTEOLENS_DICOMWEB_PASSWORD belong together: one is missing, "
                 "for example OSTEOLENS_DICOMWEB_USER=osteolens"
-            )
-        if bool(settings.oidc_issuer) != bool(settings.oidc_client_id):
-            raise MalformedSetting(
-                "OSTEOLENS_OIDC_ISSUER and OSTEOLENS_OIDC_CLIENT_ID belong together: one is missing, "
-                "for example OSTEOLENS_OIDC_CLIENT_ID=osteolens"
             )
         return settings
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,14 @@ MODELS = ("efficientnet", "second")
 
 
 class App:
-    """`manage.py serve_web` on a free port, with two accounts."""
+    """`manage.py serve_web` on a free port, with two accounts, and with further settings if there are any."""
 
-    def __init__(self, data: Path, server: Server) -> None:
+    def __init__(self, data: Path, server: Server | SimpleNamespace, **settings: str) -> None:
         self.environment = os.environ | {
             "OSTEOLENS_DATA": str(data), "OSTEOLENS_ADMIN_PASSWORD": PASSWORD, "OSTEOLENS_MODELS": ",".join(MODELS),
             "OSTEOLENS_URL": server.url, "OSTEOLENS_KEY": server.inference_key or "",
             "DJANGO_SETTINGS_MODULE": "project.settings",
-        }  # fmt: skip
+        } | settings  # fmt: skip
         for name in ("DATABASE_URL", "OSTEOLENS_KEY_FILE"):
             self.environment.pop(name, None)
         self.log = data.with_suffix(".log")

@@ -29,7 +29,7 @@ def app(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="package")
-def browser(app: App) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip

@@ -25,7 +25,12 @@ def addresses(film: str) -> list[str]:
         film,
         f"/compare?films={ids}&films={ids}",
         "/accounts/password",
+        "/accounts/",
+        "/accounts/second-factor",
         "/staff/",
+        "/staff/accounts/add",
+        "/staff/accounts/1/",
+        "/staff/audit",
         "/films/none/",
     ]
 
