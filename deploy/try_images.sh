@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the images without a registry of images, and sends a film through the gate of a running container.
 #   apt-get install buildah mmdebstrap podman runc curl openssl
-#   sudo deploy/try_images.sh FOLDER [TARGET...]      targets: serve (default), app, archive, full; FOLDER takes some gigabytes
+#   sudo deploy/try_images.sh FOLDER [TARGET...]      targets: serve (default), app, archive, full
+# FOLDER takes some gigabytes, for full 50.
 # The base image is made of Debian's packages, as debian:bookworm-slim is, under the name that the Dockerfile uses.
 set -euo pipefail
 folder=$(mkdir -p "$1" && realpath "$1")
@@ -52,5 +53,10 @@ for _ in $(seq 180); do curl --silent --output /dev/null http://127.0.0.1:8000/p
 "${run[@]}" exec osteolens-try sh -c 'id -u; touch /opt/osteolens/x 2>&1 | grep --only-matching "Read-only file system"'
 curl --fail --silent --show-error --header "Authorization: Bearer $(cat "$folder/token")" \
   --upload-file samples/knee.jpg http://127.0.0.1:8000/predictions/knee | cut -c1-160
+if [ "${targets[0]}" = full ]; then  # what this image has PyTorch for
+  curl --fail --silent --show-error --header "Authorization: Bearer $(cat "$folder/token")" \
+    --header "X-OsteoLens-Explain: gradcam++" --upload-file samples/knee.jpg http://127.0.0.1:8000/predictions/knee |
+    grep --only-matching '"method":"gradcam++"'
+fi
 curl --silent --output /dev/null --write-out '\nwithout a token: %{http_code}\n' \
   --upload-file samples/knee.jpg http://127.0.0.1:8000/predictions/knee
