@@ -138,7 +138,9 @@ def test_a_server_that_is_killed_or_loses_its_workers_costs_no_film(serve: Calla
     assert f"has had a model without a worker for {PATIENCE:.0f} s; it is started again in" in served.text()
     assert served.process.poll() is None
     # Meanwhile, both engines' logs and the app's lines were JSON objects.
-    lines = "\n".join(path.read_text() for path in (served.log.parent / "logs").glob("*_log.log")).splitlines()
-    events = [json.loads(line) for line in [*lines, *re.findall(r"^{.*", served.text(), re.MULTILINE)]]
+    lines = re.findall(r"^{.*", served.text(), re.MULTILINE)
+    for path in (served.log.parent / "logs").glob("*_log.log"):
+        lines += path.read_text().splitlines()
+    events = [json.loads(line) for line in lines]
     assert any("/predictions/efficientnet" in str(event.get("route", event.get("message"))) for event in events)
     assert {"POST /upload 201"} <= {event["message"] for event in events if event["logger"] == "osteolens.requests"}

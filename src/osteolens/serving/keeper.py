@@ -12,7 +12,8 @@ STEADY_SECONDS = 60.0
 """A server that ran for so long gets the first pause again."""
 SILENT_SECONDS = 120.0
 """Time for a server to replace a worker of its own; it is started again when a model has none for longer."""
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 15.0
+"""Each look is a line for each model in the access log."""
 
 logger = logging.getLogger(__name__)
 
