@@ -1,9 +1,7 @@
 """Fit how far films are from a model's: python train/fit_familiarity.py weights/knee --data films.csv."""
 
 import csv
-import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,61 +9,84 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from gate.sources import part_of
+from gate.sources import Part, part_of
 from osteolens.card import load_card
-from osteolens.films.gate import CARD_FILE, NETWORK_FILE, find_gate
-from osteolens.films.prepare import prepare
+from osteolens.datasets.folds import split
+from osteolens.films.joints import Finder, finder_of, prepare_each, sides
 from osteolens.films.read import read
-from osteolens.inference.familiarity import Familiarity, fit
+from osteolens.inference.familiarity import Familiarity, fit_threshold
 from osteolens.inference.runtimes.eager import EagerRuntime
 
-PASSED = 0.97
+Picture = NDArray[np.uint8]
+PARTS: dict[str, Part] = {"train": "fit", "validation": "threshold", "test": "test"}
+
+
+class Pooled:
+    """A model's pooled features of pictures, as its reader computes them.
+
+    Args:
+        folder: The model's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.card, self.runtime = load_card(folder), EagerRuntime(folder)
+        self.finder: Finder | None = finder_of(folder, self.card)
+
+    def of(self, pixels: Picture) -> NDArray[np.float32]:
+        """One row per input, float32 [knees, C]; of a picture without knees, and for models of whole films, [1, C]."""
+        each = self.finder is not None and self.card.preprocess.view == "each knee"
+        joints = self.finder.find(pixels) if self.finder and each else ()
+        inputs = prepare_each(pixels, self.card.preprocess, joints, tuple(side for side, _ in sides(joints)))
+        return np.concatenate([self.runtime.predict(prepared.array[None]).pooled for prepared in inputs])
+
+    def distances(self, known: Familiarity, pictures: Iterable[Picture]) -> NDArray[np.float64]:
+        """Distance of each picture; of one with two knees that of the stranger knee, as in answers."""
+        return np.array([max(map(known.distance, self.of(pixels))) for pixels in pictures])
 
 
 def main(
     model: Annotated[Path, typer.Argument(help="Model folder, which gets familiarity.safetensors.")],
     data: Annotated[Path, typer.Option(help="Table of the model's films with the columns file and group or person.")],
     most: Annotated[int, typer.Option(help="Films of each part at most, by chance.")] = 1500,
-    strange: Annotated[list[Path] | None, typer.Option(help="Folder of other pictures to compare.")] = None,
 ) -> None:
-    """Fit on most groups, set the threshold on others, and print what a third part and other pictures give."""
-    card, runtime = load_card(model), EagerRuntime(model)
-    parts: dict[str, list[Path]] = {"fit": [], "threshold": [], "test": []}
-    for row in csv.DictReader(data.open()):
-        part = part_of(row.get("group") or row["person"], test=0.25, threshold=0.25)
-        parts["test" if row.get("split", "train") != "train" else part].append(data.parent / row["file"])
-    random = np.random.default_rng(0)
-    pooled = {
-        part: _pooled(runtime, [files[index] for index in random.permutation(len(files))[:most]])
-        for part, files in parts.items()
-    }
-    fitted = fit(pooled["fit"])
-    distances = {part: _distances(fitted, values) for part, values in pooled.items()}
-    fitted = replace(fitted, threshold=float(np.quantile(distances["threshold"], PASSED)))
-    fitted.save(model, card.weights_sha256)
-    gate = find_gate(model)
-    if gate is None:
-        for name in (NETWORK_FILE, CARD_FILE):  # the shipped gate, so that this model has it wherever it goes
-            shutil.copyfile(Path("weights/gate") / name, model / name)
+    """Fit on most groups, set the threshold on others, and print what a third part gives."""
+    network, parts = Pooled(model), parts_of(data, most)
+    pooled = {part: np.concatenate([network.of(pixels) for pixels in pictures(files)]) for part, files in parts.items()}
+    fitted = fit_threshold(pooled["fit"], [], pooled["threshold"])
+    fitted.save(model, network.card.weights_sha256)
     for part, values in pooled.items():
-        _report(part, _distances(fitted, values))
-    for folder in strange or []:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        _report(folder.name, _distances(fitted, _pooled(runtime, files[:300])))
+        distances = np.array([fitted.distance(value) for value in values])
+        low, middle, high = np.quantile(distances, [0.05, 0.5, 0.95])
+        above = np.mean(distances > 1)
+        print(f"{part}: {len(distances)} films, {above:.1%} above 1; {low:.2f}, {middle:.2f}, {high:.2f}")
 
 
-def _pooled(runtime: EagerRuntime, files: Sequence[Path]) -> NDArray[np.float32]:
-    spec = runtime.card.preprocess
-    return np.concatenate([runtime.predict(prepare(read(path).pixels, spec).array[None]).pooled for path in files])
+def parts_of(table: Path, most: int) -> dict[Part, list[Path]]:
+    """Files of each part, at most so many, by chance: groups are never in two.
+
+    With a column `split` the rows of `train` are parted as by `train/configs/knee_oa.toml`, so that the threshold is
+    set on persons that its model did not learn from; all other rows are the test. Without one, groups are parted by
+    chance.
+    """
+    rows = list(csv.DictReader(table.open()))
+    groups = [row.get("group") or row["person"] for row in rows]
+    if "split" in rows[0]:
+        held_out = [row["split"] != "train" for row in rows]
+        named = split([row["kl"] for row in rows], groups, validation=0.1, test=0.25, seed=0, held_out=held_out)
+        chosen = [PARTS[name] for name in named.tolist()]
+    else:
+        chosen = [part_of(group, test=0.25, threshold=0.25) for group in groups]
+    parts: dict[Part, list[Path]] = {"fit": [], "threshold": [], "test": []}
+    for number in np.random.default_rng(0).permutation(len(rows)).tolist():
+        files = parts[chosen[number]]
+        if len(files) < most:
+            files.append(table.parent / rows[number]["file"])
+    return parts
 
 
-def _distances(fitted: Familiarity, pooled: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.array([fitted.distance(values) for values in pooled])
-
-
-def _report(name: str, distances: NDArray[np.float64]) -> None:
-    low, middle, high = np.quantile(distances, [0.05, 0.5, 0.95])
-    print(f"{name}: {len(distances)} films, {np.mean(distances > 1):.1%} above 1; {low:.2f}, {middle:.2f}, {high:.2f}")
+def pictures(files: Iterable[Path]) -> Iterator[Picture]:
+    """Pixels of files, uint8 [H, W]."""
+    return (read(path).pixels for path in files)
 
 
 if __name__ == "__main__":

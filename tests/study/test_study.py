@@ -1,6 +1,7 @@
 """One command from a table to an archive: planned first, stopped by leaks, and gone on with where it was."""
 
 import csv
+import html
 import json
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from osteolens.card import load_card
 from osteolens.cli.root import app
 from osteolens.console import Status
 from osteolens.datasets.fingerprints import read_training_films
+from osteolens.evidence import evidence_of
 from osteolens.labels import LABELS
 from osteolens.study import plan as planning
 from osteolens.study.plan import duration, steps
@@ -45,7 +47,15 @@ def test_a_table_becomes_an_archive_and_the_plan_knows_what_is_done(table, tmp_p
     assert parity["films"] >= 16
     assert parity["largest difference of a probability or T-score"] < 1e-4
     with zipfile.ZipFile(out / "model_store" / "mine.mar") as archive:
-        assert {"card.json", "training_films.json", "model.onnx"} <= set(archive.namelist())
+        names = set(archive.namelist())
+    assert {"card.json", "training_films.json", "model.onnx", "familiarity.safetensors"} <= names
+    assert "gate.onnx" not in names, "squares are no knees, and a gate for knees would refuse them all"
+    # What is said of the model before any figure, on every page and on the screen, is what its answers lead with.
+    leading = evidence_of(card).leading
+    assert leading in " ".join(done.output.split())
+    for page, figures in (("README.md", "## Figures"), ("../report.html", "In plain words")):
+        text = html.unescape((out / "run" / "model" / page).read_text())
+        assert text.index(leading) < text.index(figures), page
     planned = start(table, out, settings_file, "--plan")
     assert planned.exit_code == 0, planned.output
     text = (out / "plan.md").read_text()
