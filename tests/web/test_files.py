@@ -1,6 +1,7 @@
 """Pictures and downloads of a film."""
 
 import base64
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from films.models import Film
 from pdf_pages import pdf_text
 from PIL import Image
 from refusals import check_refusals
+from support.dicom import dataset, save
 from web_films import film_bytes
 
 from osteolens.films import overlay
@@ -28,7 +30,9 @@ def opened(response: Any) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
-@pytest.mark.parametrize("name", ["picture.png", "thumb.jpg", "overlay.png", "answer.json", "report.pdf", "original"])
+@pytest.mark.parametrize(
+    "name", ["picture.png", "thumb.jpg", "overlay.png", "answer.json", "report.pdf", "original", "values"]
+)
 def test_refusals(client: Client, stranger: Client, film: Film, name: str) -> None:
     check_refusals(client, stranger, lambda film_id: f"/films/{film_id}/{name}", "GET", film)
 
@@ -217,3 +221,24 @@ def test_viridis_is_matplotlibs_table() -> None:
     shown = TABLES["viridis"][[0, 64, 128, 191, 255]].astype(int)
     published = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [92, 200, 99], [253, 231, 37]])
     np.testing.assert_array_equal(shown, published)
+
+
+def test_the_values_of_a_deep_film_come_as_stored(client: Client, send: Callable[..., Any]) -> None:
+    """The value at row r and column c is 1000 + 10 r + c."""
+    pixels = np.add.outer(1000 + 10 * np.arange(80), np.arange(74)).astype(np.uint16)
+    film_id = send(save(dataset(pixels, 12, WindowCenter=1400, WindowWidth=800)), "deep.dcm").json()["id"]
+    response = client.get(f"/films/{film_id}/values")
+    content = gzip.decompress(response.content)
+    length = int.from_bytes(content[:4], "little")
+    header = json.loads(content[4 : 4 + length])
+    assert header == {
+        "width": 74, "height": 80, "offset": 0.0, "step": 1.0, "bits": 12, "inverted": False, "padding": None,
+        "windows": [{"name": "header", "centre": 1400.0, "width": 800.0}],
+    }  # fmt: skip
+    assert np.array_equal(np.frombuffer(content[4 + length :], "<u2").reshape(80, 74), pixels)
+    known = client.get(f"/films/{film_id}/values", headers={"If-None-Match": response["ETag"]})
+    assert (known.status_code, response["Content-Encoding"]) == (304, "gzip")
+
+
+def test_a_film_of_eight_bits_has_no_deeper_values(client: Client, film: Film) -> None:
+    assert client.get(f"/films/{film.id}/values").status_code == 204

@@ -29,6 +29,7 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     data = response.context["viewer_data"]
     assert data["film"] == {
         "id": str(film.id), "title": "knee.png", "url": f"/films/{film.id}/picture.png", "width": 120, "height": 160,
+        "spacing": None, "valuesUrl": f"/films/{film.id}/values",
     }  # fmt: skip
     assert [model["model"] for model in data["models"]] == ["knee", "efficientnet", "yolov5"]
     knee = data["models"][0]

@@ -17,6 +17,9 @@ from osteolens.labels import label_from_t_score
 from osteolens.parameters import FACT_WORDS, OperatingPoints, PatientFact
 from osteolens.schema import Answer, Fused, Knee, Lead, Part, Spread, TScore
 
+_MAYBE_DEEP = ("DICOM", "PNG", "TIFF")
+"""Formats that may have more than 8 bits for a pixel."""
+
 
 @dataclass(frozen=True)
 class PartView:
@@ -158,6 +161,8 @@ def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
             "url": reverse("films:picture", args=[film.id]),
             "width": film.width,
             "height": film.height,
+            "valuesUrl": reverse("films:values", args=[film.id]) if film.format in _MAYBE_DEEP else None,
+            "spacing": _spacing(readings),
         },
         "colourMaps": colours.AS_LISTS,
         "models": models,
@@ -171,6 +176,12 @@ def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
 def labels_of(models: list[dict[str, Any]]) -> list[str]:
     """Labels of all models of the viewer, each once: models may answer different questions."""
     return list(dict.fromkeys(one["label"] for model in models for one in model["classes"]))
+
+
+def _spacing(readings: FilmReadings) -> tuple[float, float] | None:
+    """Millimetres between rows and between columns, from the header of a DICOM film."""
+    header = answer_of(readings.main).quality.source if readings.main else None
+    return header.pixel_spacing_mm if header else None
 
 
 def _viewer_model(film: Film, view: ReadingView) -> dict[str, Any]:

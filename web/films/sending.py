@@ -1,6 +1,7 @@
 """Files as answers: pictures that a browser may keep but must ask about, and downloads."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from django.utils.http import content_disposition_header, quote_etag
 from project.errors import TooMany, refuse_input
 from project.request import Request
 
-from films import limits
+from films import limits, storage
 
 
 def picture(request: Request, path: Path, content_type: str) -> HttpResponseBase:
@@ -53,14 +54,35 @@ def _picture(request: Request, path: Path, content_type: str) -> HttpResponseBas
         stream = path.open("rb")
     except OSError:
         raise Http404("no such picture") from None
-    facts = os.fstat(stream.fileno())
-    # Inode, time and size instead of a hash: for a 304 the file need not be read.
-    etag = quote_etag(f"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}")
+    etag = _etag(os.fstat(stream.fileno()))
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
         response = _Picture(stream, content_type)
     else:
         stream.close()
+    return _to_be_asked(response, etag)
+
+
+def unless_known(request: Request, path: Path, make: Callable[[bytes], HttpResponse]) -> HttpResponseBase:
+    """What is made of a stored file, unless the browser has it already.
+
+    Raises:
+        Gone: The film was deleted meanwhile.
+    """
+    try:
+        etag = _etag(path.stat())
+    except FileNotFoundError:
+        raise storage.Gone("the file is gone") from None
+    known: HttpResponseBase | None = get_conditional_response(request, etag=etag)
+    return _to_be_asked(known or make(storage.read(path)), etag)
+
+
+def _etag(facts: os.stat_result) -> str:
+    """Inode, time and size instead of a hash: for a 304 the file need not be read."""
+    return quote_etag(f"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}")
+
+
+def _to_be_asked(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     response["ETag"] = etag
     # Asked for each time: after a log-out or a deletion the browser must not show it from its cache.
     response["Cache-Control"] = "private, no-cache"

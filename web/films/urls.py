@@ -30,6 +30,7 @@ urlpatterns = [
     path("films/<uuid:film_id>/reread", film.reread, name="reread"),
     path("films/<uuid:film_id>/delete", film.delete, name="delete"),
     path("films/<uuid:film_id>/picture.png", files.picture, name="picture"),
+    path("films/<uuid:film_id>/values", files.values, name="values"),
     path("films/<uuid:film_id>/thumb.jpg", files.thumb, name="thumb"),
     path("films/<uuid:film_id>/maps/<int:reading>/<path:label>.png", files.heat_map, name="map"),
     path("films/<uuid:film_id>/overlay.png", files.overlay, name="overlay"),

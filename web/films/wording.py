@@ -23,6 +23,10 @@ MEANING = (
         "It does not show bone density, a lesion or a fracture, and a plausible map does not make an answer right."
     ),
     gettext_lazy("Its detail is coarse, about a seventh of the film's side, however sharp it is drawn."),
+    gettext_lazy(
+        "It ends where the model's view of the film ends, in a straight edge or fading towards it: what lies outside "
+        "was cropped off and not looked at."
+    ),
 )
 
 WAITING = gettext_lazy(

@@ -13,6 +13,8 @@ Each step depends on a pixel's value alone, so they are worked out once per poss
 becomes its ITU-R BT.601 luminance.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from osteolens.errors import UnreadableImage
+from osteolens.films.deep import PADDING, Deep, Window
 from osteolens.films.dicom import DAMAGED, FAULTS, GREY, integer
 from osteolens.films.window import range_of_counts, strides
 
@@ -58,7 +61,61 @@ def _luminance(film: Dataset, values: NDArray[np.integer]) -> NDArray[np.uint8]:
     return grey
 
 
-def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def deep(film: Dataset, values: NDArray[np.integer]) -> Deep | None:
+    """The film's levels behind the Modality LUT and its windows; None for one of at most 8 bits, or in colour.
+
+    Args:
+        film: From `osteolens.films.dicom.open_film`; its size was checked.
+        values: Its `stored_values`.
+
+    Raises:
+        UnreadableImage: A lookup table or window is broken.
+    """
+    bits = integer(film, "BitsStored")
+    if film.PhotometricInterpretation not in GREY or bits <= 8:
+        return None
+    try:
+        scale = _scale(film, values)
+        shown, _ = _shown(film, scale)
+        step = 1.0 if film.get("ModalityLUTSequence") else abs(float(film.get("RescaleSlope", 1))) or 1.0
+        windows = _linear_windows(film, step) if shown is not None else ()
+    except FAULTS as error:
+        raise UnreadableImage("a lookup table or window in the DICOM header is damaged", DAMAGED) from error
+    levels, padding = scale.levels, scale.padding
+    offset = float(levels[~padding].min(initial=np.inf)) if not padding.all() else 0.0
+    table = np.clip(np.rint((levels - offset) / step), 0, PADDING - padding.any()).astype(np.uint16)
+    table[padding] = PADDING
+    return Deep(
+        stored=np.resize(table, _possible(scale.index))[scale.index],
+        offset=offset,
+        step=step,
+        bits=bits,
+        inverted=_is_inverted(film),
+        padded=bool(padding.any()),
+        windows=windows or (Window.between("film's range", *_range(scale), step),),
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What the pixels may hold.
+
+    Attributes:
+        index: Unsigned [H, W]: which of the values a pixel has, beside bits that are not stored.
+        levels: float64 [2 ** bits]: each value behind the Modality LUT.
+        counts: How often each occurs in a sample, without padding.
+        padding: Which are no film.
+        bits: Bits stored.
+    """
+
+    index: NDArray[np.unsignedinteger]
+    levels: NDArray[np.float64]
+    counts: NDArray[np.integer]
+    padding: NDArray[np.bool_]
+    bits: int
+
+
+def _scale(film: Dataset, values: NDArray[np.integer]) -> _Scale:
     bits = integer(film, "BitsStored")
     highest = 2**bits - 1
     # A compressed picture may have fewer bits than the header says.
@@ -67,23 +124,59 @@ def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uin
     if integer(film, "PixelRepresentation", 0):
         stored = np.where(stored > highest // 2, stored - highest - 1, stored)  # two's complement, PS3.5 6.2
     padding = _padding(film, stored)
-    levels = _modality(film, stored)
-    counts = _counts(index, highest + 1) * ~padding
-    shown = _view(film, levels)
-    warnings: tuple[str, ...] = ()
-    if shown is not None and _blank(shown[counts > 0]) and not _blank(levels[counts > 0]):
-        shown, warnings = None, (_NO_VIEW,)
-    if shown is None and bits == 8 and np.array_equal(levels, np.arange(256)):
+    return _Scale(index, _modality(film, stored), _counts(index, highest + 1) * ~padding, padding, bits)
+
+
+def _shown(film: Dataset, scale: _Scale) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
+    """Grey by the header's view, None where that is missing or shows nothing; and warnings."""
+    shown, seen = _view(film, scale.levels), scale.counts > 0
+    if shown is not None and _blank(shown[seen]) and not _blank(scale.levels[seen]):
+        return None, (_NO_VIEW,)
+    return shown, ()
+
+
+def _range(scale: _Scale) -> tuple[float, float]:
+    """Lowest and highest level of the film itself."""
+    order = np.argsort(scale.levels)
+    return range_of_counts(scale.levels[order], scale.counts[order])
+
+
+def _display(film: Dataset, values: NDArray[np.integer]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    scale = _scale(film, values)
+    levels = scale.levels
+    shown, warnings = _shown(film, scale)
+    if shown is None and scale.bits == 8 and np.array_equal(levels, np.arange(256)):
         shown = levels
     elif shown is None:
-        order = np.argsort(levels)
-        low, high = range_of_counts(levels[order], counts[order])
+        low, high = _range(scale)
         shown = np.clip((levels - low) * (255 / (high - low) if high > low else 0.0), 0, 255)
-    if film.PhotometricInterpretation == "MONOCHROME1" or film.get("PresentationLUTShape") == "INVERSE":
+    if _is_inverted(film):
         shown = 255 - shown
     table = np.rint(shown).astype(np.uint8)
-    table[padding] = 0
-    return cv2.LUT(index, np.resize(table, _possible(index))).astype(np.uint8, copy=False), warnings
+    table[scale.padding] = 0
+    grey = cv2.LUT(scale.index, np.resize(table, _possible(scale.index)))
+    return grey.astype(np.uint8, copy=False), warnings
+
+
+def _is_inverted(film: Dataset) -> bool:
+    return bool(film.PhotometricInterpretation == "MONOCHROME1") or bool(film.get("PresentationLUTShape") == "INVERSE")
+
+
+def _linear_windows(film: Dataset, step: float) -> tuple[Window, ...]:
+    """The header's windows, if they are straight lines and no lookup table comes before them.
+
+    They have no names here: what the header calls them is free text, which may hold a name.
+    """
+    function = str(film.get("VOILUTFunction", "LINEAR")).strip().upper()
+    if film.get("VOILUTSequence") or function == "SIGMOID":
+        return ()
+    half = 0.5 * (function != "LINEAR_EXACT")  # C.11.2.1.2.1 and C.11.2.1.3.2
+    pairs = zip(_numbers(film.get("WindowCenter")), _numbers(film.get("WindowWidth")), strict=False)
+    ends = [(centre - half, width / 2 - half) for centre, width in pairs if width > 2 * half]
+    return tuple(
+        Window.between(f"header {number}" if number > 1 else "header", middle - reach, middle + reach, step)
+        for number, (middle, reach) in enumerate(ends, 1)
+    )
 
 
 def _blank(shown: NDArray[np.float64]) -> bool:
@@ -138,9 +231,13 @@ def _view(film: Dataset, levels: NDArray[np.float64]) -> NDArray[np.float64] | N
 
 def _first(value: object) -> float | None:
     """The first of one or several numbers; None for an empty element."""
+    return next(iter(_numbers(value)), None)
+
+
+def _numbers(value: object) -> list[float]:
+    """One or several numbers of an element."""
     numbers = value if isinstance(value, list) or hasattr(value, "append") else [value]
-    first = next(iter(numbers), None)  # type: ignore[call-overload]
-    return None if first is None else float(first)
+    return [float(number) for number in numbers if number is not None]  # type: ignore[attr-defined]
 
 
 def _look_up(film: Dataset, levels: NDArray[np.float64], item: Dataset) -> tuple[NDArray[np.float64], int]:

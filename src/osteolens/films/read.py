@@ -10,7 +10,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import cv2
 import numpy as np
@@ -41,6 +41,7 @@ _STEP = "the brightness changes by a step as in a damaged JPEG: compare the pict
 _BAND = 256
 _EXIF_ORIENTATION = 0x0112
 
+Pixel = TypeVar("Pixel", bound=np.generic)
 File = bytes | bytearray | memoryview | str | Path | BinaryIO
 
 
@@ -146,7 +147,7 @@ def _tiff(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     check_cost("TIFF", page.seconds, limits.SAVE_AGAIN)
     from osteolens.films import tiff_pixels  # its codecs are loaded when a TIFF arrives
 
-    return _oriented(tiff_pixels.grey(data, page), page.orientation), page.warnings
+    return oriented(tiff_pixels.grey(data, page), page.orientation), page.warnings
 
 
 def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -158,7 +159,7 @@ def _jpeg(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     if not layout.described:
         return pixels, warnings
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        return _upright(pixels, image, warnings)
+        return upright(pixels, image, warnings)
 
 
 def _dicom(data: bytes, bare: bool) -> tuple[NDArray[np.uint8], tuple[str, ...], Source, tuple[Reason, ...], bytes]:
@@ -192,7 +193,7 @@ def _still(data: bytes, kind: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         if not pixels.any() and image.has_transparency_data:
             pixels = np.asarray(image.convert("RGB").convert("L"))
             warnings = ("the whole picture is marked as transparent, which was ignored",)
-        return _upright(pixels, image, warnings)
+        return upright(pixels, image, warnings)
 
 
 _READERS = {"JPEG": _jpeg, "TIFF": _tiff}
@@ -208,7 +209,7 @@ def _check_size(kind: str, width: int, height: int) -> None:
 def _grey(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
     """The picture as uint8 [H, W] before orientation."""
     if ";16" in str(getattr(image, "tile", "")) and image.mode in ("RGB", "RGBA", "LA"):
-        return window(_deep_luminance(data))  # Pillow would cut 16-bit colour to its high bytes
+        return window(deep_luminance(data))  # Pillow would cut 16-bit colour to its high bytes
     image.load()
     if image.mode.startswith(("I", "F")):
         return window(np.asarray(image))
@@ -226,18 +227,18 @@ def _over_black(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def _upright(
-    pixels: NDArray[np.uint8], image: Image.Image, warnings: tuple[str, ...]
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def upright(
+    pixels: NDArray[Pixel], image: Image.Image, warnings: tuple[str, ...]
+) -> tuple[NDArray[Pixel], tuple[str, ...]]:
     """Apply the EXIF orientation, or warn where it cannot be known."""
     try:
         Image.Exif().load(image.info.get("exif", b""))  # of a JPEG, `getexif` says nothing of damage
-        return _oriented(pixels, image.getexif().get(_EXIF_ORIENTATION, 1)), warnings
+        return oriented(pixels, image.getexif().get(_EXIF_ORIENTATION, 1)), warnings
     except _DECODE_ERRORS:
         return pixels, (*warnings, "the EXIF data are damaged, so the picture was taken as upright")
 
 
-def _deep_luminance(data: bytes) -> NDArray[np.float32]:
+def deep_luminance(data: bytes) -> NDArray[np.float32]:
     """16-bit colour or grey-with-alpha as float32 [H, W]: ITU-R BT.601 luminance over black."""
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
@@ -249,7 +250,7 @@ def _deep_luminance(data: bytes) -> NDArray[np.float32]:
     return luminance
 
 
-def _oriented(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def oriented(pixels: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
     """Turn stored pixels as the EXIF orientation (TIFF 6.0 tag 274) asks."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.T

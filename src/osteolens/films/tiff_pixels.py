@@ -40,14 +40,23 @@ def grey(data: bytes, page: Page) -> NDArray[np.uint8]:
         UnreadableImage: A strip or tile is damaged.
         UnusableImage: A value is not finite.
     """
-    values = samples(data, page)
     if page.bits <= 8 and page.sample_format == tiff.UNSIGNED:
-        return _by_rows(_shallow, values, page, np.uint8)
+        return _by_rows(_shallow, samples(data, page), page, np.uint8)
+    return window(*deep(data, page))
+
+
+def deep(data: bytes, page: Page) -> tuple[Numbers, NDArray[np.bool_] | None]:
+    """Levels [H, W] of a page of deep or signed samples, brighter meaning denser, and its padding: bool [H, W].
+
+    Raises:
+        UnreadableImage: A strip or tile is damaged.
+    """
+    values = samples(data, page)
     padding = _padding(values, page)
     if page.photometric == tiff.GREY_INVERTED:  # of whole numbers, ~ turns the scale without leaving the type
         turn = np.negative if page.sample_format == tiff.FLOAT else np.invert
         turn(values[..., 0], out=values[..., 0])
-    return window(values[..., 0] if values.shape[2] == 1 else _by_rows(_deep, values, page, np.float32), padding)
+    return values[..., 0] if values.shape[2] == 1 else _by_rows(_deep, values, page, np.float32), padding
 
 
 def samples(data: bytes, page: Page) -> Numbers:

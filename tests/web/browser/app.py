@@ -63,10 +63,12 @@ def log_in(page: Page, name: str = OWNER, password: str = PASSWORD) -> None:
     page.click("main button")
 
 
-def send(context: BrowserContext, pixels: NDArray[np.uint8], name: str, **facts: str) -> str:
-    """Upload a film as the page does, without the page; returns its address."""
+def send(context: BrowserContext, film: NDArray[np.uint8] | bytes, name: str, **facts: str) -> str:
+    """Upload a film, pixels or a file, as the page does, without the page; returns its address."""
     token = context.request.get("/session").json()["csrf"]
-    form = facts | {"file": {"name": name, "mimeType": "image/png", "buffer": png(pixels)}}
+    form = facts | {
+        "file": {"name": name, "mimeType": "image/png", "buffer": film if isinstance(film, bytes) else png(film)}
+    }
     answer: APIResponse = context.request.post("/upload", multipart=form, headers={"X-CSRFToken": token})
     assert answer.ok, answer.text()
     assert answer.json()["state"] == "answered"

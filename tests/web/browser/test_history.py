@@ -117,7 +117,7 @@ def test_reading_again_keeps_the_earlier_answer(page: Page, films: list[str]) ->
     expect(page.get_by_text("Earlier answers")).to_have_count(0)
     page.get_by_role("button", name="Read again").click()
     expect(page.get_by_text("Earlier answers")).to_be_visible(timeout=10_000)
-    expect(page.locator("[data-figures]:visible")).to_have_count(1)
+    expect(page.locator(".answer[data-figures]:visible")).to_have_count(1)
 
 
 def test_facts_added_later_are_kept(page: Page, films: list[str]) -> None:

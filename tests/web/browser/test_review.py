@@ -26,7 +26,7 @@ def open_review(page: Page, colleague: BrowserContext, row: float) -> str:
     assert colleague.request.post(f"{film}edit", form=form).ok
     address = film.replace("/films/", "/reviews/")
     page.goto(address)
-    page.wait_for_function("document.querySelector('canvas.region')")
+    expect(page.locator("canvas.region")).to_be_attached()
     return address
 
 

@@ -1,8 +1,13 @@
-/** The page of one film: the viewer, and downloads that follow what it shows. */
+/** The page of one film: the viewer, the answer beside it, and downloads that follow what is shown. */
 import { dataBlock } from "./viewer/data.js";
+import { Rulers } from "./viewer/rulers.js";
+import { onSwipe } from "./viewer/screen.js";
 import { Viewer } from "./viewer/viewer.js";
 
+const OPEN = "osteolens.details";
+
 const root = /** @type {HTMLElement} */ (document.getElementById("viewer"));
+const card = /** @type {HTMLElement} */ (document.getElementById("answer"));
 const viewer = new Viewer(root, [dataBlock("viewer-data")]);
 
 function follow() {
@@ -24,6 +29,27 @@ function search(id, wanted) {
   if (link instanceof HTMLAnchorElement) link.search = new URLSearchParams(wanted).toString();
 }
 
+/** Somebody who wants the details wants them on every film, and for every model. */
+function keepDetails() {
+  const all = [...document.querySelectorAll("details[data-keep]")].filter((one) => one instanceof HTMLDetailsElement);
+  all.forEach((details) => {
+    details.open = localStorage.getItem(OPEN) === "open";
+    details.addEventListener("toggle", () => {
+      localStorage.setItem(OPEN, details.open ? "open" : "closed");
+      all.forEach((other) => (other.open = details.open));
+    });
+  });
+}
+
+card.addEventListener("click", (event) => {
+  const button = event.target instanceof Element && event.target.closest("[data-more]");
+  if (button) button.setAttribute("aria-expanded", String(card.classList.toggle("whole")));
+});
+// On the film itself a finger moves it where it is zoomed.
+onSwipe(card, (dx) => dx && viewer.stepModel(-dx));
+onSwipe(viewer.stage, (dx) => dx && viewer.view.zoom === 1 && viewer.tool === "move" && viewer.stepModel(-dx));
 root.addEventListener("shown", follow);
+keepDetails();
 follow();
+new Rulers(viewer.find("#measures"), viewer);
 viewer.takeKeys();

@@ -8,7 +8,14 @@
  * @typedef {{name: string, box: [number, number, number, number], maps: Record<string, MapFile>}} Knee its box is left, top,
  *   right and bottom in pixels of the film; without maps of its own, the film's are shown
  * @typedef {{model: string, version: string, label: string, classes: Class[], knees?: Knee[]}} Reading
- * @typedef {{url: string, width: number, height: number, title: string}} Film sizes in pixels
+ * @typedef {object} Film
+ * @property {string} [id] none in a review, which is blind
+ * @property {string} url
+ * @property {number} width pixels
+ * @property {number} height
+ * @property {string} title
+ * @property {string | null} [valuesUrl] of its own values, where it may be deeper than eight bits
+ * @property {[number, number] | null} [spacing] millimetres between rows and between columns, where known
  * @typedef {{film: Film, colourMaps: Record<string, Colour[]>, models: Reading[], labels: string[]}} ViewerData
  * @typedef {{levels: Uint8ClampedArray, width: number, height: number}} Levels one byte a pixel, 255 at the maximum
  */

@@ -4,7 +4,7 @@
  * @import { Levels } from "./levels.js"
  * @import { Pane } from "./pane.js"
  * @import { View } from "./view.js"
- * @typedef {"move" | "window"} Tool
+ * @typedef {"move" | "window" | "length" | "angle"} Tool
  */
 
 /**
@@ -67,7 +67,7 @@ export function listen(stage, panes, view, levels, tool) {
   function drag(pane, before, event) {
     const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY];
     if (tool() === "window" || event.shiftKey || event.buttons & 2) return levels.drag(-dy / 2, dx / 2);
-    if (view.zoom > 1) move(pane, dx, dy);
+    if (view.zoom > 1) pane.drag(dx, dy);
   }
 
   /** @type {(pane: Pane, before: PointerEvent, event: PointerEvent) => void} */
@@ -76,12 +76,7 @@ export function listen(stage, panes, view, levels, tool) {
     if (!other) return;
     const middle = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 };
     view.zoomBy(apart(event, other) / Math.max(1, apart(before, other)), pane.onFilm(middle));
-    move(pane, (event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
-  }
-
-  /** @type {(pane: Pane, dx: number, dy: number) => void} */
-  function move(pane, dx, dy) {
-    view.pan(-dx / (pane.film.width * pane.scale), -dy / (pane.film.height * pane.scale));
+    pane.drag((event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
   }
 }
 

@@ -4,6 +4,7 @@
  *
  * @import { Viewer } from "./viewer.js"
  */
+import { toggleFullScreen } from "./screen.js";
 
 const STEP = 0.05;
 
@@ -11,9 +12,15 @@ const STEP = 0.05;
 const ACTIONS = {
   m: (viewer) => viewer.toggleMap(),
   s: (viewer) => viewer.toggleSideBySide(),
-  n: (viewer) => viewer.nextModel(),
+  n: (viewer) => viewer.stepModel(1),
   i: (viewer) => viewer.levels.invert(),
-  w: (viewer) => viewer.toggleTool(),
+  w: (viewer) => viewer.pickTool("window"),
+  f: (viewer) => toggleFullScreen(viewer.root),
+  k: (viewer) => viewer.nextKnee(),
+  r: (viewer) => viewer.turn(),
+  h: (viewer) => viewer.mirror(),
+  l: (viewer) => viewer.pickTool("length"),
+  a: (viewer) => viewer.pickTool("angle"),
   "[": (viewer) => viewer.change({ opacity: viewer.settings.opacity - STEP }),
   "]": (viewer) => viewer.change({ opacity: viewer.settings.opacity + STEP }),
   "+": (viewer) => viewer.view.zoomBy(1.25),

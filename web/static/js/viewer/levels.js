@@ -1,25 +1,90 @@
-/** Window, level and inversion of the film: one linear SVG filter for all panes. */
+/**
+ * Window, level and inversion. A film of eight bits goes through one linear SVG filter for all panes; a deeper one is
+ * drawn from its own values as soon as it is not shown as it came.
+ *
+ * @import { Pane } from "./pane.js"
+ * @import { Preset, Values } from "./values.js"
+ */
+import { draw, fetchValues, pictureValues, presets } from "./values.js";
 
-const WHOLE = { centre: 127.5, width: 255, inverted: false };
+const EIGHT_BITS = { centre: 128, width: 256 };
 
-export class Levels {
-  /** Grey values 0 to 255: `centre` becomes middle grey, `width` spans black to white. */
-  state = { ...WHOLE };
+export class Levels extends EventTarget {
+  /** `centre` becomes middle grey, `width` spans black to white (DICOM PS3.3 C.11.2.1.2.1), in the film's values. */
+  state = { ...EIGHT_BITS, inverted: false };
+  /** The window that the film came with. */
+  first = EIGHT_BITS;
+  /** Of a film deeper than eight bits, once they were asked for. @type {Values | null} */
+  values = null;
+  /** @type {Preset[]} */
+  presets = [];
+  /** @type {Promise<void> | null} */
+  loading = null;
+  drawing = 0;
 
-  /** @param {HTMLElement} stage the films in it are filtered */
-  constructor(stage) {
-    this.stage = stage;
+  /**
+   * @param {() => Pane[]} panes
+   * @param {string | null | undefined} url of the film's deep values; none where there cannot be any
+   */
+  constructor(panes, url) {
+    super();
+    this.panes = panes;
+    this.url = url;
     this.functions = document.querySelectorAll("#levels feFuncR, #levels feFuncG, #levels feFuncB");
   }
 
   /**
-   * @param {number} brighter grey values that the centre goes down by
-   * @param {number} wider grey values that the width grows by
+   * Have the film's values and presets at hand: once, and when somebody sets the window, as they are large.
+   *
+   * @returns {Promise<void>}
+   */
+  load() {
+    this.loading ??= this.fetch();
+    this.loading.catch(() => (this.loading = null));
+    return this.loading;
+  }
+
+  async fetch() {
+    const { picture } = this.panes()[0];
+    await picture.decode();
+    const values = this.url ? await fetchValues(this.url) : null;
+    this.presets = presets(values ?? pictureValues(picture));
+    if (values) {
+      const { centre, width, inverted } = this.state;
+      this.first = values.windows[0];
+      // What was set meanwhile stays as it looks.
+      this.state = {
+        centre: this.first.centre + ((centre - EIGHT_BITS.centre) / EIGHT_BITS.width) * this.first.width,
+        width: (width / EIGHT_BITS.width) * this.first.width,
+        inverted,
+      };
+      this.values = values;
+    }
+    this.apply();
+  }
+
+  /** Grey values that a 256th of the first window spans: what one pixel of a drag is worth. */
+  get grain() {
+    return this.first.width / EIGHT_BITS.width;
+  }
+
+  /**
+   * @param {number} brighter grains that the centre goes down by
+   * @param {number} wider grains that the width grows by
    */
   drag(brighter, wider) {
     const { centre, width } = this.state;
-    this.state.centre = Math.min(255, Math.max(0, centre - brighter));
-    this.state.width = Math.min(510, Math.max(8, width + wider));
+    this.set(centre - brighter * this.grain, Math.max(8 * this.grain, width + wider * this.grain));
+  }
+
+  /**
+   * @param {number} centre
+   * @param {number} width
+   */
+  set(centre, width) {
+    const [low, high] = [this.first.centre - 8 * this.first.width, this.first.centre + 8 * this.first.width];
+    this.state.centre = Math.min(high, Math.max(low, centre));
+    this.state.width = Math.min(16 * this.first.width, Math.max(this.grain, width));
     this.apply();
   }
 
@@ -29,29 +94,41 @@ export class Levels {
   }
 
   reset() {
-    this.state = { ...WHOLE };
+    this.state = { centre: this.first.centre, width: this.first.width, inverted: false };
     this.apply();
   }
 
   get untouched() {
     const { centre, width, inverted } = this.state;
-    return centre === WHOLE.centre && width === WHOLE.width && !inverted;
+    return centre === this.first.centre && width === this.first.width && !inverted;
   }
 
   apply() {
+    const { values, untouched } = this;
+    if (values && !untouched) {
+      cancelAnimationFrame(this.drawing);
+      this.drawing = requestAnimationFrame(() => this.draw(values));
+    } else if (!values) this.filter();
+    for (const { picture, deep } of this.panes()) {
+      // Without a change the filter is left out altogether: it costs time on every frame.
+      picture.style.filter = untouched || values ? "" : "url(#levels)";
+      deep.hidden = untouched || !values;
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  filter() {
     const { centre, width, inverted } = this.state;
-    const slope = 255 / width;
-    const intercept = 0.5 - (centre / 255) * slope;
+    const slope = 255 / Math.max(width - 1, 1e-6);
+    const intercept = 0.5 - ((centre - 0.5) / 255) * slope;
     this.functions.forEach((func) => {
       func.setAttribute("slope", String(inverted ? -slope : slope));
       func.setAttribute("intercept", String(inverted ? 1 - intercept : intercept));
     });
-    // Without a change the filter is left out altogether: it costs time on every frame.
-    this.films.forEach((film) => (film.style.filter = this.untouched ? "" : "url(#levels)"));
-    this.stage.dispatchEvent(new Event("levels"));
   }
 
-  get films() {
-    return /** @type {NodeListOf<HTMLElement>} */ (this.stage.querySelectorAll("img.film"));
+  /** @param {Values} values */
+  draw(values) {
+    for (const pane of this.panes()) if (!pane.root.hidden) draw(pane.deep, values, this.state);
   }
 }

@@ -21,6 +21,7 @@ export class Pane {
     this.layers = /** @type {HTMLElement} */ (root.querySelector(".layers"));
     this.canvas = /** @type {HTMLCanvasElement} */ (root.querySelector("canvas.map"));
     this.picture = /** @type {HTMLImageElement} */ (root.querySelector("img.film"));
+    this.deep = /** @type {HTMLCanvasElement} */ (root.querySelector("canvas.deep"));
     this.caption = /** @type {HTMLElement} */ (root.querySelector(".caption"));
     this.asked = "";
     this.opacity = 1;
@@ -33,10 +34,17 @@ export class Pane {
     new ResizeObserver(() => this.place()).observe(root);
   }
 
+  /** Width and height of the film as it is turned. */
+  get seen() {
+    const { width, height } = this.film;
+    return this.view.turns % 2 ? [height, width] : [width, height];
+  }
+
   /** Pixels of the screen for one pixel of the film. */
   get scale() {
     const { clientWidth, clientHeight } = this.root;
-    return Math.min(clientWidth / this.film.width, clientHeight / this.film.height) * this.view.zoom;
+    const [width, height] = this.seen;
+    return Math.min(clientWidth / width, clientHeight / height) * this.view.zoom;
   }
 
   /**
@@ -45,17 +53,32 @@ export class Pane {
    * @param {[number, number, number, number]} box left, top, right, bottom in pixels of the film
    */
   zoomTo([left, top, right, bottom]) {
-    const { film, view, root } = this;
-    const fitted = this.scale / view.zoom;
-    const wanted = Math.min(root.clientWidth / (right - left), root.clientHeight / (bottom - top));
-    view.set(Math.min(MAX_ZOOM, Math.max(1, wanted / fitted)), (left + right) / 2 / film.width, (top + bottom) / 2 / film.height);
+    const { film, root, view } = this;
+    const sides = [right - left, bottom - top];
+    const [across, down] = view.turns % 2 ? sides.reverse() : sides;
+    const wanted = Math.min(root.clientWidth / across, root.clientHeight / down);
+    const zoom = Math.min(MAX_ZOOM, Math.max(1, (wanted * view.zoom) / this.scale));
+    view.set(zoom, (left + right) / 2 / film.width, (top + bottom) / 2 / film.height);
   }
 
   place() {
     const { film, view, scale } = this;
-    const left = Math.round(this.root.clientWidth / 2 - view.x * film.width * scale);
-    const top = Math.round(this.root.clientHeight / 2 - view.y * film.height * scale);
-    this.layers.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
+    const middle = view.onScreen(view.x * film.width * scale, view.y * film.height * scale);
+    const left = Math.round(this.root.clientWidth / 2 - middle.x);
+    const top = Math.round(this.root.clientHeight / 2 - middle.y);
+    this.layers.style.transform = `translate(${left}px, ${top}px) scale(${scale})${view.css}`;
+  }
+
+  /**
+   * Move the film with the pointer.
+   *
+   * @param {number} dx pixels of the screen
+   * @param {number} dy
+   */
+  drag(dx, dy) {
+    const { film, view, scale } = this;
+    const step = view.onFilm(-dx / scale, -dy / scale);
+    view.set(view.zoom, view.x + step.x / film.width, view.y + step.y / film.height);
   }
 
   /**
@@ -66,10 +89,20 @@ export class Pane {
   onFilm(event) {
     const { film, view, scale } = this;
     const box = this.root.getBoundingClientRect();
-    return {
-      x: view.x + (event.clientX - box.left - box.width / 2) / (film.width * scale),
-      y: view.y + (event.clientY - box.top - box.height / 2) / (film.height * scale),
-    };
+    const [dx, dy] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
+    const step = view.onFilm(dx / scale, dy / scale);
+    return { x: view.x + step.x / film.width, y: view.y + step.y / film.height };
+  }
+
+  /**
+   * A place of the film as pixels from the pane's left and top.
+   *
+   * @param {{x: number, y: number}} place shares of the film
+   */
+  onPane({ x, y }) {
+    const { film, view, scale } = this;
+    const step = view.onScreen((x - view.x) * film.width * scale, (y - view.y) * film.height * scale);
+    return { x: this.root.clientWidth / 2 + step.x, y: this.root.clientHeight / 2 + step.y };
   }
 
   /**

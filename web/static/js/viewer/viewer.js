@@ -6,14 +6,24 @@
  * @import { Tool } from "./gestures.js"
  */
 import { paintBar } from "./colour.js";
-import { listen as listenToControls } from "./controls.js";
+import { listen as listenToControls, sync } from "./controls.js";
 import { mapLevels } from "./data.js";
 import { listen as listenToGestures } from "./gestures.js";
 import { listen as listenToKeys } from "./keys.js";
 import { Levels } from "./levels.js";
 import { Pane } from "./pane.js";
+import { listenToSheet, onFullScreen } from "./screen.js";
 import { load, save } from "./settings.js";
 import { View } from "./view.js";
+import { listen as listenToWindow } from "./window.js";
+
+/** @type {Record<Tool, string>} */
+const TOOLS = {
+  move: gettext("a drag moves the film"),
+  window: gettext("a drag sets brightness and contrast"),
+  length: gettext("length: set two points"),
+  angle: gettext("angle: set three points, the corner second"),
+};
 
 export class Viewer {
   view = new View();
@@ -34,7 +44,7 @@ export class Viewer {
     this.root = root;
     this.films = films;
     this.stage = this.find("#stage");
-    this.levels = new Levels(this.stage);
+    this.levels = new Levels(() => this.panes, films.length === 1 ? films[0].film.valuesUrl : undefined);
     const first = films.flatMap((data) => data.models)[0];
     this.model = first?.model ?? "";
     this.label = first?.label ?? "";
@@ -42,6 +52,10 @@ export class Viewer {
     listenToGestures(this.stage, () => this.panes, this.view, this.levels, () => this.tool);
     listenToKeys(root, this);
     listenToControls(root, this);
+    listenToSheet(this.find("#sheet"));
+    listenToWindow(this.find("#window-panel"), this);
+    onFullScreen(root, (full) => this.say(full ? gettext("full screen, Escape leaves it") : gettext("full screen is left")));
+    this.view.addEventListener("change", () => this.showState());
     this.render();
     // The other classes and models come while the film is being looked at.
     const classes = films.flatMap((data) => data.models).flatMap((reading) => reading.classes);
@@ -79,25 +93,38 @@ export class Viewer {
     this.say(`heat map ${this.settings.mapOn ? "on" : "off"}`);
   }
 
-  toggleTool() {
-    this.tool = this.tool === "move" ? "window" : "move";
+  /** @param {Tool} tool that is put away again if it is in hand */
+  pickTool(tool) {
+    this.tool = this.tool === tool ? "move" : tool;
     this.stage.classList.toggle("windowing", this.tool === "window");
-    this.press("window", this.tool === "window");
     this.stage.dispatchEvent(new Event("tool"));
-    this.say(this.tool === "window" ? "a drag sets brightness and contrast" : "a drag moves the film");
+    sync(this.root, this);
+    this.showState();
+    this.say(TOOLS[this.tool]);
+  }
+
+  turn() {
+    this.view.turn();
+    this.say(this.view.words || gettext("the film stands as it came"));
+  }
+
+  mirror() {
+    this.view.mirror();
+    this.say(this.view.words || gettext("the film stands as it came"));
   }
 
   toggleSideBySide() {
     if (this.films.length > 1 || this.films[0].models.length < 2) return;
     this.sideBySide = !this.sideBySide;
-    this.press("side", this.sideBySide);
     this.render();
     this.say(this.sideBySide ? "all models side by side" : `model ${this.model}`);
   }
 
-  nextModel() {
-    const models = this.inputs("model").map((input) => input.value);
-    if (models.length) this.pickModel(models[(models.indexOf(this.model) + 1) % models.length]);
+  /** @param {number} step to the next model or, with -1, the one before */
+  stepModel(step) {
+    const models = [...new Set(this.films.flatMap((data) => data.models).map((one) => one.model))];
+    const place = (models.indexOf(this.model) + step + models.length) % models.length;
+    if (models.length > 1) this.pickModel(models[place]);
   }
 
   /** @param {string | undefined} label */
@@ -126,10 +153,29 @@ export class Viewer {
     this.say(knee ? knee.name : "the whole film");
   }
 
+  /** Knee after knee, then the film again; the film where no knee is known. */
+  nextKnee() {
+    const knees = this.slots()[0].reading?.knees ?? [];
+    this.pickKnee(this.knee + 1 < knees.length ? this.knee + 1 : -1);
+    if (!knees.length) this.say(gettext("no knee is known on this film: the whole film"));
+  }
+
+  /** Place, turn, window and tool; measurements stay. */
   reset() {
-    this.view.fit();
+    this.knee = -1;
+    this.view.straighten();
     this.levels.reset();
-    this.say("the film as it came");
+    if (this.tool !== "move") this.pickTool(this.tool);
+    this.render();
+    this.say(gettext("the film as it came"));
+  }
+
+  /** What the eye could miss: a tool in hand, and a film that is not as it came. */
+  showState() {
+    const words = [this.view.words, this.tool === "move" ? "" : TOOLS[this.tool]].filter(Boolean).join(" · ");
+    const badge = this.find("#stage-state");
+    badge.textContent = words;
+    badge.hidden = !words;
   }
 
   help() {
@@ -178,39 +224,8 @@ export class Viewer {
       pane.shade(opacity);
       pane.canvas.style.visibility = mapOn ? "" : "hidden";
     }
-    this.syncControls();
+    sync(this.root, this);
     this.root.dispatchEvent(new Event("shown"));
-  }
-
-  syncControls() {
-    const { opacity, threshold, colours, mapOn } = this.settings;
-    this.fill("opacity", opacity);
-    this.fill("threshold", threshold);
-    const select = this.root.querySelector("#colours");
-    if (select instanceof HTMLSelectElement) select.value = colours;
-    const box = this.root.querySelector("#map-on");
-    if (box instanceof HTMLInputElement) box.checked = mapOn;
-    const labels = this.labels;
-    this.inputs("label").forEach((input) => {
-      input.checked = input.value === this.label;
-      if (input.parentElement) input.parentElement.hidden = !labels.includes(input.value);
-    });
-    this.inputs("model").forEach((input) => (input.checked = input.value === this.model));
-    this.inputs("knee").forEach((input) => (input.checked = Number(input.value) === this.knee));
-  }
-
-  /**
-   * @param {string} id of a slider
-   * @param {number} share 0 to 1
-   */
-  fill(id, share) {
-    const percent = Math.round(share * 100);
-    const slider = this.root.querySelector(`#${id}`);
-    if (!(slider instanceof HTMLInputElement)) return;
-    slider.value = String(percent);
-    slider.setAttribute("aria-valuetext", `${percent}%`);
-    const shown = this.root.querySelector(`output[for=${id}]`);
-    if (shown) shown.textContent = `${percent}%`;
   }
 
   /**
@@ -224,14 +239,6 @@ export class Viewer {
     const copy = /** @type {HTMLElement} */ (there[0].cloneNode(true));
     there[there.length - 1].after(copy);
     return copy;
-  }
-
-  /**
-   * @param {string} action of a button that stays pressed
-   * @param {boolean} pressed
-   */
-  press(action, pressed) {
-    this.root.querySelector(`[data-do=${action}]`)?.setAttribute("aria-pressed", String(pressed));
   }
 
   /** @param {string} text for people who listen to the page */
@@ -248,13 +255,5 @@ export class Viewer {
     const found = this.root.querySelector(selector);
     if (!(found instanceof HTMLElement)) throw new Error(`the viewer has no ${selector}`);
     return found;
-  }
-
-  /**
-   * @param {string} name of a group of radio buttons
-   * @returns {HTMLInputElement[]}
-   */
-  inputs(name) {
-    return [...this.root.querySelectorAll(`input[name=${name}]`)].filter((one) => one instanceof HTMLInputElement);
   }
 }
