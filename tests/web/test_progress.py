@@ -32,7 +32,10 @@ def waiting(send: Send, reader: FakeReader) -> list[str]:
     """Three films that wait, sent after one that is answered."""
     send(film_bytes(9))
     reader.go_away()
-    return [send(film_bytes(seed), f"{seed}.png").json()["id"] for seed in range(3)]
+    films = [send(film_bytes(seed), f"{seed}.png").json()["id"] for seed in range(3)]
+    # None is due by itself while a slow machine runs the test.
+    Reading.objects.filter(state="queued").update(next_try_at=timezone.now() + timedelta(days=1))
+    return films
 
 
 def test_films_are_counted_from_the_first_that_waits_to_the_last(
@@ -88,8 +91,8 @@ def test_deleted_films_do_not_count(client: Client, waiting: list[str]) -> None:
 def test_a_constant_number_of_queries(client: Client, waiting: list[str]) -> None:
     with CaptureQueriesContext(connection) as captured:
         state(client, (timezone.now() - timedelta(days=1)).isoformat())
-    # Session, user, what waits, how many, failures and their names.
-    assert len(captured) == 6
+    # Session, user, what waits, how many; names of failures where there are any.
+    assert len(captured) == 4
 
 
 def test_who_is_logged_out_and_who_posts_reads_json(client: Client) -> None:
