@@ -1,18 +1,14 @@
 """Languages: which one a page is in, and catalogues that are complete, compiled and right."""
 
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+import messages
 import pytest
 from accounts.models import User
 from django.test import Client
 from django.utils import formats, translation
 from people import PASSWORD
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import messages
 
 HOLES = re.compile(r"%\(\w+\)[a-z]|%[sd]|\{\w+\}")
 
