@@ -93,6 +93,7 @@ class AuditForm(forms.Form):
     def __init__(self, data: Any) -> None:
         super().__init__(data)
         actions = AuditEntry.objects.order_by("action").values_list("action", flat=True).distinct()
+        self.fields["what"].widget.attrs["lang"] = "en"  # words of the log, as they are stored
         self.fields["what"].choices = [("", gettext("all")), *((action, action) for action in actions)]  # type: ignore[attr-defined]
         # `from` is a word of Python, so these two cannot be attributes of the class.
         self.fields["from"] = forms.DateField(required=False, label=gettext("From"))

@@ -5,6 +5,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from accounts.first import one_time_password
 from accounts.models import REVIEW_PERMISSION, User
@@ -40,7 +41,8 @@ def add(name: str, *, staff: bool, reviewer: bool, password: str | None = None) 
             if reviewer:
                 user.user_permissions.add(review_permission())
     except IntegrityError:
-        raise ValidationError(f"there is an account {name!r} already") from None
+        message = gettext("there is an account %(name)s already") % {"name": repr(name)}
+        raise ValidationError(message) from None
     return user, text
 
 

@@ -6,6 +6,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.audit import ADDRESS, AGENT, address
 from accounts.models import SEEN_EVERY, Session
@@ -16,8 +17,9 @@ _BROWSERS = (
 )  # fmt: skip
 """What a browser calls itself, and its name: each also names those below it, which it wants to be taken for."""
 _SYSTEMS = (
-    ("iPhone", "an iPhone"), ("iPad", "an iPad"), ("Android", "Android"), ("Windows", "Windows"), ("CrOS", "ChromeOS"),
-    ("Mac OS X", "a Mac"), ("Linux", "Linux"),
+    ("iPhone", gettext_lazy("an iPhone")), ("iPad", gettext_lazy("an iPad")), ("Android", "Android"),
+    ("Windows", "Windows"), ("CrOS", "ChromeOS"),
+    ("Mac OS X", gettext_lazy("a Mac")), ("Linux", "Linux"),
 )  # fmt: skip
 
 
@@ -57,5 +59,7 @@ def note_visit(request: HttpRequest) -> None:
 def in_words(agent: str) -> str:
     """Browser and system from what a browser calls itself, such as "Firefox on Windows"."""
     browser = next((name for part, name in _BROWSERS if part in agent), "")
-    system = next((name for part, name in _SYSTEMS if part in agent), "")
-    return f"{browser or 'A browser'} on {system}" if system else browser or "Something that does not say what it is"
+    system = str(next((name for part, name in _SYSTEMS if part in agent), ""))
+    if system:
+        return gettext("%(browser)s on %(system)s") % {"browser": browser or gettext("A browser"), "system": system}
+    return browser or gettext("Something that does not say what it is")

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from films.tables import csv_response
 from project.request import Request
@@ -94,7 +94,7 @@ def change(request: Request, user_id: int, action: str) -> HttpResponse:
     audit.record(request, done, detail=f"account {changed.username}, {changed.role}")
     if password:
         return _account(request, changed, password=password)
-    messages.success(request, gettext("Done: %s") % done)
+    messages.success(request, gettext("Done: %s") % gettext(done))
     if not User.objects.filter(pk=request.user.pk, is_active=True, is_staff=True).exists():
         return redirect("uploads:upload")
     return redirect("account", user_id)
@@ -102,33 +102,33 @@ def change(request: Request, user_id: int, action: str) -> HttpResponse:
 
 def _close(_request: Request, user: User) -> tuple[str, str]:
     managing.close(user.pk)
-    return "account closed", ""
+    return gettext_noop("account closed"), ""
 
 
 def _reopen(_request: Request, user: User) -> tuple[str, str]:
     managing.reopen(user.pk)
-    return "account reopened", ""
+    return gettext_noop("account reopened"), ""
 
 
 def _reset_password(_request: Request, user: User) -> tuple[str, str]:
     _, password = managing.reset_password(user.pk)
-    return "password reset", password
+    return gettext_noop("password reset"), password
 
 
 def _role(request: Request, user: User) -> tuple[str, str]:
     managing.set_role(user.pk, staff="staff" in request.POST, reviewer="reviewer" in request.POST)
-    return "role changed", ""
+    return gettext_noop("role changed"), ""
 
 
 def _reset_second_factor(_request: Request, user: User) -> tuple[str, str]:
     second_factor.remove(user)
     user.sessions.all().delete()
-    return "second factor reset", ""
+    return gettext_noop("second factor reset"), ""
 
 
 def _end_sessions(_request: Request, user: User) -> tuple[str, str]:
     user.sessions.all().delete()
-    return "sessions ended", ""
+    return gettext_noop("sessions ended"), ""
 
 
 def _revoke_token(request: Request, user: User) -> tuple[str, str]:
@@ -136,7 +136,7 @@ def _revoke_token(request: Request, user: User) -> tuple[str, str]:
     count, _ = user.tokens.filter(pk=int(text) if text.isascii() and text.isdigit() else 0).delete()
     if not count:
         raise Http404
-    return "token revoked", ""
+    return gettext_noop("token revoked"), ""
 
 
 _CHANGES: dict[str, Callable[[Request, User], tuple[str, str]]] = {
