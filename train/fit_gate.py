@@ -60,7 +60,9 @@ def main(
     _save(card, out)
     gate = Gate(out)
     apart = [source for film in whole["threshold"] for source in (film, *sources.legs(film))]
-    found, turned = limits.thresholds(limits.scores_of(gate, apart), limits.scores_of(gate, single["threshold"]))
+    alone = single["threshold"]
+    scores = [limits.scores_of(gate, each) for each in (apart, limits.varied(apart, 10, seed), alone)]
+    found, turned = limits.thresholds(*scores)
     good = limits.measurements([*whole["fit"], *whole["threshold"], *single["fit"], *single["threshold"]])
     fitted = card.model_copy(
         update={

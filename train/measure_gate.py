@@ -11,10 +11,11 @@ import typer
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from gate import defects, drawn, metal, sources
+from gate import bodies, defects, drawn, metal, sources
 from gate.sources import Source
 from osteolens.files import write_text
-from osteolens.films.gate import Gate, coarse
+from osteolens.films.gate import AS_IT_SHOULD, TURNS, Gate, coarse
+from osteolens.films.lie import Lie
 from osteolens.films.sample import drawn_knee
 
 Picture = NDArray[np.uint8]
@@ -27,10 +28,11 @@ TEXT = """\
 Films, persons, files and sources that neither the network nor its numbers were fitted on; nothing is left out. Made by
 `train/measure_gate.py` with the network of `weights/gate`. Intervals are Wilson's at 95 %, over pictures. {data}
 
-"Refused" has any reason; "by name" has the reason in the last column among its reasons.
+"Stopped" is refused, or righted before it is answered as it should be (turned back, inverted back); the rest is
+answered as it came, or wrongly righted. "By name": the reason in the last column is among those of the picture as it came.
 
-| pictures | kind | n | refused | 95 % interval | by name | reason |
-|---|---|---|---|---|---|---|
+| pictures | kind | n | stopped | 95 % interval | righted | wrongly righted | by name | reason |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -43,12 +45,14 @@ class Row:
         kind: What is wrong with them.
         code: The reason that is right; empty for those that are to be answered.
         tested: The pictures.
+        lie: How they lie.
     """
 
     pictures: str
     kind: str
     code: str
     tested: Iterable[Picture]
+    lie: Lie = AS_IT_SHOULD
 
 
 def main(
@@ -77,7 +81,7 @@ def main(
     behind = [source.pixels for source in sources.pictures(others)]
     for name, good in (("films", whole), ("knees of the OAI", chosen)):
         rows += [
-            Row(name, kind, code, [spoil(random, source.pixels) for source in good])
+            Row(name, kind, code, [spoil(random, source.pixels) for source in good], _LIES.get(kind, AS_IT_SHOULD))
             for kind, code, spoil in _defects(behind, [source.pixels for source in whole])
         ]
     lines = [_line(checked, row) for row in rows]
@@ -108,13 +112,14 @@ def _strangers(random: Generator, others: Sequence[Path], chests: Path) -> list[
         Row("other DICOM pictures", "no knee", "not_a_knee", _pixels(medical)),
         Row("chest films", "no knee", "not_a_knee", _pixels(sources.halved(chests)["test"])),
         *(
-            Row(f"drawn: {kind}", "no knee", "not_a_knee", [drawn.draw(random, (kind,)) for _ in range(100)])
-            for kind in drawn.KINDS
+            Row(f"drawn: {kind}", "no knee", "not_a_knee", [drawn.draw(random, {kind: draw}) for _ in range(100)])
+            for kind, draw in (drawn.KINDS | bodies.KINDS).items()
         ),
     ]
 
 
 Spoil = Callable[[Generator, Picture], Picture]
+_LIES = {f"turned by {turn}": Lie(turn) for turn in TURNS[1:]} | {"inverted": Lie(inverted=True)}
 
 
 def _defects(behind: list[Picture], films: list[Picture]) -> list[tuple[str, str, Spoil]]:
@@ -161,12 +166,17 @@ def _small(_: Generator, picture: Picture) -> Picture:
 
 def _line(gate: Gate, row: Row) -> str:
     codes = [{reason.code for reason in gate.check(picture)[0]} for picture in row.tested]
-    refused, named = sum(bool(each) for each in codes), sum(row.code in each for each in codes)
-    low, high = wilson(refused, len(codes))
-    by_name = f"{named / len(codes):.1%} | `{row.code}`" if row.code else "|"
+    ends = [gate.righted(picture) for picture in row.tested]
+    count, named = len(codes), sum(row.code in each for each in codes)
+    refused = sum(bool(end.reasons) for end in ends)
+    right = sum(end.lie == row.lie != AS_IT_SHOULD for end in ends)
+    wrong = sum(end.lie not in (row.lie, AS_IT_SHOULD) for end in ends)
+    low, high = wilson(refused + right, count)
+    righted = f"{right / count:.1%}" if row.lie != AS_IT_SHOULD else ""
+    by_name = f"{named / count:.1%} | `{row.code}`" if row.code else "|"
     return (
-        f"| {row.pictures} | {row.kind} | {len(codes)} | {refused / len(codes):.1%} | {low:.1%} to {high:.1%} "
-        f"| {by_name} |"
+        f"| {row.pictures} | {row.kind} | {count} | {(refused + right) / count:.1%} | {low:.1%} to {high:.1%} "
+        f"| {righted} | {wrong / count:.1%} | {by_name} |"
     )
 
 

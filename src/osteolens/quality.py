@@ -29,10 +29,10 @@ class Source(_Message):
 
 
 class Reason(_Message):
-    """Why a picture is not answered."""
+    """Why a picture is not answered, or what was done to it first."""
 
     code: str = Field(description="stable, for programs: such as `not_a_knee`, see docs/gate.md")
-    message: str = Field(description="what was found and what is expected, in one sentence")
+    message: str = Field(description="what was found and what is expected, or was done, in one sentence")
 
 
 class Quality(_Message):
@@ -41,6 +41,11 @@ class Quality(_Message):
     accepted: bool = True
     reasons: tuple[Reason, ...] = Field((), description="why it is not accepted")
     warnings: tuple[str, ...] = ()
+    corrections: tuple[Reason, ...] = Field(
+        (),
+        description="what was done to a film that lay turned or inverted before it was read: `turned_90`, "
+        "`turned_180`, `turned_270`, `inverted`; places and maps of the answer are those of the film as it was sent",
+    )
     unfamiliarity: float | None = Field(
         None,
         ge=0,
@@ -51,5 +56,5 @@ class Quality(_Message):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader of an answer should know: of one that was forced, why it should not count, and the warnings."""
-        return (*(reason.message for reason in self.reasons), *self.warnings)
+        """What a reader of an answer should know: why a forced one should not count, what was righted, and warnings."""
+        return (*(each.message for each in (*self.reasons, *self.corrections)), *self.warnings)

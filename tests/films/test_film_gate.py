@@ -93,6 +93,8 @@ def replaced(knee: Picture) -> Picture:
         ("too_small", lambda knee: cv2.resize(knee, (100, 125), interpolation=cv2.INTER_AREA)),
         ("too_dark", lambda knee: knee // 12),
         ("no_contrast", lambda knee: 110 + knee // 12),
+        ("blurred", lambda knee: cv2.GaussianBlur(knee, (0, 0), 12)),
+        ("blurred", lambda knee: cv2.GaussianBlur(knee, (0, 0), 80)),  # what detail is left is that of rounding
     ],
 )
 def test_each_fault_is_named(gate: Gate, knee: Picture, code: str, change: Callable[[Picture], Picture]) -> None:
@@ -125,6 +127,8 @@ def test_measurements_worked_out_by_hand() -> None:
     assert (values.high, values.median, values.contrast) == (200, 40, 200 - 40)
     noise = np.random.default_rng(1).integers(0, 256, (100, 100), np.uint8)
     assert measure(cv2.GaussianBlur(noise, (0, 0), 3)).detail < measure(noise).detail / 3
+    ramp = np.tile(np.linspace(20, 60, 100), (100, 1))  # only rounding makes steps of it
+    assert measure(np.round(ramp).astype(np.uint8)).detail < 0.2
 
 
 def test_a_gate_is_beside_the_card_or_beside_the_model_folder(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from conftest import encoded
 
 from osteolens.card import load_card
 from osteolens.errors import CardError
+from osteolens.films import overlay
 from osteolens.films.gate import GATE_FILES
+from osteolens.films.lie import Lie
 from osteolens.films.prepare import prepare
 from osteolens.films.sample import drawn_knee
 from osteolens.inference import familiarity
@@ -42,6 +44,27 @@ def test_what_is_no_knee_is_refused_before_the_model_sees_it(gated: Path) -> Non
     forced = reader.answer(Request(NOISE, {"force": "true"}, "a"))
     assert (forced.quality.accepted, forced.quality.reasons) == (False, row.quality.reasons)
     assert reader.answer(Request(KNEE, {}, "b")).quality.accepted
+
+
+@pytest.mark.parametrize(
+    ("lie", "codes"),
+    [(Lie(90), ["turned_90"]), (Lie(180), ["turned_180"]), (Lie(270), ["turned_270"]), (Lie(0, True), ["inverted"])],
+)
+def test_a_film_that_lies_turned_or_inverted_is_righted_and_that_is_said(
+    gated: Path, lie: Lie, codes: list[str]
+) -> None:
+    pixels, reader = drawn_knee(400, 320, 5), Reader(gated)
+    sent = np.rot90(255 - pixels if lie.inverted else pixels, -lie.turn // 90).copy()
+    upright, righted = (reader.answer(Request(encoded(film), {}, "a")) for film in (pixels, sent))
+    assert righted.quality.accepted
+    assert [reason.code for reason in righted.quality.corrections] == codes
+    assert righted.quality.warnings == ()
+    assert (righted.label, righted.probabilities) == (upright.label, upright.probabilities)
+    assert (righted.film.height, righted.film.width) == sent.shape
+    (before,), (after,) = (
+        [overlay.decode_map(each.map_png) for each in film.explanations] for film in (upright, righted)
+    )
+    assert np.array_equal(after, np.rot90(before, -lie.turn // 90))
 
 
 def test_without_a_gate_everything_is_answered(model_folder: Path) -> None:

@@ -10,7 +10,9 @@ from conftest import encoded, knee_like
 
 from osteolens.card import FINDER_FILE, file_sha256, load_card
 from osteolens.films import overlay
+from osteolens.films.gate import Checked
 from osteolens.films.joints import Finder, Joint
+from osteolens.films.lie import Lie
 from osteolens.inference.reader import Reader, Request
 from osteolens.rows import FilmRefused, dump, parse
 from osteolens.schema import Answer
@@ -98,6 +100,36 @@ def test_maps_of_knees_lie_in_their_boxes(each_knee: Path, found: list[Joint]) -
             outside[top:bottom, left:right] = 0
             assert not outside.any()
             assert explanation.peak == 0 or levels.max() > 200
+
+
+class Sideways:
+    """A gate that takes every film to lie turned by 90 degrees clockwise."""
+
+    def righted(self, pixels: np.ndarray) -> Checked:
+        return Checked(Lie(90).righted(pixels), Lie(90))
+
+
+def test_knees_of_a_film_that_lay_turned_are_where_it_shows_them(
+    each_knee: Path, found: list[Joint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, reader = two_legs(), Reader(each_knee)
+    upright = answer(reader, pixels, target="all")
+    monkeypatch.setattr(reader, "gate", Sideways())
+    turned = answer(reader, np.rot90(pixels, -1).copy(), target="all")
+    assert [reason.code for reason in turned.quality.corrections] == ["turned_90"]
+    assert turned.quality.accepted
+    assert "turned back" in turned.quality.remarks[0]
+    assert (turned.film.width, turned.film.height) == (480, 600)
+    assert turned.probabilities == upright.probabilities
+    # The right knee, at (150, 260) of a film 480 high, is 480 - 260 from the left of the film on its side.
+    assert [knee.joint for knee in turned.knees] == [(220, 150), (240, 450)]
+    assert [knee.box for knee in turned.knees] == [(140, 50, 340, 250), (160, 350, 360, 550)]
+    assert [knee.turn for knee in turned.knees] == [91.5, 90]
+    assert [knee.side for knee in turned.knees] == ["right", "left"]
+    for before, after in zip(upright.knees, turned.knees, strict=True):
+        for one, other in zip(before.explanations, after.explanations, strict=True):
+            levels, lying = overlay.decode_map(one.map_png), overlay.decode_map(other.map_png)
+            assert np.array_equal(lying, np.rot90(levels, -1))
 
 
 def test_without_a_knee_the_film_is_refused_or_by_force_read_whole(

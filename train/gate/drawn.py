@@ -1,21 +1,25 @@
 """Pictures that are no films, drawn by chance: textures, gradients, noise, documents, charts and shapes."""
 
+from collections.abc import Callable, Mapping
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+Draw = Callable[[Generator, int, int], NDArray[np.float64]]
 SIDE = 288
 _FONTS = (0, 1, 2, 3, 4, 6, 7)  # OpenCV's Hershey fonts
 _WORDS = "the film was read on a screen and sent to nobody before it came back with lines of text 2026 17.5 kg R L"
 
 
-def draw(random: Generator, kinds: tuple[str, ...] | None = None) -> Picture:
-    """A picture of a random kind and shape: uint8 [h, w]."""
-    kind = str(random.choice(kinds or tuple(KINDS)))
+def draw(random: Generator, of: Mapping[str, Draw] | None = None) -> Picture:
+    """A picture of a random kind (of `KINDS` or of others) and shape: uint8 [h, w]."""
+    kinds = of or KINDS
+    kind = str(random.choice(tuple(kinds)))
     height, width = (int(side) for side in random.integers(SIDE * 2 // 3, SIDE * 4 // 3, 2))
-    return np.clip(KINDS[kind](random, height, width), 0, 255).astype(np.uint8)
+    return np.clip(kinds[kind](random, height, width), 0, 255).astype(np.uint8)
 
 
 def clouds(random: Generator, height: int, width: int) -> NDArray[np.float64]:

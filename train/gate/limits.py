@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gate import defects
 from gate.sources import Source
 from osteolens.films.gate import FINDINGS, Gate, Limit, Measurements, measure
 from osteolens.films.prepare import content_box
 
 LOWEST, HIGHEST = 0.3, 0.95
 """A threshold is nowhere else, however few good films come near it."""
-PASSED = 0.998
-"""Share of good knees that a threshold passes, beside all good films of its part."""
+PASSED = 0.997
+"""Share of good knees and of varied films that a threshold passes, beside all good films of its part."""
 MARGIN = 0.7
 """How much further out than any film of the fitting parts a picture must be to be refused."""
 
@@ -22,11 +23,25 @@ def scores_of(gate: Gate, pictures: Sequence[Source]) -> NDArray[np.float64]:
     return np.array([gate.scores(source.pixels) for source in pictures])
 
 
-def thresholds(films: NDArray[np.float64], knees: NDArray[np.float64]) -> tuple[dict[str, float], float]:
-    """Threshold of each finding, and that of being upright, from the scores of films and knees of one part."""
-    limits = np.maximum(films.max(axis=0), np.quantile(knees, PASSED, axis=0))
+def varied(pictures: Sequence[Source], times: int, seed: int) -> list[Source]:
+    """Other films of the same kind: what a few films have by chance does not decide then."""
+    random = np.random.default_rng(seed)
+    return [Source(each.name, defects.vary(random, each.pixels)) for each in pictures for _ in range(times)]
+
+
+def thresholds(
+    films: NDArray[np.float64], others: NDArray[np.float64], knees: NDArray[np.float64]
+) -> tuple[dict[str, float], float]:
+    """Threshold of each finding, and that of being upright, from the scores of one part.
+
+    Args:
+        films: Scores of films as they are; all pass.
+        others: Those of varied films.
+        knees: Those of single knees.
+    """
+    limits = np.max([films.max(axis=0), *(np.quantile(each, PASSED, axis=0) for each in (others, knees))], axis=0)
     above = {name: _within(limits[index]) for index, name in enumerate(FINDINGS)}
-    below = np.minimum(films.min(axis=0), np.quantile(knees, 1 - PASSED, axis=0))
+    below = np.min([films.min(axis=0), *(np.quantile(each, 1 - PASSED, axis=0) for each in (others, knees))], axis=0)
     above["knee"] = _within(below[0])
     return above, _within(below[len(FINDINGS)])
 

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gate import defects, drawn, metal
+from gate import bodies, defects, drawn, metal
 from gate.sources import Picture
 from osteolens.films.gate import FINDINGS, SIDE, TURNS, view
 
@@ -81,7 +81,7 @@ class Examples:
         kind = random.random()
         if kind < 0.32:
             return self._good()
-        if kind < 0.66:
+        if kind < 0.76:
             return self._spoilt()
         return self._other()
 
@@ -127,8 +127,10 @@ class Examples:
 
     def _other(self) -> tuple[Picture, list[float], int]:
         random, kind = self.random, self.random.random()
-        if kind < 0.4:
+        if kind < 0.25:
             picture = drawn.draw(random)
+        elif kind < 0.45:
+            picture = drawn.draw(random, of=bodies.KINDS)
         elif kind < 0.8:
             picture = _piece(random, _any(random, self.fit.others))
         else:

@@ -5,6 +5,7 @@ A small network looks at all that is on the picture, and a few measurements at i
 """
 
 import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,16 +16,21 @@ from pydantic import Field, ValidationError
 
 from osteolens.card import Sha256, file_sha256
 from osteolens.errors import CardError
+from osteolens.films.lie import Lie
 from osteolens.films.prepare import content_box
 from osteolens.parameters import Frozen
 from osteolens.quality import Reason
 
 NETWORK_FILE, CARD_FILE = "gate.onnx", "gate.json"
 GATE_FILES = (NETWORK_FILE, CARD_FILE)
-SIDE = 112
+SIDE = 128
 """Pixels a side of the network's input."""
 COARSE = 256
 """The film is thinned to at least this many pixels on its short side before anything is computed."""
+SURE = 0.97
+"""A finding with a probability between this and its complement is in doubt, and a turn below it."""
+_LOOKS = (0, 1, 2, 3), (0, 3, 2, 1), (2, 3, 0, 1), (2, 1, 0, 3)
+"""Where the turns of a film stand among those of it as it is, mirrored, turned by half, and both of these."""
 
 Finding = Literal["knee", "inverted", "metal", "photographed", "leaning", "written", "collage"]
 FINDINGS: tuple[Finding, ...] = ("knee", "inverted", "metal", "photographed", "leaning", "written", "collage")
@@ -86,13 +92,34 @@ class Measurements(Frozen):
         high: 98th percentile of the levels within the borders.
         median: The median level there.
         contrast: `high` less the 2nd percentile.
-        detail: Standard deviation of what a box of 3 pixels takes away, over that between boxes of 3 and 7.
+        detail: Standard deviation of what a box of 3 pixels takes away, over that between boxes of 7 and 15; rounding
+            to whole levels, which is all the detail of a very blurred film, does not count.
     """
 
     high: float
     median: float
     contrast: float
     detail: float
+
+
+AS_IT_SHOULD = Lie()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the gate says of a picture.
+
+    Attributes:
+        pixels: uint8 [H, W] as they are to be read: as sent, or righted.
+        lie: How the film lay, if it was righted.
+        reasons: Why it should not be answered.
+        warnings: What a reader of the answer should know.
+    """
+
+    pixels: NDArray[np.uint8]
+    lie: Lie = AS_IT_SHOULD
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Gate:
@@ -119,30 +146,66 @@ class Gate:
         self._lock = threading.Lock()  # a network holds the values of one picture at a time
 
     def check(self, pixels: NDArray[np.uint8]) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
-        """Reasons not to answer a picture, and warnings about one that may be answered.
+        """Reasons not to answer a picture as it is, and warnings about one that may be answered.
 
         Args:
             pixels: uint8 [H, W] as `osteolens.films.read.read` gives it.
         """
+        reasons, warnings, _ = self._judged(pixels)
+        return reasons, warnings
+
+    def righted(self, pixels: NDArray[np.uint8]) -> Checked:
+        """The same; a picture that is refused but lies turned or inverted is righted if it passes then.
+
+        Of a film on its side both ways up are tried, and one must pass alone: on its side it shows less well which.
+
+        Args:
+            pixels: uint8 [H, W] as `osteolens.films.read.read` gives it.
+        """
+        reasons, warnings, lie = self._judged(pixels)
+        if reasons and lie != AS_IT_SHOULD:
+            ways = [replace(lie, turn=turn) for turn in ((90, 270) if lie.turn % 180 else (lie.turn,))]
+            backs = [(way, back, *self._judged(back)) for way in ways for back in (way.righted(pixels),)]
+            passed = [Checked(back, way, (), others) for way, back, left, others, _ in backs if not left]
+            if len(passed) == 1:
+                return passed[0]
+        return Checked(pixels, AS_IT_SHOULD, reasons, warnings)
+
+    def _judged(self, pixels: NDArray[np.uint8]) -> tuple[tuple[Reason, ...], tuple[str, ...], Lie]:
         thinned = coarse(pixels)
         top, left, height, width = content_box(thinned)
         content = thinned[top : top + height, left : left + width]
-        reasons = [*self._size(pixels.shape), *self._seen(content)]
+        scores = self._considered(_fitted(content))
         measured, warnings = self._measured(content)
-        return (*reasons, *measured), warnings
+        return (*self._size(pixels.shape), *self._seen(scores), *measured), warnings, self._lie(scores)
 
     def scores(self, thinned: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probabilities of `FINDINGS` and of `TURNS`, float64 [11], for a film from `coarse`."""
-        top, left, height, width = content_box(thinned)
-        return self._probabilities(thinned[top : top + height, left : left + width])
+        return self._considered(view(thinned))
 
-    def _probabilities(self, content: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _considered(self, seen: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Probabilities for an input of the network; where they leave a doubt, of it mirrored and upside down as well.
+
+        A mirrored film lies turned the other way, and one upside down by half a turn more: each look is brought back
+        to what it says of the film as it is, and the looks are averaged.
+        """
+        first = self._logits(seen)
+        scores = _probabilities(first)
+        findings, turns = scores[: len(FINDINGS)], scores[len(FINDINGS) :]
+        if (np.abs(findings - 0.5) > SURE - 0.5).all() and turns.max() > SURE:
+            return scores
+        mirrored = self._logits(seen[:, ::-1])
+        upside, both = self._logits(seen[::-1, ::-1]), self._logits(seen[::-1])
+        single = (first + mirrored)[: len(FINDINGS)] / 2
+        looks = zip((first, mirrored, upside, both), _LOOKS, strict=True)
+        turned = np.mean([look[len(FINDINGS) :][list(order)] for look, order in looks], axis=0)
+        return _probabilities(np.concatenate([single, turned]))
+
+    def _logits(self, seen: NDArray[np.uint8]) -> NDArray[np.float64]:
         with self._lock:
-            self._network.setInput(_fitted(content)[None, None].astype(np.float32))
-            logits = self._network.forward()[0].astype(np.float64)
-        single, turns = logits[: len(FINDINGS)], logits[len(FINDINGS) :]
-        powers = np.exp(turns - turns.max())
-        return np.concatenate([1 / (1 + np.exp(-single)), powers / powers.sum()])
+            self._network.setInput(np.ascontiguousarray(seen[None, None], np.float32))
+            logits: NDArray[np.float64] = self._network.forward()[0].astype(np.float64)
+            return logits
 
     def _size(self, shape: tuple[int, ...]) -> list[Reason]:
         height, width = shape
@@ -153,9 +216,14 @@ class Gate:
         )
         return [Reason(code="too_small", message=found)]
 
-    def _seen(self, content: NDArray[np.uint8]) -> list[Reason]:
+    def _lie(self, scores: NDArray[np.float64]) -> Lie:
+        """How the film most likely lies, by the network."""
+        upright, inverted = scores[len(FINDINGS)], scores[FINDINGS.index("inverted")]
+        turn = TURNS[int(scores[len(FINDINGS) :].argmax())] if upright < self.card.turned else 0
+        return Lie(turn, bool(inverted >= self.card.thresholds["inverted"]))
+
+    def _seen(self, scores: NDArray[np.float64]) -> list[Reason]:
         """What the network finds; of what is no knee nothing else is known."""
-        scores = self._probabilities(content)
         found = dict(zip(FINDINGS, scores.tolist(), strict=False))
         codes: list[str] = [
             name for name in FINDINGS[1:] if found[name] >= self.card.thresholds[name] and name != "knee"
@@ -197,6 +265,12 @@ def _mirrored(limit: Limit) -> Limit:
     return Limit(warn=-limit.warn, refuse=-limit.refuse)
 
 
+def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    single, turns = logits[: len(FINDINGS)], logits[len(FINDINGS) :]
+    powers = np.exp(turns - turns.max())
+    return np.concatenate([1 / (1 + np.exp(-single)), powers / powers.sum()])
+
+
 def coarse(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Every so many-th pixel of a film, so that nothing after it depends on the film's size: uint8 [h, w]."""
     stride = max(1, min(pixels.shape) // COARSE)
@@ -222,12 +296,16 @@ def _fitted(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def measure(content: NDArray[np.uint8]) -> Measurements:
     """Measurements of a thinned film within its borders, uint8 [h, w]."""
-    cumulated = np.cumsum(np.bincount(content.ravel(), minlength=256)) / content.size
+    cumulated = np.cumsum(cv2.calcHist([content], [0], None, [256], [0, 256]).ravel()) / content.size
     low, median, high = (int(np.searchsorted(cumulated, share)) for share in (0.02, 0.5, 0.98))
-    grey = content.astype(np.float32)
-    fine, middle = cv2.blur(grey, (3, 3)), cv2.blur(grey, (7, 7))
-    deviation = [float(cv2.meanStdDev(difference)[1][0, 0]) for difference in (grey - fine, fine - middle)]
-    return Measurements(high=high, median=median, contrast=high - low, detail=deviation[0] / max(deviation[1], 1e-3))
+    near, middle, wide = (cv2.boxFilter(content, cv2.CV_32F, (side, side)) for side in (3, 7, 15))
+    fine, rough = (float(cv2.meanStdDev(difference)[1][0, 0]) for difference in (content - near, middle - wide))
+    return Measurements(high=high, median=median, contrast=high - low, detail=_above(fine) / max(rough, 1.0))
+
+
+def _above(deviation: float) -> float:
+    """What a deviation of fine detail has beyond that of rounding to whole levels, whose variance is 1 / 12."""
+    return float(np.sqrt(max(deviation**2 - (1 - 1 / 9) / 12, 0.0)))
 
 
 def find_gate(folder: Path) -> Path | None:

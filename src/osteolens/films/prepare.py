@@ -4,7 +4,7 @@ Training, evaluation, export, the handler and calibration all call `prepare`. Wh
 scaling, mean and standard deviation, grey to three channels) lives inside the model as buffers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -36,6 +36,7 @@ class Geometry:
         offset: (top, left) of the scaled part inside the input.
         input: (height, width) of the input.
         mirrored: Whether the input is mirrored, left to right.
+        turn: Degrees clockwise by which the film lay turned: `crop` is on the film turned back, `film` as it lay.
     """
 
     film: tuple[int, int]
@@ -44,6 +45,7 @@ class Geometry:
     offset: tuple[int, int]
     input: tuple[int, int]
     mirrored: bool = False
+    turn: int = 0
 
     def to_film(self, values: NDArray[np.float32], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """Lay a map over the model's input back on the film.
@@ -55,6 +57,12 @@ class Geometry:
         Returns:
             float32 [height, width] that covers the film edge to edge; 0 where the film was cropped away.
         """
+        if self.turn:
+            quarter = self.turn % 180 != 0
+            height, width = size or self.film
+            upright = replace(self, film=self.film[::-1] if quarter else self.film, turn=0)
+            turned_back = upright.to_film(values, (width, height) if quarter else (height, width))
+            return np.rot90(turned_back, -(self.turn // 90))
         values = values[:, ::-1] if self.mirrored else values
         height, width = size or self.film
         down, across = values.shape[0] / self.input[0], values.shape[1] / self.input[1]

@@ -12,6 +12,7 @@ from osteolens.card import Card
 from osteolens.evidence import AnswerEvidence, Evidence
 from osteolens.films import overlay
 from osteolens.films.joints import Joint, within
+from osteolens.films.lie import Lie
 from osteolens.films.prepare import Geometry
 from osteolens.inference import calibration
 from osteolens.inference.calibration import Reading
@@ -43,22 +44,24 @@ class Part:
 
 
 def knee(
-    joint: Joint, known: tuple[Side | None, SideSource | None], film: tuple[int, int], own: Mapping[str, Any]
+    joint: Joint, known: tuple[Side | None, SideSource | None], film: tuple[int, int], lie: Lie, own: Mapping[str, Any]
 ) -> Knee:
-    """A knee of the answer.
+    """A knee of the answer, on the film as it was sent.
 
     Args:
         joint: Where it is.
         known: Its side, and how that is known.
-        film: Height and width of the film in pixels.
+        film: Height and width of the righted film in pixels.
+        lie: How the film lay when it was sent.
         own: Fields of its own answer, see `Part.fields`; empty where the model reads whole films.
     """
+    x, y = lie.point((joint.x, joint.y), film)
     return Knee(
-        box=within(joint.frame, film),
-        joint=(round(joint.x, 1), round(joint.y, 1)),
+        box=lie.box(within(joint.frame, film), film),
+        joint=(round(x, 1), round(y, 1)),
         plateau_width=round(joint.width, 1),
-        turn=round(joint.turn, 1),
-        regions=joint.regions(film),
+        turn=round((joint.turn + lie.turn + 180) % 360 - 180, 1),
+        regions={name: lie.box(box, film) for name, box in joint.regions(film).items()},
         side=known[0],
         side_from=known[1],
         **own,

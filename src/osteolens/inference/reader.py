@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,11 @@ from osteolens.card import ONNX_FILE, load_card
 from osteolens.errors import InvalidOption
 from osteolens.evidence import evidence_of
 from osteolens.films import overlay
-from osteolens.films.gate import Gate, find_gate
+from osteolens.films.gate import Checked, Gate, find_gate
 from osteolens.films.joints import Joint, faults, finder_of, prepare_each, sides
 from osteolens.films.prepare import Prepared
 from osteolens.films.read import MIN_SIDE, Picture, read
+from osteolens.films.sense import INVERTED
 from osteolens.inference import calibration, familiarity
 from osteolens.inference.availability import needs_packages
 from osteolens.inference.parts import Part, explanation, fuse, knee, patient_facts
@@ -115,14 +116,18 @@ class Reader:
         started = time.perf_counter()
         options = self._options(request)
         picture = read(request.data)
-        height, width = picture.pixels.shape
-        film_size = Film(width=width, height=height)
-        joints = self.finder.find(picture.pixels) if self.finder else ()
+        checked = self.gate.righted(picture.pixels) if self.gate else Checked(picture.pixels)
+        pixels, lie = checked.pixels, checked.lie
+        film_size = Film(width=picture.pixels.shape[1], height=picture.pixels.shape[0])
+        joints = self.finder.find(pixels) if self.finder else ()
         known = sides(joints, picture.source.side if picture.source else None)
-        quality = self._quality(picture, joints)
+        quality = self._quality(picture, checked, joints)
         if not (quality.accepted or options.force):
             raise FilmRefused(self._refusal(request, quality, film_size, started))
-        inputs = prepare_each(picture.pixels, self.card.preprocess, joints, tuple(side for side, _ in known))
+        inputs = [
+            replace(prepared, geometry=lie.laid(prepared.geometry))
+            for prepared in prepare_each(pixels, self.card.preprocess, joints, tuple(side for side, _ in known))
+        ]
         decoded = time.perf_counter()
         predicted = [self._predict(prepared.array[None]) for prepared in inputs]
         answered = time.perf_counter()
@@ -139,7 +144,8 @@ class Reader:
             quality=self._familiar(quality, [part.prediction for part in parts]),
             film=film_size,
             knees=tuple(
-                knee(joint, side, (height, width), each) for joint, side, each in zip(joints, known, own, strict=False)
+                knee(joint, side, pixels.shape, lie, each)
+                for joint, side, each in zip(joints, known, own, strict=False)
             ),
             model=self._model_info,
             timing_ms=Timing(
@@ -168,17 +174,20 @@ class Reader:
             )
         return options
 
-    def _quality(self, picture: Picture, joints: tuple[Joint, ...]) -> Quality:
+    def _quality(self, picture: Picture, checked: Checked, joints: tuple[Joint, ...]) -> Quality:
         """What speaks against the film. Joints that are not as they should be are reasons where each knee is read."""
-        seen, warnings = self.gate.check(picture.pixels) if self.gate else ((), ())
-        flaws = faults(joints, picture.pixels.shape) if self.finder else {}
+        flaws = faults(joints, checked.pixels.shape) if self.finder else {}
         each = self.card.preprocess.view == "each knee"
-        reasons = (*picture.reasons, *seen)
+        reasons = (*picture.reasons, *checked.reasons)
         if each:
             codes = {reason.code for reason in reasons}
             reasons += tuple(Reason(code=code, message=text) for code, text in flaws.items() if code not in codes)
-        warnings = (*picture.warnings, *warnings, *(() if each else flaws.values()))
-        return Quality(accepted=not reasons, reasons=reasons, warnings=warnings, source=picture.source)
+        decoded = (warning for warning in picture.warnings if not (checked.lie.inverted and warning == INVERTED))
+        warnings = (*decoded, *checked.warnings, *(() if each else flaws.values()))
+        return Quality(
+            accepted=not reasons, reasons=reasons, warnings=warnings, corrections=checked.lie.corrections,
+            source=picture.source,
+        )  # fmt: skip
 
     def _predict(self, film: NDArray[np.uint8]) -> "tuple[Prediction, Tensor | None]":
         """Outputs for one input uint8 [1, 1, H, W], and the feature map where the eager model answers."""
