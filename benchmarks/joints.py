@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from osteolens.card import file_sha256, load_card
 from osteolens.errors import InputError
 from osteolens.files import write_text
+from osteolens.films.gate import Gate
 from osteolens.films.joints import Finder, Joint, faults, is_framed, prepare_each, prepare_row, sides
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
@@ -54,6 +55,7 @@ def main(
     part: Annotated[str, typer.Option(help="Part of boxes.csv to measure on.")] = "held_out",
     singles: Annotated[int, typer.Option(help="At most so many single knees.")] = 10_000,
     model: Annotated[Path, typer.Option(help="A model of single knees.")] = Path("weights/knee_oa"),
+    gate: Annotated[Path, typer.Option(help="Folder of the gate, timed beside the finder.")] = Path("weights/gate"),
     pairs: Annotated[int, typer.Option(help="People whose two knees become a made-up film.")] = 100,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("evidence/joints/README.md"),
 ) -> None:
@@ -68,7 +70,7 @@ def main(
         "|---|---|---|---|---|",
         *(each.row for each in figures),
     ]
-    text = "\n".join((*lines, "", _errors(find, data, tables, part), "", _speed(find, data)))
+    text = "\n".join((*lines, "", _errors(find, data, tables, part), "", _speed(find, Gate(gate), data)))
     print(text)
     head = (
         "# The joint finder, measured\n\n"
@@ -220,10 +222,18 @@ def _errors(find: Finder, data: Path, tables: Path, part: str) -> str:
     )
 
 
-def _speed(find: Finder, data: Path) -> str:
+def _speed(find: Finder, gate: Gate, data: Path) -> str:
     films = [read(path).pixels for path in sorted((data / "films").glob("*.jpg"))[:20]]
-    costs = [_cost(find.find, film) for film in films for _ in range(5)]
-    return f"Time of the processor for one film, one thread, median of {len(costs)}: {np.median(costs):.2f} ms."
+
+    def both(film: NDArray[np.uint8]) -> None:
+        gate.righted(film)
+        find.find(film)
+
+    medians = {name: np.median([_cost(run, film) for _ in range(9) for film in films]) for name, run in (
+        ("the finder", find.find), ("the gate", gate.righted), ("both", both),
+    )}  # fmt: skip
+    times = ", ".join(f"{name} {value:.2f} ms" for name, value in medians.items())
+    return f"Time of the processor for a film in one process with one thread, median of {9 * len(films)}: {times}."
 
 
 def _cost(function: Callable[[NDArray[np.uint8]], object], film: NDArray[np.uint8]) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 
+from gate import bodies, drawn
 from osteolens.films.joints import CELL, INPUT_SIDE, SINGLE_JOINT, SINGLE_PLATEAU
 from osteolens.films.read import read
 from osteolens.films.sample import drawn_knee
@@ -19,6 +20,7 @@ from osteolens.films.sample import drawn_knee
 Pixels = NDArray[np.uint8]
 STORED_SIDE = 448
 """Longer side of the films in memory; a plateau is some 100 pixels wide there, in the largest view 110."""
+TORSO = {"torso": bodies.torso}
 GRID = INPUT_SIDE // CELL
 CHANNELS = 6
 """Per cell: presence, joint right of and below the cell's middle in cells, log of the plateau's width in cells, turn in
@@ -108,9 +110,10 @@ _OTHERS = {
 }
 
 
-def negatives(random: np.random.Generator, made_up: int = 60) -> list[Pixels]:
+def negatives(random: np.random.Generator, made_up: int = 60, drawn_bodies: int = 0) -> list[Pixels]:
     """Pictures without a knee: photographs, tissue and drawings from installed packages, and made-up ones."""
     pictures = [_made_up(random) for _ in range(made_up)]
+    pictures += [drawn.draw(random, of=bodies.KINDS if number % 2 else TORSO) for number in range(drawn_bodies)]
     for package, names in _OTHERS.items():
         spec = find_spec(package)
         if spec is None or spec.origin is None:
@@ -160,12 +163,15 @@ class Views:
         knees: Single knees.
         others: Pictures without a knee.
         random: Decides everything.
+        hard: Half of the views have no knee, and many of these are films whose joint is cut out, or other parts of a
+            body that were given a film's grain.
     """
 
     def __init__(
-        self, films: list[Picture], knees: list[Picture], others: list[Pixels], random: np.random.Generator
-    ) -> None:
-        self.films, self.knees, self.others, self.random = films, knees, others, random
+        self, films: list[Picture], knees: list[Picture], others: list[Pixels], random: np.random.Generator,
+        *, hard: bool = False,
+    ) -> None:  # fmt: skip
+        self.films, self.knees, self.others, self.random, self.hard = films, knees, others, random, hard
 
     def draw(self) -> tuple[Pixels, NDArray[np.float32]]:
         """A view and its targets.
@@ -173,7 +179,8 @@ class Views:
         Returns:
             uint8 [INPUT_SIDE, INPUT_SIDE], and float32 [CHANNELS + 1, GRID, GRID], see `targets`.
         """
-        kind = self.random.choice(5, p=(0.42, 0.18, 0.12, 0.13, 0.15))
+        shares = (0.2, 0.12, 0.1, 0.08, 0.5) if self.hard else (0.42, 0.18, 0.12, 0.13, 0.15)
+        kind = self.random.choice(5, p=shares)
         picture = (self._whole, self._near, self._single, self._collage, self._empty)[kind]()
         if self.random.random() < 0.5:
             picture = mirrored(picture)
@@ -225,14 +232,19 @@ class Views:
     def _empty(self) -> Picture:
         """No knee: another picture, a shaft without its joint, or a film on its side or upside down."""
         kind = self.random.random()
-        if kind < 0.4:
+        if self.hard and self.random.random() < 0.2:
+            return self._parted()
+        if kind < (0.7 if self.hard else 0.4):
             pixels = self._pick(self.others)
+            if self.hard and self.random.random() < 0.5:
+                pixels = self._grained(pixels)
             height, width = pixels.shape
             window = np.array([width, height]) * self.random.uniform(0.2, 1.2)
             centre = np.array([width, height]) * self.random.uniform(0.2, 0.8, 2)
             view = self._window(Picture(pixels, ()), centre, window)
-            return Picture(np.asarray(np.rot90(view.pixels, self.random.integers(4))), ())
-        if kind < 0.7:
+            upright = self.hard and self.random.random() < 0.7
+            return Picture(np.asarray(view.pixels if upright else np.rot90(view.pixels, self.random.integers(4))), ())
+        if kind < (0.85 if self.hard else 0.7):
             picture = self._pick(self.films)
             joint = self._pick(picture.joints)
             below = 1 if self.random.random() < 0.5 else -1
@@ -241,6 +253,32 @@ class Views:
             return self._window(picture, centre, np.full(2, side))
         view = (self._whole, self._near, self._single)[self.random.integers(3)]()
         return Picture(np.asarray(np.rot90(view.pixels, self.random.integers(1, 4))), ())
+
+    def _parted(self) -> Picture:
+        """A leg whose joint is cut out, so that thigh and calf meet, or lie the wrong way round."""
+        picture = self._pick(self.films)
+        joint = self._pick(picture.joints)
+        left, right = (int(np.clip(joint.x + way * 0.7 * joint.width, 0, picture.pixels.shape[1])) for way in (-1, 1))
+        gap = int(joint.width * self.random.uniform(0.4, 0.55))
+        leg = picture.pixels[:, left:right]
+        thigh, calf = leg[: max(int(joint.y) - gap, 8)], leg[min(int(joint.y) + gap, len(leg) - 8) :]
+        kind = self.random.integers(3)
+        parts = [(thigh, calf), (thigh[::-1], calf[::-1]), (calf, thigh)][kind]
+        rows = np.vstack(parts).astype(np.float32)
+        seam = len(parts[0])
+        start, end = max(seam - 12, 0), min(seam + 12, len(rows))
+        rows[start:end] = cv2.GaussianBlur(rows, (0, 0), 5)[start:end]
+        whole = Picture(rows.astype(np.uint8), ())
+        extent = np.array(whole.pixels.shape[::-1]) * self.random.uniform(0.5, 1.1, 2)
+        return self._window(whole, np.array(whole.pixels.shape[::-1]) * self.random.uniform(0.4, 0.6, 2), extent)
+
+    def _grained(self, pixels: Pixels) -> Pixels:
+        """A picture with the fine structure of a film over it, which lies turned there."""
+        source = self._pick(self.films).pixels
+        fine = source - cv2.GaussianBlur(source.astype(np.float32), (0, 0), self.random.uniform(2, 5))
+        turned = np.ascontiguousarray(np.rot90(fine, self.random.integers(1, 4)))
+        fine = cv2.resize(turned, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.clip(pixels + fine * self.random.uniform(0.5, 2), 0, 255).astype(np.uint8)
 
     def _window(self, picture: Picture, centre: NDArray[np.float64], window: NDArray[np.float64]) -> Picture:
         """A turned window of a picture, fitted into the input as the finder fits films; outside it is empty."""

@@ -65,10 +65,11 @@ def test_regions_lie_on_the_leg_and_on_the_film() -> None:
 
 
 def test_maps_are_decoded_to_joints() -> None:
-    maps = np.full((6, 16, 16), -9, np.float32)
-    maps[:, 5, 3] = (3, 0.25, -0.5, np.log(4), 0.5, -4)  # presence, right, down, log width, turn / 30, left
-    maps[:, 5, 4] = (2, -0.75, -0.5, np.log(4), 0.5, -4)  # the neighbour means the same joint
-    maps[:, 9, 12] = (1, 0, 0, np.log(2), 0, 4)
+    maps = np.full((7, 16, 16), -9, np.float32)
+    maps[:, 5, 3] = (3, 0.25, -0.5, np.log(4), 0.5, -4, 5)  # presence, right, down, log width, turn / 30, left, real
+    maps[:, 5, 4] = (2, -0.75, -0.5, np.log(4), 0.5, -4, 5)  # the neighbour means the same joint
+    maps[:, 9, 12] = (1, 0, 0, np.log(2), 0, 4, 5)
+    maps[:, 13, 3] = (4, 0, 0, np.log(2), 0, 4, 1)  # looks like a knee, and is none
     first, second = decoded(maps)
     assert first[:4] == pytest.approx((3.75 * CELL, 5 * CELL, 32, 15))
     assert first[4:] == pytest.approx((1 / (1 + np.exp(4)), 1 / (1 + np.exp(-3))), rel=1e-4)

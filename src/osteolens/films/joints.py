@@ -28,6 +28,9 @@ SINGLE_JOINT, SINGLE_PLATEAU = (0.5, 0.6), 0.83
 the osteoarthritis collection, measured by eye, so that a frame is such a picture as its model was shown."""
 SCORE = 0.5
 """Lowest presence of a joint: that of the films and single knees that the network learned from is 0.57 or more."""
+REAL = 2.5
+"""Lowest logit, by the finder's second look, of what is a knee and does not only look like one: knees that it learned
+from have 3.4 or more, drawn other parts of a body 1.9 or less."""
 FRAMED = 0.12
 """A picture is a frame already when size and place of its joint differ from a frame's by less than this share."""
 SURE_SIDE = 0.9
@@ -186,24 +189,28 @@ def reduced(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float, int, i
 
 
 def decoded(maps: NDArray[np.float32]) -> list[tuple[float, float, float, float, float, float]]:
-    """Joints from the network's maps float32 [6, h, w] (see `train/joint_views.py`), the surest first.
+    """Joints from the network's maps float32 [7, h, w], the surest first.
+
+    The maps are described in `train/joint_views.py`, the last in `train/joint_check.py`.
 
     Returns:
         x, y and width in pixels of the input, turn in degrees, probability of a left knee, presence.
     """
     presence = _sigmoid(maps[0])
     joints: list[tuple[float, float, float, float, float, float]] = []
+    real: list[bool] = []
     for cell in np.argsort(presence, axis=None)[::-1]:
         row, column = divmod(int(cell), presence.shape[1])
         if presence[row, column] < SCORE:
             break
-        across, down, size, turn, side = (float(value) for value in maps[1:, row, column])
+        across, down, size, turn, side = (float(value) for value in maps[1:6, row, column])
         x, y, width = (column + 0.5 + across) * CELL, (row + 0.5 + down) * CELL, math.exp(min(size, 4.0)) * CELL
         # Two knees are further apart than a plateau is wide: nearer peaks are of one knee.
         if all(math.hypot(x - other[0], y - other[1]) > 0.7 * max(width, other[2]) for other in joints):
             left = float(_sigmoid(np.float32(side)))
             joints.append((x, y, width, turn * 30, left, float(presence[row, column])))
-    return joints
+            real.append(bool(maps[6, row, column] > REAL))
+    return [joint for joint, knee in zip(joints, real, strict=True) if knee]
 
 
 def _sigmoid(values: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
