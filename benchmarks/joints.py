@@ -79,7 +79,9 @@ def main(
         "parts `develop` and `held_out`, and for the part `checked` drawn by an early finder and checked by eye; the "
         "finder learned from `develop` and `checked`. `legs.csv` holds the number of legs on every film, counted by "
         "eye. The thresholds of presence, cutting off and turning were set on `develop` and on training persons "
-        "after one earlier look at this table. The films are in the public collection of Wani and Arora; none of them "
+        "after one earlier look at this table, those of the second look before any. Another second look, taught for "
+        "longer on better drawn chests, lost a film of `held_out` and was not taken. The films are in the public "
+        "collection of Wani and Arora; none of them "
         "is here.\n\n"
     )
     write_text(out, head + text + "\n")

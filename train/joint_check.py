@@ -123,7 +123,7 @@ def main(
     part: Annotated[list[str], typer.Option(help="Parts of the table to train on.")] = ["develop", "checked"],  # noqa: B006
     finder: Annotated[Path, typer.Option(help="The trained finder.")] = Path("weights/joints/joints.onnx"),
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("weights/joints/joints.onnx"),
-    steps: Annotated[int, typer.Option(min=1, help=f"Steps of {BATCH} views.")] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help=f"Steps of {BATCH} views.")] = 500,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
@@ -132,7 +132,7 @@ def main(
     cv2.setNumThreads(1)
     random = np.random.default_rng(seed)
     films = [*whole_films(boxes, data, part), *drawn_films(8)]
-    views = Views(films, single_knees(data / "oa_knees.csv"), negatives(random, drawn_bodies=1200), random, hard=True)
+    views = Views(films, single_knees(data / "oa_knees.csv"), negatives(random, drawn_bodies=600), random, hard=True)
     _, opened = exposed(finder)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

@@ -113,7 +113,7 @@ _OTHERS = {
 def negatives(random: np.random.Generator, made_up: int = 60, drawn_bodies: int = 0) -> list[Pixels]:
     """Pictures without a knee: photographs, tissue and drawings from installed packages, and made-up ones."""
     pictures = [_made_up(random) for _ in range(made_up)]
-    pictures += [drawn.draw(random, of=bodies.KINDS if number % 2 else TORSO) for number in range(drawn_bodies)]
+    pictures += [drawn.draw(random, of=bodies.KINDS if number % 4 else TORSO) for number in range(drawn_bodies)]
     for package, names in _OTHERS.items():
         spec = find_spec(package)
         if spec is None or spec.origin is None:

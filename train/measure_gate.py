@@ -29,7 +29,8 @@ Films, persons, files and sources that neither the network nor its numbers were 
 `train/measure_gate.py` with the network of `weights/gate`. Intervals are Wilson's at 95 %, over pictures. {data}
 
 "Stopped" is refused, or righted before it is answered as it should be (turned back, inverted back); the rest is
-answered as it came, or wrongly righted. "By name": the reason in the last column is among those of the picture as it came.
+answered as it came, or wrongly righted. "By name": the reason in the last column is among those of the picture as it
+came.
 
 | pictures | kind | n | stopped | 95 % interval | righted | wrongly righted | by name | reason |
 |---|---|---|---|---|---|---|---|---|

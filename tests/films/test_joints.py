@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -227,6 +228,29 @@ def test_the_sample_film_is_one_knee() -> None:
     pixels = read(ROOT / "samples" / "knee.jpg").pixels
     found = Finder(SHIPPED).find(pixels)
     assert (len(found), faults(found, pixels.shape)) == (1, {})
+
+
+def chest(seed: int) -> np.ndarray:
+    """A chest: two dark lungs beside a bright spine, with ribs across."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[-1:1:400j, -1:1:360j]
+    page = np.full(x.shape, random.uniform(100, 160))
+    for side in (-1, 1):
+        lung = np.abs((x - side * 0.45) / 0.32) ** 2.5 + np.abs((y + 0.1) / 0.65) ** 3 < 1
+        page[lung] *= random.uniform(0.2, 0.5)
+    page += 70 * np.clip(1 - (x / random.uniform(0.08, 0.2)) ** 2, 0, 1)
+    for rib in np.linspace(-0.8, 0.6, 9):
+        page += 25 * np.clip(1 - ((y - rib - random.uniform(0.1, 0.4) * np.abs(x)) / 0.03) ** 2, 0, 1)
+    page += random.normal(0, 6, page.shape)
+    return cv2.GaussianBlur(np.clip(page, 0, 255).astype(np.uint8), (0, 0), 1.5)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 7, 10, 13, 15])
+def test_what_only_looks_like_a_knee_is_dropped_by_the_second_look(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder, picture = Finder(SHIPPED), chest(seed)
+    assert finder.find(picture) == ()
+    monkeypatch.setattr(joints, "REAL", -np.inf)
+    assert finder.find(picture)
 
 
 def test_a_broken_finder_is_named(tmp_path: Path) -> None:

@@ -22,18 +22,10 @@ def torso(random: Generator, height: int, width: int) -> Film:
         middle, half = (top + bottom) / 2, (bottom - top) / 2
         shape = np.abs((x - centre) / reach) ** 2.4 + np.abs((y - middle) / half) ** random.uniform(2.2, 5)
         dome = y < bottom - 0.5 * ((x - centre) / reach) ** 2 * random.uniform(0.1, 0.4)
-        lung = _soft((shape < 1) & dome, random.uniform(2, 7))
-        vessels = 0.12 * smooth(random, height, width, random.uniform(3, 9)) * np.exp(-np.abs(x) * 2)
-        page *= 1 - depth * lung * np.clip(1 - random.choice([0, 1, 2]) * np.abs(vessels), 0, 1)
-        shoulder = np.hypot(x - side * random.uniform(0.75, 1), y + random.uniform(0.6, 0.95))
-        page += _soft(shoulder < random.uniform(0.1, 0.2), 3) * random.uniform(0, 70)
+        page *= 1 - depth * _soft((shape < 1) & dome, random.uniform(2, 7))
     page = np.maximum(page, 0) + _bar(x, 0, random.uniform(0.06, 0.14)) * random.uniform(15, 80)
     heart = np.hypot((x - random.uniform(0, 0.2)) / random.uniform(0.22, 0.36), (y - random.uniform(0.1, 0.4)) / 0.38)
     page += _soft(heart < 1, 8) * random.uniform(10, 90)
-    page += _soft(y > random.uniform(0.3, 0.75) + 0.15 * np.abs(np.abs(x) - 0.45), 5) * random.uniform(0, 80)
-    for level in np.arange(-1, 1, random.uniform(0.1, 0.16)) if random.random() < 0.6 else ():
-        disc = (np.abs(x) < 0.1) & (np.abs(y - level) < 0.012)
-        page += _soft(disc, 1) * random.uniform(-30, 60)
     for number in range(int(random.integers(7, 12))):
         level, drop = -0.85 + number * random.uniform(0.14, 0.19), random.uniform(0.15, 0.5)
         for side in (-1, 1):

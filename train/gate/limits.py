@@ -12,8 +12,9 @@ from osteolens.films.prepare import content_box
 
 LOWEST, HIGHEST = 0.3, 0.95
 """A threshold is nowhere else, however few good films come near it."""
-PASSED = 0.997
-"""Share of good knees and of varied films that a threshold passes, beside all good films of its part."""
+PASSED, VARIED_PASSED = 0.997, 0.99
+"""Shares of good knees and of varied films, which are further out than real ones, that a threshold passes, beside all
+good films of its part."""
 MARGIN = 0.7
 """How much further out than any film of the fitting parts a picture must be to be refused."""
 
@@ -39,9 +40,10 @@ def thresholds(
         others: Those of varied films.
         knees: Those of single knees.
     """
-    limits = np.max([films.max(axis=0), *(np.quantile(each, PASSED, axis=0) for each in (others, knees))], axis=0)
+    several = ((others, VARIED_PASSED), (knees, PASSED))
+    limits = np.max([films.max(axis=0), *(np.quantile(each, share, axis=0) for each, share in several)], axis=0)
     above = {name: _within(limits[index]) for index, name in enumerate(FINDINGS)}
-    below = np.min([films.min(axis=0), *(np.quantile(each, 1 - PASSED, axis=0) for each in (others, knees))], axis=0)
+    below = np.min([films.min(axis=0), *(np.quantile(each, 1 - share, axis=0) for each, share in several)], axis=0)
     above["knee"] = _within(below[0])
     return above, _within(below[len(FINDINGS)])
 
