@@ -31,7 +31,7 @@ Films, persons, files and sources that neither the network nor its numbers were 
 "Stopped" is refused, or righted before it is answered as it should be (turned back, inverted back); the rest is
 answered as it came, or wrongly righted. "By name": the reason in the last column is among those of the picture as it
 came.
-"Wrongly righted" has no error among the knees of the OAI as they are: seen by eye, all 14 are inverted in the collection.
+"Wrongly righted" has no error among the knees of the OAI as they are: by eye, all 14 are inverted in the collection.
 
 | pictures | kind | n | stopped | 95 % interval | righted | wrongly righted | by name | reason |
 |---|---|---|---|---|---|---|---|---|
