@@ -14,6 +14,7 @@ from .test_pages import PHONE, faults
 
 pytestmark = pytest.mark.slow
 
+SIGN_ON = {"OSTEOLENS_OIDC_NAME": "Hospital ID", "OSTEOLENS_OIDC_CLIENT_SECRET": "secret"}
 PASSWORD_OF_EVE = "a quieter afternoon 8"
 
 
@@ -28,7 +29,7 @@ def test_from_a_new_account_to_single_sign_on(browser: Browser, tmp_path: Path) 
     away = SimpleNamespace(url="http://127.0.0.1:9", inference_key="")
     with (
         Provider(("s-eve", {"preferred_username": "eve.doe"})) as provider,
-        App(tmp_path / "web", away, OSTEOLENS_OIDC_ISSUER=provider.url, OSTEOLENS_OIDC_NAME="Hospital ID") as app,
+        App(tmp_path / "web", away, **SIGN_ON, OSTEOLENS_OIDC_ISSUER=provider.url) as app,
     ):
         desk = browser.new_context(base_url=app.url, service_workers="block", **PHONE).new_page()
         log_in(desk, OWNER, PASSWORD)
