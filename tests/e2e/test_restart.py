@@ -18,7 +18,7 @@ from stores import CONFIG, build_archive
 
 pytestmark = pytest.mark.slow
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 PASSWORD = "given from outside"
 PATIENCE = 4.0
 # What `osteolens serve --web` does, which has two minutes of patience with a model that has no worker.
