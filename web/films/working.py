@@ -10,12 +10,18 @@ from django.core.exceptions import ValidationError
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from django.http import Http404
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from films.access import visible_to
 from films.models import Film, Patient, Share
 
 NEW_WITHIN = timedelta(days=1)
-VIEWS = {"new": "New", "refer": "Refer first", "unread": "Unread", "mine": "Mine"}
+VIEWS = {
+    "new": gettext_lazy("New"),
+    "refer": gettext_lazy("Refer first"),
+    "unread": gettext_lazy("Unread"),
+    "mine": gettext_lazy("Mine"),
+}
 _UNREAD = Q(read_at=None)
 _URGENCY = ("refer", "uncertain", "low suspicion")
 
@@ -23,14 +29,15 @@ _URGENCY = ("refer", "uncertain", "low suspicion")
 class ColleagueForm(forms.Form):
     """The name of an account."""
 
-    name = forms.CharField(max_length=150, label="Account")
+    name = forms.CharField(max_length=150, label=gettext_lazy("Account"))
 
     def clean_name(self) -> User:
         """The account of this name, which is in use."""
         name = check_text(str(self.cleaned_data["name"]))
         user = User.objects.filter(username=name, is_active=True).first()
         if user is None:
-            raise ValidationError(f"There is no account called {name}: type a name as it is for log-in, such as anna.")
+            message = gettext("There is no account called %(name)s: type a name as it is for log-in, such as anna.")
+            raise ValidationError(message % {"name": name})
         return user
 
 

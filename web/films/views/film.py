@@ -8,6 +8,7 @@ from accounts.models import User
 from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
@@ -124,7 +125,7 @@ def edit(request: Request, film_id: UUID) -> HttpResponse:
         patients.set_fact(film, "patient", form.cleaned_data["patient"])
     answering.save_changes(film, form.changed_data)
     audit.record(request, "edit", film_id, ", ".join(form.changed_data))
-    messages.success(request, "Saved.")
+    messages.success(request, gettext("Saved."))
     return redirect(film)
 
 
@@ -148,7 +149,9 @@ def reread(request: Request, film_id: UUID) -> HttpResponse:
     asked = answering.read_again(film, force=request.POST.get("force") == "true")
     audit.record(request, "re-read", film_id, "although it was refused" if film.force else "")
     if not asked:
-        messages.info(request, "Nobody is asked: each model is being asked already, or has refused the film for good.")
+        messages.info(
+            request, gettext("Nobody is asked: each model is being asked already, or has refused the film for good.")
+        )
     return redirect(film)
 
 

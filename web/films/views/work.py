@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
@@ -43,7 +44,7 @@ def selected(request: Request) -> HttpResponse:
         case "assign":
             _assign(request, list(films))
         case _:
-            messages.error(request, "Nothing was done: choose to mark or to assign.")
+            messages.error(request, gettext("Nothing was done: choose to mark or to assign."))
     view = request.POST.get("view", "")
     return redirect(f"{reverse('films:worklist')}?view={view if view in VIEWS else 'unread'}")
 
@@ -88,7 +89,7 @@ def unshare(request: Request, share_id: int) -> HttpResponse:
     share = working.share_of(request.user, share_id)
     share.delete()
     audit.record(request, "unshare", share.film_id, share.user.username)
-    messages.success(request, f"{share.user.username} does not see it any more.")
+    messages.success(request, gettext("%(name)s does not see it any more.") % {"name": share.user.username})
     return redirect(share.film or share.patient)  # type: ignore[arg-type]  # one of the two, by a constraint
 
 
@@ -96,7 +97,10 @@ def _mark(request: Request, films: QuerySet[Film], action: str) -> None:
     film_ids = list(films.values_list("pk", flat=True))
     count = working.mark(films, request.user, read=action == "read")
     audit.record_all(request, f"mark {action}", film_ids)
-    messages.success(request, f"{count} film{'' if count == 1 else 's'} marked as {action}.")
+    words = ngettext("%(count)s film marked as unread.", "%(count)s films marked as unread.", count)
+    if action == "read":
+        words = ngettext("%(count)s film marked as read.", "%(count)s films marked as read.", count)
+    messages.success(request, words % {"count": count})
 
 
 def _assign(request: Request, films: list[Film]) -> None:
@@ -111,7 +115,9 @@ def _assign(request: Request, films: list[Film]) -> None:
     Film.objects.filter(pk__in=[film.pk for film in allowed]).update(assigned_to=colleague)
     whom = colleague.username if colleague else "nobody"
     audit.record_all(request, "assign", [film.pk for film in allowed], whom)
-    messages.success(request, f"{len(allowed)} film{'' if len(allowed) == 1 else 's'} assigned to {whom}.")
+    count = len(allowed)
+    words = ngettext("%(count)s film assigned to %(name)s.", "%(count)s films assigned to %(name)s.", count)
+    messages.success(request, words % {"count": count, "name": colleague.username if colleague else gettext("nobody")})
 
 
 def _share(request: Request, *, film: Film | None = None, patient: Patient | None = None) -> None:
@@ -121,8 +127,8 @@ def _share(request: Request, *, film: Film | None = None, patient: Patient | Non
         return
     colleague = form.cleaned_data["name"]
     if colleague == request.user:
-        messages.error(request, "It is yours already.")
+        messages.error(request, gettext("It is yours already."))
         return
     working.share(colleague, film=film, patient=patient)
     audit.record(request, "share", film.pk if film else None, colleague.username)
-    messages.success(request, f"{colleague.username} sees it, too.")
+    messages.success(request, gettext("%(name)s sees it, too.") % {"name": colleague.username})

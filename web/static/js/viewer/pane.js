@@ -8,6 +8,16 @@ import { mapLevels } from "./data.js";
 import { paint } from "./colour.js";
 import { MAX_ZOOM } from "./view.js";
 
+/** Names of labels in the language of the page; others stay. @type {Record<string, string>} */
+const NAMES = {
+  normal: gettext("normal"),
+  osteopenia: gettext("osteopenia"),
+  osteoporosis: gettext("osteoporosis"),
+};
+
+/** @param {string} label */
+export const named = (label) => NAMES[label] ?? label;
+
 export class Pane {
   /**
    * @param {HTMLElement} root has `.layers` with an `img.film` and a `canvas.map`, and `.caption`
@@ -118,7 +128,7 @@ export class Pane {
     const knee = reading?.knees?.[number];
     const file = knee?.maps[label] ?? reading?.classes.find((one) => one.label === label)?.map;
     const part = knee ? `${knee.name}: ` : "";
-    this.caption.textContent = reading ? `${reading.model} ${reading.version} · ${part}${words(label, file)}` : "no answer";
+    this.caption.textContent = reading ? `${reading.model} ${reading.version} · ${part}${words(label, file)}` : gettext("no answer");
     this.asked = file?.url ?? "";
     this.canvas.hidden = !file;
     if (!file) return;
@@ -146,7 +156,10 @@ export class Pane {
  * @param {MapFile | null | undefined} file
  */
 function words(label, file) {
-  if (!file) return `no map for ${label}`;
-  if (!(file.peak > 0)) return `nothing speaks for ${label}: its map is empty`;
-  return [`map for ${label}, maximum ${file.peak.toPrecision(2)}`, file.strengthWords].filter(Boolean).join(", ");
+  if (!file) return interpolate(gettext("no map for %(label)s"), { label: named(label) }, true);
+  if (!(file.peak > 0)) return interpolate(gettext("nothing speaks for %(label)s: its map is empty"), { label: named(label) }, true);
+  const digits = { minimumSignificantDigits: 2, maximumSignificantDigits: 2 };
+  const peak = new Intl.NumberFormat(document.documentElement.lang, digits).format(file.peak);
+  const text = interpolate(gettext("map for %(label)s, maximum %(peak)s"), { label: named(label), peak }, true);
+  return [text, file.strengthWords].filter(Boolean).join(", ");
 }

@@ -11,7 +11,7 @@ import { mapLevels } from "./data.js";
 import { listen as listenToGestures } from "./gestures.js";
 import { listen as listenToKeys } from "./keys.js";
 import { Levels } from "./levels.js";
-import { Pane } from "./pane.js";
+import { named, Pane } from "./pane.js";
 import { listenToSheet, onFullScreen } from "./screen.js";
 import { load, save } from "./settings.js";
 import { View } from "./view.js";
@@ -90,7 +90,7 @@ export class Viewer {
 
   toggleMap() {
     this.change({ mapOn: !this.settings.mapOn });
-    this.say(`heat map ${this.settings.mapOn ? "on" : "off"}`);
+    this.say(this.settings.mapOn ? gettext("heat map on") : gettext("heat map off"));
   }
 
   /** @param {Tool} tool that is put away again if it is in hand */
@@ -117,7 +117,7 @@ export class Viewer {
     if (this.films.length > 1 || this.films[0].models.length < 2) return;
     this.sideBySide = !this.sideBySide;
     this.render();
-    this.say(this.sideBySide ? "all models side by side" : `model ${this.model}`);
+    this.say(this.sideBySide ? gettext("all models side by side") : interpolate(gettext("model %(name)s"), { name: this.model }, true));
   }
 
   /** @param {number} step to the next model or, with -1, the one before */
@@ -132,7 +132,7 @@ export class Viewer {
     if (!label) return;
     this.label = label;
     this.render();
-    this.say(`heat map for ${label}`);
+    this.say(interpolate(gettext("heat map for %(label)s"), { label: named(label) }, true));
   }
 
   /** @param {string} model */
@@ -140,7 +140,7 @@ export class Viewer {
     this.model = model;
     this.label = this.labelOf(this.answer);
     this.render();
-    this.say(`model ${model}`);
+    this.say(interpolate(gettext("model %(name)s"), { name: model }, true));
   }
 
   /** @param {number} number of a knee, or -1 for the film */
@@ -150,7 +150,7 @@ export class Viewer {
     const knee = this.slots()[0].reading?.knees?.[number];
     if (knee) this.panes[0].zoomTo(knee.box);
     else this.view.fit();
-    this.say(knee ? knee.name : "the whole film");
+    this.say(knee ? knee.name : gettext("the whole film"));
   }
 
   /** Knee after knee, then the film again; the film where no knee is known. */
@@ -203,7 +203,7 @@ export class Viewer {
       this.panes[i] ??= new Pane(this.paneElement(i), film, this.view);
       this.panes[i].show(reading, this.labelOf(reading), table, this.settings.threshold, this.knee).catch((error) => {
         console.error(error);
-        this.panes[i].caption.textContent = "The heat map could not be loaded. Reload the page to try again.";
+        this.panes[i].caption.textContent = gettext("The heat map could not be loaded. Reload the page to try again.");
       });
     });
     this.panes.forEach((pane, i) => (pane.root.hidden = i >= slots.length));
