@@ -44,6 +44,8 @@ _SENTENCES = (
     gettext_noop("several pictures are put together, expected one film in a file"),
     gettext_noop("the film lies turned, expected the thigh at the top: turn it upside down"),
     gettext_noop("the film lies turned, expected the thigh at the top: turn it by %(degrees)s degrees clockwise"),
+    gettext_noop("the film lay turned by %(degrees)s degrees clockwise, and was turned back before it was read"),
+    gettext_noop("bone was darker than its surroundings, and the film was inverted before it was read"),
     gettext_noop("the picture has only %(width)s x %(height)s pixels, expected at least %(least)s on its short side"),
     gettext_noop("no knee joint was found; expected a film from the front with one knee or both"),
     gettext_noop("%(count)s knee joints were found; expected one knee or both of one person"),
