@@ -73,17 +73,19 @@ def test_no_page_has_a_serious_fault_of_access(
     page.get_by_role("button", name="Controls").click()
     assert faults(page, theme) == []
     page.set_viewport_size({"width": 1280, "height": 800})
-    with closing(sqlite3.connect(Path(app.environment["OSTEOLENS_DATA"]) / "db.sqlite3", timeout=20)) as database:
+    file = Path(app.environment["OSTEOLENS_DATA"]) / "osteolens.sqlite3"
+    with closing(sqlite3.connect(file, timeout=20)) as database:
         number = film.split("/")[2].replace("-", "")
-        kept = database.execute("SELECT id, state FROM films_reading WHERE film_id = ?", [number]).fetchall()
+        kept = database.execute("SELECT id, state FROM xrays_reading WHERE film_id = ?", [number]).fetchall()
         for state, words in (("refused", "Not answered"), ("queued", "No answer yet")):
-            change = "UPDATE films_reading SET state = ?, next_try_at = '2100-01-01', error_message = 'why'"
+            change = "UPDATE xrays_reading SET state = ?, next_try_at = '2100-01-01', error_message = 'why'"
             database.execute(f"{change} WHERE film_id = ?", [state, number])
             database.commit()
             page.goto(film)
             expect(page.locator("#answer .headline")).to_have_text(words)
             assert faults(page, theme) == []
-        database.executemany("UPDATE films_reading SET state = ? WHERE id = ?", [(state, row) for row, state in kept])
+        change = "UPDATE xrays_reading SET state = ?, error_message = '' WHERE id = ?"
+        database.executemany(change, [(state, row) for row, state in kept])
         database.commit()
     page.goto(film)
     page.get_by_role("link", name="P-1", exact=True).click()
@@ -110,7 +112,7 @@ def test_on_a_phone_nothing_overflows_and_fingers_pinch(
     assert stage["y"] + stage["height"] <= sheet["y"] + 1 <= 781  # type: ignore[index]
     assert page.locator("#opacity").is_visible()
     page.get_by_role("button", name="Controls").tap()
-    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.evaluate("document.querySelectorAll('main details').forEach((one) => (one.open = true))")
     small = page.locator("main").evaluate(SMALL)
     assert small == []
     page.get_by_role("button", name="Controls").tap()
@@ -129,7 +131,7 @@ def test_on_a_phone_nothing_overflows_and_fingers_pinch(
     session = context.new_cdp_session(page)
 
     def touch(kind: str, *x: int) -> None:
-        points = [{"x": across, "y": 250, "id": number} for number, across in enumerate(x)]
+        points = [{"x": across, "y": 500, "id": number} for number, across in enumerate(x)]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
     touch("touchStart", 150, 210)

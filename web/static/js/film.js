@@ -1,5 +1,6 @@
 /** The page of one film: the viewer, the answer beside it, and downloads that follow what is shown. */
 import { dataBlock } from "./viewer/data.js";
+import { listen as listenToKeys } from "./viewer/keys.js";
 import { Rulers } from "./viewer/rulers.js";
 import { onSwipe } from "./viewer/screen.js";
 import { Viewer } from "./viewer/viewer.js";
@@ -45,6 +46,8 @@ card.addEventListener("click", (event) => {
   const button = event.target instanceof Element && event.target.closest("[data-more]");
   if (button) button.setAttribute("aria-expanded", String(card.classList.toggle("whole")));
 });
+// The choice of a model belongs to the viewer, and so do the keys that are pressed after it.
+listenToKeys(card, viewer);
 // On the film itself a finger moves it where it is zoomed.
 onSwipe(card, (dx) => dx && viewer.stepModel(-dx));
 onSwipe(viewer.stage, (dx) => dx && viewer.view.zoom === 1 && viewer.tool === "move" && viewer.stepModel(-dx));
