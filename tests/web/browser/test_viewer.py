@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from support.dicom import dataset, save
 
-from .app import App, fetched, hill, png, send, shot
+from osteolens.films.sample import drawn_knee
+
+from .app import MANAGE, App, fetched, hill, png, send, shot
 
 pytestmark = pytest.mark.slow
 
@@ -382,3 +385,82 @@ def test_answer_and_controls_fit_a_screen_of_1280_by_800(page: Page, film: str) 
         assert box["y"] + box["height"] <= 800, part
     assert page.evaluate("document.documentElement.scrollHeight") <= 800
     expect(page.locator("details.figures").first).not_to_have_attribute("open", "")
+
+
+TWO_KNEES = """
+import base64
+from datetime import timedelta
+from uuid import uuid4
+import numpy as np
+from django.utils import timezone
+from films.answering import store
+from films.asking import Outcome
+from films.exporting import explanations_in, full_answer
+from films.models import Reading
+from osteolens.films.overlay import encode_map
+from osteolens.schema import Answer
+
+reading = Reading.objects.get(film_id="{film}", model="efficientnet")
+row = full_answer(reading).model_dump(mode="json", by_alias=True)
+for side, left, grey in (("right", 40, 90), ("left", 440, 200)):
+    maps = [
+        dict(method="gradcam", target=label, peak=1.0, map_png=encode_map(np.full((12, 16), grey, np.uint8)))
+        for label in row["probabilities"]
+    ]
+    row["knees"].append(dict(
+        box=[left, 180, left + 320, 500], joint=[left + 160, 360], plateau_width=260, turn=0, regions=dict(), side=side,
+        side_from="position", label="normal", probabilities=row["probabilities"], explanations=maps,
+    ))
+maps = tuple(base64.b64decode(each["map_png"]) for each in explanations_in(row))
+leased = dict(state="queued", lease=uuid4(), leased_until=timezone.now() + timedelta(hours=1))  # not due for the app
+Reading.objects.filter(pk=reading.pk).update(**leased)
+reading.refresh_from_db()
+assert store(reading, Outcome(Answer.model_validate(row), maps))
+"""
+"""Stores an answer that lists two knees of a film of 800 x 600, each with maps of one grey level."""
+
+
+def test_boxes_lie_on_the_knees_and_a_button_brings_each_one_with_its_own_map(
+    app: App, page: Page, context: BrowserContext
+) -> None:
+    film = send(context, np.hstack([drawn_knee(600, 400, seed) for seed in (3, 8)]), "legs.png")
+    code = TWO_KNEES.format(film=film.strip("/").rpartition("/")[2])
+    subprocess.run([*MANAGE, "shell", "-c", code], env=app.environment, check=True, capture_output=True)
+    for width, height in ((1440, 900), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        open_film(page, film)
+        if width < 600:  # on a phone the buttons are in a sheet
+            page.locator("[data-sheet]").click()
+            expect(page.locator(".sheet.open")).to_be_visible()
+        page.wait_for_timeout(400)
+        switch_between_knees(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def switch_between_knees(page: Page) -> None:
+    shown, boxes = page.locator("img.film").bounding_box(), page.locator("svg.boxes rect")
+    assert shown
+    scale = shown["width"] / 800
+    expect(boxes).to_have_count(2)
+    for number, left in enumerate((40, 440)):
+        box = boxes.nth(number).bounding_box()
+        assert box
+        wanted = [shown["x"] + left * scale, shown["y"] + 180 * scale, 320 * scale]
+        assert [box["x"], box["y"], box["width"]] == pytest.approx(wanted, abs=2)
+    caption, whole = page.locator(".pane .caption").first, alphas(page)
+    for number, (name, grey) in enumerate((("right knee", 90), ("left knee", 200))):
+        page.locator("label", has_text=name).first.click()
+        expect(caption).to_have_text(re.compile(f"{name}: map for"))
+        page.wait_for_timeout(200)
+        assert set(alphas(page)) == {grey}
+        box, pane = boxes.nth(number).bounding_box(), page.locator(".pane").bounding_box()
+        assert box
+        assert pane
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        assert middle == pytest.approx((pane["x"] + pane["width"] / 2, pane["y"] + pane["height"] / 2), abs=3)
+        assert box["width"] > 1.3 * 320 * scale  # brought nearer
+    page.locator("label", has_text=re.compile("^film$")).first.click()
+    expect(caption).not_to_have_text(re.compile("knee"))
+    page.wait_for_timeout(200)
+    assert alphas(page) == whole
+    assert page.evaluate("window.scrollX") == 0
