@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import all_pages
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
@@ -59,7 +60,10 @@ def test_no_page_has_a_serious_fault_of_access(
         base_url=app.url, storage_state=cookies, color_scheme=theme, service_workers="block", reduced_motion="reduce"
     )
     page = context.new_page()
-    for address in [*addresses(film), "/offline"]:
+    page.goto(film)
+    patient = str(page.get_by_role("link", name="P-1", exact=True).get_attribute("href")).split("/")[2]
+    values = {"film_id": film.split("/")[2], "patient_id": patient, "user_id": 1}
+    for address in [*(address for _, address in all_pages.addresses(values)), "/films/none/"]:
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         assert faults(page, theme) == [], address
