@@ -39,7 +39,9 @@ ANSWER = {
         "sentence": "It knows something.", "label": "osteopenia", "probability": 0.6,
         "t_score": {"estimate": -1.8, "interval_90": [-2.9, -0.7]}, "triage": "uncertain", "helpful_facts": [],
     },
-    "quality": {"accepted": True, "reasons": [], "warnings": [], "corrections": [], "unfamiliarity": 0.2, "source": None},
+    "quality": {
+        "accepted": True, "reasons": [], "warnings": [], "corrections": [], "unfamiliarity": 0.2, "source": None,
+    },
     "film": {"width": 10, "height": 20},
     "explanations": [{"method": "gradcam", "target": "osteopenia", "map_png": "aGk=", "peak": 3.1, "strength": 0.5}],
     "knees": [{
