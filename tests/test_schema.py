@@ -29,8 +29,8 @@ ANSWER = {
         "image": {
             "inputs": [], "film_has_weight": True, "question": "osteoporosis vs rest",
             "auroc": {"value": 0.8, "low": 0.7, "high": 0.9}, "beyond_acquisition": None,
-            "films": 170, "groups": 169, "collection": "films", "age_and_sex": 0.89, "beats_chance": True,
-            "beats_age_and_sex": False, "also_shown": [], "sentence": "It knows something.",
+            "films": 170, "groups": 169, "collection": "films", "age_and_sex": 0.89, "gain": None,
+            "beats_chance": True, "beats_age_and_sex": False, "also_shown": [], "sentence": "It knows something.",
         },
         "fused": [],
     },
