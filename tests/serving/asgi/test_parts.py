@@ -67,8 +67,8 @@ def test_a_full_access_log_is_renamed_and_the_oldest_goes(tmp_path: Path, monkey
     log = access.AccessLog(path)
     scope = {"client": ("127.0.0.1", 5), "method": "PUT", "raw_path": b"/predictions/x", "http_version": "1.1"}
     for number in range(8):
-        log.write(scope, 200 + number, 0.0123)
-        log.write(scope, 200 + number, 0.0123)
+        log.write(scope, 200 + number, 0.0123, "a")
+        log.write(scope, 200 + number, 0.0123, "a")
         assert access.make_room(path)
         log.open()
     assert not access.make_room(path)
