@@ -47,7 +47,7 @@ def test_the_page_has_everything_the_viewer_needs(client: Client, film: Film) ->
     assert part.spread_words.startswith("4 of 5 models")
     assert (data["state"], data["waiting"]) == ("answered", 0)
     assert data["labels"] == ["normal", "osteopenia", "osteoporosis"]  # each once, though three models have it
-    assert {name: len(table) for name, table in data["colourMaps"].items()} == {
+    assert {name: len(bytes.fromhex(table)) / 3 for name, table in data["colourMaps"].items()} == {
         "inferno": 256, "viridis": 256, "grey": 256,
     }  # fmt: skip
     assert AuditEntry.objects.filter(action="view", film_id=film.id).count() == 1

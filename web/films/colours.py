@@ -15,4 +15,5 @@ TABLES: dict[str, NDArray[np.uint8]] = {
 """Name to uint8 [256, 3]; the first is the default. The colours are those of the command line's overlays."""
 
 DEFAULT = "inferno"
-AS_LISTS = {name: table.tolist() for name, table in TABLES.items()}
+AS_HEX = {name: table.tobytes().hex() for name, table in TABLES.items()}
+"""Six digits for each colour: half of what lists of numbers take on each page."""

@@ -164,7 +164,7 @@ def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
             "valuesUrl": reverse("films:values", args=[film.id]) if film.format in _MAYBE_DEEP else None,
             "spacing": _spacing(readings),
         },
-        "colourMaps": colours.AS_LISTS,
+        "colourMaps": colours.AS_HEX,
         "models": models,
         "labels": labels_of(models),
         "urls": {name: reverse(f"films:{name}", args=[film.id]) for name in ("state", "original")},

@@ -70,7 +70,7 @@ def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
             "width": film.width,
             "height": film.height,
         },
-        "colourMaps": colours.AS_LISTS,
+        "colourMaps": colours.AS_HEX,
         "models": models,
         "labels": labels_of(models),
     }

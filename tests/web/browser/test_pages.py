@@ -69,6 +69,7 @@ def test_no_page_has_a_serious_fault_of_access(
         assert faults(page, theme) == [], address
     page.goto(film)
     page.keyboard.press("l")
+    expect(page.locator("svg.rulers")).to_be_attached()
     page.mouse.click(300, 300)
     page.keyboard.press("w")
     expect(page.locator("#preset option")).to_have_count(4)

@@ -75,7 +75,7 @@ def test_the_slider_composes_film_map_and_table_as_computed(
     data = open_film(page, film)
     at_scale(page, 2, 256)
     page.locator("#opacity").fill(str(percent))
-    table = np.array(data["colourMaps"]["inferno"])
+    table = np.array([*bytes.fromhex(data["colourMaps"]["inferno"])]).reshape(256, 3)
     levels = fetched(context, map_of(data, data["models"][0]["label"]))
     film_pixels = fetched(context, data["film"]["url"])
     wanted = composed(film_pixels, levels, table, percent / 100)
@@ -323,7 +323,9 @@ def test_lengths_and_angles_by_keys_are_in_millimetres_and_outlive_a_reload(page
                 page.keyboard.press(name)
 
     said = page.locator("#said")
-    press("l", "ArrowLeft*10", "Enter", "ArrowRight*20")
+    press("l")
+    expect(page.locator("svg.rulers")).to_be_attached()  # its script comes with the first use
+    press("ArrowLeft*10", "Enter", "ArrowRight*20")
     expect(said).to_have_text("cross at 210, 100")
     press("Enter")
     expect(said).to_have_text("length 12.0 mm")  # 120 pixels of 0.1 mm
@@ -360,6 +362,7 @@ def test_film_and_map_turn_and_mirror_together_and_fill_the_screen(page: Page, f
         page.keyboard.press(key)
         assert any(np.abs(middle() - wanted).max() < 6 for _ in range(20)), key
     page.keyboard.press("l")
+    expect(page.locator("svg.rulers")).to_be_attached()
     page.mouse.click(400, 300)
     page.mouse.click(500, 300)
     expect(page.locator("#said")).to_have_text("length 50 px")  # 100 pixels of the screen at twice the size

@@ -1,8 +1,8 @@
 /** The page of one film: the viewer, the answer beside it, and downloads that follow what is shown. */
 import { dataBlock } from "./viewer/data.js";
 import { listen as listenToKeys } from "./viewer/keys.js";
-import { Rulers } from "./viewer/rulers.js";
 import { onSwipe } from "./viewer/screen.js";
+import { measuresOf } from "./viewer/settings.js";
 import { Viewer } from "./viewer/viewer.js";
 
 const OPEN = "osteolens.details";
@@ -54,5 +54,12 @@ onSwipe(viewer.stage, (dx) => dx && viewer.view.zoom === 1 && viewer.tool === "m
 root.addEventListener("shown", follow);
 keepDetails();
 follow();
-new Rulers(viewer.find("#measures"), viewer);
+// Loaded with a page that has measurements, or when somebody measures.
+/** @type {Promise<unknown> | null} */
+let rulers = null;
+function measure() {
+  rulers ??= import("./viewer/rulers.js").then(({ Rulers }) => new Rulers(viewer.find("#measures"), viewer));
+}
+if (localStorage.getItem(measuresOf(viewer.films[0].film))) measure();
+viewer.stage.addEventListener("tool", () => (viewer.tool === "length" || viewer.tool === "angle") && measure());
 viewer.takeKeys();

@@ -16,7 +16,7 @@
  * @property {string} title
  * @property {string | null} [valuesUrl] of its own values, where it may be deeper than eight bits
  * @property {[number, number] | null} [spacing] millimetres between rows and between columns, where known
- * @typedef {{film: Film, colourMaps: Record<string, Colour[]>, models: Reading[], labels: string[]}} ViewerData
+ * @typedef {{film: Film, colourMaps: Record<string, string>, models: Reading[], labels: string[]}} ViewerData
  * @typedef {{levels: Uint8ClampedArray, width: number, height: number}} Levels one byte a pixel, 255 at the maximum
  */
 
@@ -30,6 +30,15 @@ export function dataBlock(id) {
   const block = document.getElementById(id);
   if (!block) throw new Error(`the page has no data block "${id}"`);
   return JSON.parse(block.textContent ?? "");
+}
+
+/**
+ * @param {string} digits six hexadecimal ones for each colour
+ * @returns {Colour[]}
+ */
+export function colourTable(digits) {
+  const parts = (digits.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
+  return Array.from({ length: parts.length / 3 }, (_, i) => [parts[3 * i], parts[3 * i + 1], parts[3 * i + 2]]);
 }
 
 /** @type {Map<string, Promise<Levels>>} */

@@ -5,7 +5,6 @@
  * @import { Pane } from "./pane.js"
  * @import { Preset, Values } from "./values.js"
  */
-import { draw, fetchValues, pictureValues, presets } from "./values.js";
 
 const EIGHT_BITS = { centre: 128, width: 256 };
 
@@ -21,6 +20,8 @@ export class Levels extends EventTarget {
   /** @type {Promise<void> | null} */
   loading = null;
   drawing = 0;
+  /** Loaded with the values. @type {typeof import("./values.js").draw | null} */
+  paint = null;
 
   /**
    * @param {() => Pane[]} panes
@@ -47,7 +48,9 @@ export class Levels extends EventTarget {
   async fetch() {
     const { picture } = this.panes()[0];
     await picture.decode();
+    const { draw, fetchValues, pictureValues, presets } = await import("./values.js");
     const values = this.url ? await fetchValues(this.url) : null;
+    this.paint = draw;
     this.presets = presets(values ?? pictureValues(picture));
     if (values) {
       const { centre, width, inverted } = this.state;
@@ -129,6 +132,6 @@ export class Levels extends EventTarget {
 
   /** @param {Values} values */
   draw(values) {
-    for (const pane of this.panes()) if (!pane.root.hidden) draw(pane.deep, values, this.state);
+    for (const pane of this.panes()) if (!pane.root.hidden) this.paint?.(pane.deep, values, this.state);
   }
 }

@@ -4,7 +4,7 @@
  * @typedef {{x: number, y: number}} Point shares of the film's width and height
  * @typedef {{kind: "length" | "angle", points: Point[]}} Measure two points, or three with the corner as the second
  */
-import { DRAFTS } from "../site.js";
+import { measuresOf } from "./settings.js";
 
 /** @type {Record<Measure["kind"], number>} */
 export const POINTS = { length: 2, angle: 3 };
@@ -17,7 +17,7 @@ export class Measures extends EventTarget {
   constructor(film) {
     super();
     this.film = film;
-    this.key = `${DRAFTS}${document.body.dataset.user}.measures.${film.id}`;
+    this.key = measuresOf(film);
     this.all = JSON.parse(localStorage.getItem(this.key) ?? "[]");
   }
 

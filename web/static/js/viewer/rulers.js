@@ -44,7 +44,8 @@ export class Rulers {
     root.addEventListener("shown", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(stage);
     this.measures.addEventListener("change", () => this.show());
-    this.show();
+    if (this.kind) this.pick();
+    else this.show();
   }
 
   get kind() {

@@ -4,6 +4,8 @@
  * @typedef {{opacity: number, threshold: number, colours: string, mapOn: boolean}} Settings
  *   opacity and threshold 0 to 1
  */
+import { DRAFTS } from "../site.js";
+
 const KEY = "osteolens.viewer";
 
 /** @type {Settings} */
@@ -22,4 +24,13 @@ export function load() {
 /** @param {Settings} settings */
 export function save(settings) {
   localStorage.setItem(KEY, JSON.stringify(settings));
+}
+
+/**
+ * Where this browser keeps the measurements of a film, until log-out.
+ *
+ * @param {import("./data.js").Film} film
+ */
+export function measuresOf(film) {
+  return `${DRAFTS}${document.body.dataset.user}.measures.${film.id}`;
 }

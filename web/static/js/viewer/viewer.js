@@ -7,7 +7,7 @@
  */
 import { paintBar } from "./colour.js";
 import { listen as listenToControls, sync } from "./controls.js";
-import { mapLevels } from "./data.js";
+import { colourTable, mapLevels } from "./data.js";
 import { listen as listenToGestures } from "./gestures.js";
 import { listen as listenToKeys } from "./keys.js";
 import { Levels } from "./levels.js";
@@ -15,7 +15,6 @@ import { named, Pane } from "./pane.js";
 import { listenToSheet, onFullScreen } from "./screen.js";
 import { load, save } from "./settings.js";
 import { View } from "./view.js";
-import { listen as listenToWindow } from "./window.js";
 
 /** @type {Record<Tool, string>} */
 const TOOLS = {
@@ -31,6 +30,8 @@ export class Viewer {
   /** @type {Tool} */
   tool = "move";
   sideBySide = false;
+  /** Of the window, loaded when it is first set. @type {Promise<void> | null} */
+  panel = null;
   /** Number of the knee that is shown; -1 for the film. */
   knee = -1;
   /** @type {Pane[]} */
@@ -53,7 +54,6 @@ export class Viewer {
     listenToKeys(root, this);
     listenToControls(root, this);
     listenToSheet(this.find("#sheet"));
-    listenToWindow(this.find("#window-panel"), this);
     onFullScreen(root, (full) => this.say(full ? gettext("full screen, Escape leaves it") : gettext("full screen is left")));
     this.view.addEventListener("change", () => this.showState());
     this.render();
@@ -98,6 +98,7 @@ export class Viewer {
     this.tool = this.tool === tool ? "move" : tool;
     this.stage.classList.toggle("windowing", this.tool === "window");
     this.stage.dispatchEvent(new Event("tool"));
+    if (this.tool === "window") this.panel ??= import("./window.js").then(({ listen }) => listen(this.find("#window-panel"), this));
     sync(this.root, this);
     this.showState();
     this.say(TOOLS[this.tool]);
@@ -198,7 +199,7 @@ export class Viewer {
   /** Bring panes, colour bar, figures and controls to the present choice. */
   render() {
     const slots = this.slots();
-    const table = this.films[0].colourMaps[this.settings.colours];
+    const table = colourTable(this.films[0].colourMaps[this.settings.colours]);
     slots.forEach(({ film, reading }, i) => {
       this.panes[i] ??= new Pane(this.paneElement(i), film, this.view);
       this.panes[i].show(reading, this.labelOf(reading), table, this.settings.threshold, this.knee).catch((error) => {

@@ -14,7 +14,8 @@ export function listen(panel, viewer) {
   const words = /** @type {HTMLElement} */ (panel.querySelector("#window-words"));
   const [centre, width] = ["#centre", "#width"].map((id) => /** @type {HTMLInputElement} */ (panel.querySelector(id)));
 
-  viewer.stage.addEventListener("tool", () => {
+  viewer.stage.addEventListener("tool", open);
+  function open() {
     panel.hidden = viewer.tool !== "window";
     if (panel.hidden || levels.presets.length) return;
     words.textContent = gettext("reading the film's values …");
@@ -22,7 +23,7 @@ export function listen(panel, viewer) {
       console.error(error);
       words.textContent = gettext("The film's values could not be read. Close this and open it again to try once more.");
     });
-  });
+  }
   levels.addEventListener("change", show);
   preset.addEventListener("change", () => {
     const chosen = levels.presets[Number(preset.value)];
@@ -37,6 +38,8 @@ export function listen(panel, viewer) {
       else show();
     });
   }
+
+  open();
 
   function fill() {
     const names = [...levels.presets.map(({ name }) => name), gettext("own values")];
