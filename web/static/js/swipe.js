@@ -13,14 +13,14 @@ export function listen(root, say) {
 
   const part = () => {
     stage.style.setProperty("--part", String(Number(slider.value) / 100));
-    slider.setAttribute("aria-valuetext", `${slider.value}% of the first film`);
+    slider.setAttribute("aria-valuetext", interpolate(gettext("%(share)s percent of the first film"), { share: slider.value }, true));
   };
   const show = () => {
     stage.classList.toggle("swiping", box.checked);
     slider.hidden = !box.checked;
     part();
     if (box.checked) slider.focus({ preventScroll: true });
-    say(box.checked ? "one film over the other: the slider parts them" : "side by side");
+    say(box.checked ? gettext("one film over the other: the slider parts them") : gettext("side by side"));
   };
   slider.addEventListener("input", part);
   slider.addEventListener("pointerdown", (event) => event.stopPropagation());
