@@ -100,7 +100,7 @@ def server(binaries: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def test_a_server_and_the_app_run_in_an_empty_folder(binaries: Path, empty: Path, server: str) -> None:
     home = empty.with_name("home")
-    assert {path.stem for path in (home / "model_store").glob("*.mar")} == {"efficientnet", "knee", "yolov5"}
+    assert {path.stem for path in (home / "model_store").glob("*.mar")} == {"efficientnet", "knee", "knee_oa", "yolov5"}
     answer = json.loads(output(binaries / "osteolens", "predict", FILM, "--model", "knee", "--json"))[0]["answer"]
     assert answer["model"]["name"] == "knee"
     refused = output(binaries / "osteolens", "predict", FILM, "--explain", "gradcam++", "--json", status=3)
