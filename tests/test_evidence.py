@@ -64,6 +64,8 @@ def test_only_a_difference_on_the_same_films_beats_age_and_sex() -> None:
     # Its interval lies above their 0.80, which is uncertain itself.
     assert of_image(0.81, 0.9, 0.86, age_and_sex=0.8, less=(0.06, -0.02, 0.14)).image.beats_age_and_sex is False
     assert of_image(0.81, 0.9, 0.86, age_and_sex=0.8).image.beats_age_and_sex is None  # not measured
+    level = of_image(0.7, 0.9, 0.8, age_and_sex=0.8, less=(-0.001, -0.004, 0.002)).image
+    assert "the difference is +0.00, +0.00 to +0.00)" in level.sentence  # no zero below zero
     # Age and sex below chance on these films: what does not beat chance beats nothing.
     assert of_image(0.45, 0.9, 0.6, age_and_sex=0.4, less=(0.2, 0.1, 0.3)).image.beats_age_and_sex is False
 

@@ -164,7 +164,7 @@ def _evidence(card: Card, inputs: tuple[PatientFact, ...], *, film_has_weight: b
     collection = card.parent.place if card.parent else card.data.name
     figure = f"AUROC {area.value:.2f} ({area.low:.2f} to {area.high:.2f}; guessing is 0.50"
     figure += "" if baseline is None else f"; age and sex alone reach {baseline.value:.2f}"
-    figure += f", the difference is {gain.value:+.2f}, {gain.low:+.2f} to {gain.high:+.2f})" if gain else ")"
+    figure += f", the difference is {gain.value:+z.2f}, {gain.low:+z.2f} to {gain.high:+z.2f})" if gain else ")"
     if beyond is not None:
         figure += f", and beyond how the films were taken {beyond.value:.2f} ({beyond.low:.2f} to {beyond.high:.2f})"
     where = f"on {evaluation.films} films of {evaluation.groups} groups ({collection})"

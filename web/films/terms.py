@@ -237,7 +237,7 @@ def _figure(behind: Evidence, area: Figure) -> str:
         )
     if behind.age_and_sex is not None and behind.gain:
         ends = {"least": behind.gain.low, "gain": behind.gain.value, "most": behind.gain.high}
-        values |= {name: number(value, "+.2f") for name, value in ends.items()}
+        values |= {name: number(value, "+z.2f") for name, value in ends.items()}
         text = gettext(
             "AUROC %(value)s (%(low)s to %(high)s; guessing is %(chance)s; age and sex alone reach %(facts)s, the "
             "difference is %(gain)s, %(least)s to %(most)s)"
