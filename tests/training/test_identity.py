@@ -58,6 +58,7 @@ def once(table, tmp_path, quiet, monkeypatch):
         monkeypatch.setattr(training_run, name, lambda *_: None)
     monkeypatch.setattr(training_run, "predict_split", lambda *_: SimpleNamespace(write=lambda path: None))
     monkeypatch.setattr(training_run, "show", lambda *_: None)
+    monkeypatch.setattr(training_run, "add_guards", lambda *_, **__: None)
 
     def start(restart=False, **sections):
         config = settings(**sections)

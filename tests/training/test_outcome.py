@@ -2,13 +2,13 @@
 
 import io
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 from support.films import AGE, T_SCORE, film
+from support.shown import bare_card
 from support.training import configuration
 
 from osteolens import models
@@ -88,9 +88,11 @@ def test_the_printed_figures_keep_every_name_and_fit_the_console(width):
     ]
     console = Console(file=io.StringIO(), width=width)
     fitted_on = FittedOn(films=25, groups=24, left_out={"operating points": "5 films are too few"})
-    show(SimpleNamespace(evaluations=evaluations, fitted_on=fitted_on), console)
+    show(bare_card().model_copy(update={"evaluations": tuple(evaluations), "fitted_on": fitted_on}), console)
     text = console.file.getvalue()
-    assert max(map(len, text.splitlines())) <= width
+    sentence, *lines = text.splitlines()  # the terminal wraps it
+    assert "not been shown" in sentence
+    assert max(map(len, lines)) <= width
     assert "…" not in text
     assert text.count("-0.500 [-0.750, -0.250]") == 12
     words = " ".join(text.replace("┃", " ").replace("│", " ").split())

@@ -86,8 +86,7 @@ def test_films_deleted_together_go_together_or_not_at_all(
         let_deletions_pass()
     assert not Film.with_deleted.exists()
     assert storage.folder(film.id).exists()
-    monkeypatch.setattr(retention, "SWEEP_AFTER_SECONDS", -1.0)
-    assert retention.sweep() == 2
+    assert retention.sweep(-1.0) == 2
 
 
 def test_a_film_that_waits_is_not_asked_about_while_it_is_deleted_and_is_answered_when_it_is_back(

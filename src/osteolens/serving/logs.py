@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from osteolens.errors import ServerError
+from osteolens.files import write_text
 from osteolens.logs import is_json
 
 NAMES = ("console.log", "ts_log.log", "model_log.log")
@@ -42,7 +43,7 @@ def copy_log_config(source: Path, folder: Path) -> Path:
     if is_json():
         text = re.sub(r'<PatternLayout pattern="(.*?)"/>', _as_json, text)
     target = folder / source.name
-    target.write_text(text, encoding="utf-8")
+    write_text(target, text)
     return target
 
 

@@ -37,7 +37,7 @@ def test_of_three_films_the_bad_one_says_why_and_the_others_are_answered(page: P
     expect(known).to_contain_text("already")
     known.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("three at once")
-    expect(page.get_by_text("one.png")).to_be_visible()
+    expect(page.get_by_text("one.png").first).to_be_visible()
 
 
 def test_a_zip_archive_becomes_its_films(page: Page) -> None:
@@ -146,7 +146,7 @@ def test_log_out_asks_about_waiting_films_and_forgets_them(app: App, browser: Br
     page.locator(".menu summary").click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
-    assert questions == ["1 of your films wait to be sent. Log out and forget them?"]
+    assert questions == ["1 of your films waits to be sent. Log out and forget it?"]
     log_in(page)
     expect(page.locator("#drop")).to_be_visible()
     expect(page.locator(".upload-row")).to_have_count(0)

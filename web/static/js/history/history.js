@@ -1,6 +1,5 @@
 /** The history: films that are chosen and what can be done with them. The list itself is swapped by htmx. */
 import * as chosen from "./chosen.js";
-import "./live.js";
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("films"));
 const filters = /** @type {HTMLFormElement} */ (document.getElementById("filters"));
@@ -80,6 +79,12 @@ document.getElementById("more-filters")?.addEventListener("click", ({ currentTar
   const open = filters.classList.toggle("all");
   if (currentTarget instanceof Element) currentTarget.setAttribute("aria-expanded", String(open));
 });
+// What follows films while they are read is loaded when some are.
+const follow = () => import("./live.js");
+const underWay = Number(document.getElementById("progress")?.dataset.underWay);
+if (underWay || sessionStorage.getItem("osteolens.since")) void follow();
+document.addEventListener("outbox-sent", () => void follow().then(({ sent }) => sent()));
+
 form.addEventListener("htmx:afterSwap", show);
 form.addEventListener("refreshed", show);
 show();

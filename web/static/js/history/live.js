@@ -59,8 +59,11 @@ box.addEventListener("click", ({ target }) => {
 document.addEventListener("visibilitychange", () => {
   if (Number(box.dataset.underWay) || sessionStorage.getItem(KEY)) void look();
 });
-document.addEventListener("outbox-sent", () => {
+/** Films were sent from this page. */
+export async function sent() {
   isDismissed = false;
-  void refresh().then(look);
-});
+  await refresh();
+  await look();
+}
+
 if (Number(box.dataset.underWay) || sessionStorage.getItem(KEY)) void look();

@@ -17,9 +17,15 @@ export async function refresh() {
   rows.dispatchEvent(new Event("refreshed", { bubbles: true }));
 }
 
-/** @param {HTMLElement} body @returns {Map<string | undefined, HTMLElement>} */
+/**
+ * Rows by their film or patient.
+ *
+ * @param {HTMLElement} body
+ * @returns {Map<string | undefined, HTMLElement>}
+ */
 function byKey(body) {
-  return new Map([...body.children].map((row) => /** @type {HTMLElement} */ (row)).map((row) => [row.dataset.key, row]));
+  const all = [...body.children].map((row) => /** @type {HTMLElement} */ (row));
+  return new Map(all.map((row) => [row.querySelector("input")?.value ?? row.dataset.patient, row]));
 }
 
 /**
