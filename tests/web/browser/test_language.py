@@ -44,6 +44,8 @@ def test_a_film_is_uploaded_and_answered_in_german(german: Page) -> None:
     row = page.locator(".upload-row").first
     expect(row).to_have_attribute("data-state", "done", timeout=20000)
     row.get_by_role("link", name="knie.png").click()
+    page.wait_for_url("**/films/*/")
+    page.wait_for_load_state("networkidle")  # a script closes what was closed before
     film = page.url.removeprefix(page.evaluate("location.origin"))
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     text = page.inner_text("main")
