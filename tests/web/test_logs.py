@@ -59,7 +59,7 @@ def test_a_line_for_each_request(client: Client, owner: User, film: Film, lines:
     assert len({line["request_id"] for line in lines}) == len(lines)
     assert {line["level"] for line in lines} == {"INFO"}
     assert all(line["ms"] >= 0 for line in lines)
-    text = json.dumps(lines)
+    text = json.dumps([line | {"request_id": ""} for line in lines])  # which may hold "ada" by chance
     assert "Smith" not in text
     assert owner.username not in text
 
