@@ -230,9 +230,8 @@ class Reading(models.Model):
     asked_at = models.DateTimeField(default=timezone.now)
     answered_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
-    failures = models.PositiveIntegerField(
-        default=0
-    )  # attempts that brought nonsense; an absent server counts for none
+    # Attempts that brought nonsense; an absent server counts for none.
+    failures = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(default=timezone.now)
     lease = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
