@@ -1,6 +1,7 @@
 """The app as `make serve` runs it, in processes of its own, and films for it."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import APIResponse, BrowserContext, Page
+from playwright.sync_api import APIResponse, BrowserContext, Page, expect
 
 from osteolens.serving.torchserve import Server
 
@@ -54,6 +55,21 @@ class App:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.communicate(timeout=120)
+
+
+def drawn(page: Page) -> None:
+    """Wait until the page was painted: before its first frame Chromium drops the keys that are pressed."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def open_film(page: Page, film: str) -> dict:
+    """Open a film's page, wait for film and map, and return the viewer's data."""
+    page.goto(film)
+    expect(page.locator("canvas.map").first).not_to_have_js_property("width", 300)  # a canvas that was never drawn on
+    assert page.evaluate("document.querySelector('img.film').complete")
+    drawn(page)
+    data: dict = json.loads(page.locator("#viewer-data").inner_text())
+    return data
 
 
 def log_in(page: Page, name: str = OWNER, password: str = PASSWORD) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from .app import hill, send
+from .app import drawn, hill, send
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +41,7 @@ def test_two_selected_films_are_compared_and_zoom_together(page: Page, films: li
     compare.click()
     expect(page.locator(".pane")).to_have_count(2)
     page.wait_for_load_state("networkidle")
+    drawn(page)
     page.keyboard.press("+")
     first, second = page.locator(".layers").evaluate_all("all => all.map((one) => one.style.transform)")
     assert first == second
@@ -85,6 +86,7 @@ def test_the_slider_parts_two_films_by_key_and_by_drag(page: Page, films: list[s
     page.wait_for_load_state("networkidle")
     slider = page.get_by_label("Slide between the two films")
     expect(slider).to_be_hidden()
+    drawn(page)
     page.keyboard.press("s")
     expect(slider).to_be_focused()
     boxes = page.locator(".pane").evaluate_all("all => all.map((one) => one.getBoundingClientRect().left)")

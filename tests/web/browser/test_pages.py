@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
-from .app import OTHER, App, log_in
+from .app import OTHER, App, log_in, open_film
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_no_page_has_a_serious_fault_of_access(
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         assert faults(page, theme) == [], address
-    page.goto(film)
+    open_film(page, film)
     page.keyboard.press("l")
     expect(page.locator("svg.rulers")).to_be_attached()
     page.mouse.click(300, 300)

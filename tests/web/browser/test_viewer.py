@@ -13,17 +13,9 @@ from support.dicom import dataset, save
 
 from osteolens.films.sample import drawn_knee
 
-from .app import MANAGE, App, fetched, hill, png, send, shot
+from .app import MANAGE, App, drawn, fetched, hill, open_film, png, send, shot
 
 pytestmark = pytest.mark.slow
-
-
-def open_film(page: Page, film: str) -> dict:
-    """Open a film's page, wait for film and map, and return the viewer's data."""
-    page.goto(film)
-    expect(page.locator("canvas.map").first).not_to_have_js_property("width", 300)  # a canvas that was never drawn on
-    assert page.evaluate("document.querySelector('img.film').complete")
-    return json.loads(page.locator("#viewer-data").inner_text())
 
 
 def map_of(data: dict, label: str, model: int = 0) -> str:
@@ -301,7 +293,7 @@ def test_a_deep_film_is_windowed_from_its_own_values(page: Page, deep_film: str)
 
 def greys(page: Page, *columns: int) -> list[int]:
     """Pixels of the deep film's canvas as drawn, in the first row."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    drawn(page)
     levels: list[int] = page.evaluate(
         """(columns) => {
           const pen = document.querySelector("canvas.deep").getContext("2d");
