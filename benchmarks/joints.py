@@ -19,7 +19,8 @@ from osteolens.card import file_sha256, load_card
 from osteolens.errors import InputError
 from osteolens.files import write_text
 from osteolens.films.gate import Gate
-from osteolens.films.joints import Finder, Joint, faults, is_framed, prepare_each, prepare_row, sides
+from osteolens.films.joints import Finder, Joint
+from osteolens.films.knees import faults, is_framed, prepare_each, prepare_row, sides
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
 from osteolens.inference.runtimes import load_runtime

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from gate.sources import Part, part_of
 from osteolens.card import load_card
 from osteolens.datasets.folds import split
-from osteolens.films.joints import Finder, finder_of, prepare_each, sides
+from osteolens.films.joints import Finder, finder_of
+from osteolens.films.knees import prepare_each, sides
 from osteolens.films.read import read
 from osteolens.inference.familiarity import Familiarity, fit_threshold
 from osteolens.inference.runtimes.eager import EagerRuntime

@@ -10,20 +10,8 @@ import pytest
 from osteolens.card import Card, PreprocessSpec, TrainingData, file_sha256
 from osteolens.errors import CardError, UnusableImage
 from osteolens.films import joints
-from osteolens.films.joints import (
-    CELL,
-    INPUT_SIDE,
-    Finder,
-    Joint,
-    decoded,
-    faults,
-    finder_of,
-    is_framed,
-    prepare_each,
-    prepare_row,
-    reduced,
-    sides,
-)
+from osteolens.films.joints import CELL, INPUT_SIDE, Finder, Joint, decoded, finder_of, reduced
+from osteolens.films.knees import faults, is_framed, prepare_each, prepare_row, sides
 from osteolens.films.prepare import prepare
 from osteolens.films.read import read
 from osteolens.films.sample import drawn_knee

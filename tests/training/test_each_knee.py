@@ -15,7 +15,8 @@ from osteolens.evaluation.predictions import read_predictions
 from osteolens.exporting.archive import build_archive
 from osteolens.exporting.onnx import to_onnx
 from osteolens.films.gate import GATE_FILES
-from osteolens.films.joints import Finder, sides
+from osteolens.films.joints import Finder
+from osteolens.films.knees import sides
 from osteolens.films.sample import drawn_knee
 from osteolens.inference.calibration import calibrate
 from osteolens.inference.familiarity import FAMILIARITY_FILE

@@ -16,7 +16,7 @@ from osteolens.bench.results import Case
 from osteolens.card import ONNX_FILE, Card
 from osteolens.errors import CardError, ExportError
 from osteolens.films import overlay
-from osteolens.films.joints import prepare_row
+from osteolens.films.knees import prepare_row
 from osteolens.films.read import read
 from osteolens.inference.reader import Reader, Request
 from osteolens.inference.runtimes import Backend, Prediction, Runtime, load_runtime

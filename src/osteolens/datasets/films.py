@@ -19,7 +19,8 @@ from osteolens.datasets.tables import Row, Table, open_table
 from osteolens.errors import DataError, InputError, in_words
 from osteolens.files import as_text
 from osteolens.films.acquisition import measure
-from osteolens.films.joints import Finder, prepare_row
+from osteolens.films.joints import Finder
+from osteolens.films.knees import prepare_row
 from osteolens.films.prepare import Prepared
 from osteolens.films.read import read
 from osteolens.labels import LABELS, SEVERITY, usual

@@ -18,7 +18,7 @@ from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, protocol_of, r
 from osteolens.evaluation.evidence import Parameters, Predictor
 from osteolens.evaluation.fusion import FACT_SETS, FactSet
 from osteolens.evaluation.predictors import FACTS, IMAGE, fused_name
-from osteolens.films.joints import WHICH_KNEE
+from osteolens.films.knees import WHICH_KNEE
 from osteolens.inference.calibration import SEXES
 from osteolens.quality import Side
 from osteolens.schema import Answer, Fused, Knee

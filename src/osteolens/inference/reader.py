@@ -15,7 +15,8 @@ from osteolens.errors import InvalidOption
 from osteolens.evidence import evidence_of
 from osteolens.films import overlay
 from osteolens.films.gate import Checked, Gate, find_gate
-from osteolens.films.joints import Joint, faults, finder_of, prepare_each, sides
+from osteolens.films.joints import Joint, finder_of
+from osteolens.films.knees import faults, prepare_each, sides
 from osteolens.films.prepare import Prepared
 from osteolens.films.read import MIN_SIDE, Picture, read
 from osteolens.films.sense import INVERTED

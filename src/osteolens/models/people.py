@@ -18,7 +18,8 @@ from torch import Tensor
 from osteolens.card import WEIGHTS_FILE, Metric, PreprocessSpec, TrainingData, file_sha256
 from osteolens.errors import CardError
 from osteolens.files import write_text
-from osteolens.films.joints import Finder, prepare_each
+from osteolens.films.joints import Finder
+from osteolens.films.knees import prepare_each
 from osteolens.films.prepare import Prepared, prepare
 from osteolens.models.base import KneeModel
 from osteolens.models.build import build, for_inference
