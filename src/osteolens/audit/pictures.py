@@ -18,7 +18,10 @@ from rich.progress import track
 from osteolens.datasets.fingerprints import thumbnail
 from osteolens.errors import InputError
 from osteolens.films.acquisition import NAMES, measure
+from osteolens.films.gate import AS_IT_SHOULD, Checked, Gate
+from osteolens.films.lie import Lie
 from osteolens.films.read import Picture, read
+from osteolens.quality import Reason
 
 SIDE = 320
 """Longer side, in pixels, of the picture that features are taken from and pictures are compared at."""
@@ -78,6 +81,8 @@ class Seen:
         small: uint8 [h, w], at most `SIDE` pixels long.
         points: float32 [N, 4], SIFT keypoints of `small`, strongest first: x, y, diameter (pixels), angle (degrees).
         descriptors: uint8 [N, 128].
+        lie: How the film lies, where it is turned or inverted and the gate would right it.
+        refused: Why the gate would not have the picture answered.
     """
 
     facts: Facts
@@ -85,21 +90,23 @@ class Seen:
     small: NDArray[np.uint8]
     points: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
+    lie: Lie = AS_IT_SHOULD
+    refused: tuple[Reason, ...] = ()
 
 
-def look_at_all(paths: Sequence[Path], features: int, console: Console) -> list[Seen | str]:
+def look_at_all(paths: Sequence[Path], features: int, console: Console, gate: Gate | None = None) -> list[Seen | str]:
     """Look at files on all cores: what was seen, or in one sentence why nothing was.
 
     Threads are enough, as decoding and feature extraction run outside the interpreter's lock.
     """
     quiet = not console.is_terminal
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looks = pool.map(lambda path: look(path, features), paths)
+        looks = pool.map(lambda path: look(path, features, gate), paths)
         return list(track(looks, "reading pictures", total=len(paths), console=console, disable=quiet))
 
 
-def look(path: Path, features: int) -> Seen | str:
-    """Look at one file; at most so many features are kept."""
+def look(path: Path, features: int, gate: Gate | None = None) -> Seen | str:
+    """Look at one file; at most so many features are kept, and a gate is asked if there is one."""
     try:
         data = path.read_bytes()
         picture = read(data)
@@ -109,7 +116,9 @@ def look(path: Path, features: int) -> Seen | str:
         return error.strerror or str(error)
     small = _shrunk(picture.pixels)
     points, descriptors = extract(small, features)
-    return Seen(_facts(data, picture, small), thumbnail(picture.pixels), small, points, descriptors)
+    facts, thumb = _facts(data, picture, small), thumbnail(picture.pixels)
+    checked = gate.righted(picture.pixels) if gate else Checked(picture.pixels)
+    return Seen(facts, thumb, small, points, descriptors, checked.lie, checked.reasons)
 
 
 def extract(small: NDArray[np.uint8], features: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

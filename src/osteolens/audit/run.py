@@ -12,6 +12,7 @@ from osteolens.audit.cell_findings import cell_findings
 from osteolens.audit.copies import find_copies, origins
 from osteolens.audit.data_set import read_data_set
 from osteolens.audit.findings import Collection, Severity, by_importance, verdict
+from osteolens.audit.gate_findings import gate_findings
 from osteolens.audit.leaks import copy_findings, label_findings, reading_findings, split_findings
 from osteolens.audit.page import audit_page
 from osteolens.audit.pictures import Seen, look_at_all
@@ -23,7 +24,9 @@ from osteolens.console import Status
 from osteolens.datasets.columns import SEX
 from osteolens.errors import DataError
 from osteolens.files import write_text
+from osteolens.films.gate import Gate, find_gate
 from osteolens.films.joints import Finder, finder_beside
+from osteolens.places import shipped
 
 PAGE_FILE, JSON_FILE = "audit.html", "audit.json"
 _FEATURES, _LEAST_FEATURES, _ALL_FEATURES = 200, 60, 800_000
@@ -91,7 +94,8 @@ def collect(data: DataSet, compare: DataSet | None, console: Console) -> Collect
     rows = (*data.rows, *(compare.rows if compare else ()))
     # 200 features of 4,000 pictures are 800,000 descriptors; of more pictures each gives fewer.
     features = min(_FEATURES, max(_LEAST_FEATURES, _ALL_FEATURES // len(rows)))
-    looks = look_at_all([row.path for row in rows], features, console)
+    gate = find_gate(shipped() / "weights" / "gate")
+    looks = look_at_all([row.path for row in rows], features, console, Gate(gate) if gate else None)
     seen = {number: look for number, look in enumerate(looks) if isinstance(look, Seen)}
     problems = {number: look for number, look in enumerate(looks) if isinstance(look, str)}
     for data_set, first in ((data, 0), (compare, len(data.rows))):
@@ -154,6 +158,8 @@ def examine(collection: Collection, predictors: Sequence[str], row_check: RowChe
     if SOURCE in collection.data.columns:
         on_source, further = find_shortcuts(collection, (), SOURCE)
         shortcuts, remarks = shortcuts + on_source, remarks + further
+    on_gate, further = gate_findings(collection)
+    remarks = [*remarks, *further]
     tables = profiles(collection)
     findings = by_importance(
         [
@@ -161,6 +167,7 @@ def examine(collection: Collection, predictors: Sequence[str], row_check: RowChe
             *label_findings(collection),
             *cell_findings(collection),
             *reading_findings(collection),
+            *on_gate,
             *copy_findings(collection),
             *shortcut_findings(shortcuts),
             *row_check.findings,
