@@ -26,6 +26,8 @@ from osteolens.evaluation.external import validate
 from osteolens.evaluation.maps.findings import read_map_checks
 from osteolens.evaluation.running_server import RunningServer
 from osteolens.evaluation.served import opened
+from osteolens.films.gate import GATE_FILES
+from osteolens.films.sample import drawn_knee
 from osteolens.inference.reader import Reader, Request
 from osteolens.labels import LABELS
 from osteolens.options import header_name
@@ -35,6 +37,7 @@ from osteolens.reports.validation import answer_unseen, write_answers
 from osteolens.rows import dump
 
 QUIET = Console(file=io.StringIO())
+ROOT = Path(__file__).parents[2]
 FACTS = ("age", "sex")
 
 
@@ -139,7 +142,7 @@ class Server:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)
-        names = ("explain", "age", "sex")
+        names = ("explain", "force", "age", "sex")
         options = {name: text for name in names if (text := request.headers.get(header_name(name)))}
         if len(request.content) < 100:
             return httpx.Response(
@@ -175,6 +178,34 @@ def test_a_server_answers_as_its_folder(model, site, tmp_path):
     list_films(model, [films[0].path])  # the folder here of the model that the server names
     assert len(server.training_films().fingerprints) == 1
     (model / "training_films.json").unlink()
+
+
+def test_a_film_that_lies_upside_down_is_righted_and_one_that_a_server_would_refuse_is_named(model, tmp_path):
+    """By folder, archive and server alike: the film upside down has the very answer of the film."""
+    shutil.copytree(model, tmp_path / "guarded")
+    for name in GATE_FILES:
+        shutil.copy(ROOT / "weights" / "gate" / name, tmp_path / "guarded")
+    upright = drawn_knee(512, 448, 0)
+    noise = np.random.default_rng(0).integers(0, 255, upright.shape, np.uint8)
+    for name, pixels in (("up", upright), ("down", upright[::-1, ::-1]), ("noise", noise)):
+        (tmp_path / f"{name}.png").write_bytes(encoded(pixels))
+    rows = [{"file": f"{name}.png", "label": LABELS[0], "group": name} for name in ("up", "down", "noise")]
+    table = write_rows(tmp_path / "films.csv", rows)
+    with zipfile.ZipFile(tmp_path / "guarded.mar", "w") as stored:
+        for path in (tmp_path / "guarded").iterdir():
+            stored.write(path, path.name)
+    _, by_server = ask_server(Server(tmp_path / "guarded"), tmp_path / "guarded", read_films(table))
+    for answers in (answered(tmp_path / "guarded", table), answered(tmp_path / "guarded.mar", table), by_server):
+        up, down, _ = answers.predictors[0].probabilities[0]
+        np.testing.assert_allclose(down, up, atol=1e-6)
+        righted, refused = answers.at_gate
+        assert righted.startswith(
+            "1 of 3 films lay turned or inverted and were righted, as a server does, such as down.png: the film lay "
+            "turned by 180 degrees"
+        )
+        assert refused.startswith("A server would refuse 1 of 3 films, such as noise.png: ")
+        assert refused.endswith(" The figures hold them.")
+    assert answered(model, table).at_gate == ()
 
 
 def test_a_server_that_changes_its_model_is_refused(model, site):

@@ -11,6 +11,7 @@ from osteolens.errors import DataError
 from osteolens.evaluation.evidence import Parameters, Predictor
 from osteolens.evaluation.predictions import Predictions, Split
 from osteolens.evidence import AnswerEvidence
+from osteolens.quality import Reason
 
 MIN_WITH_FACTS = 10
 """Films with a fusion's facts below which its figures would be those of the image."""
@@ -30,6 +31,7 @@ class Answers:
         parameters: Of the card; of a server's answers none.
         evidence: What the model was shown to know before, which decides what its answers lead with.
         unanswered: Films without an answer, with the reason, a sentence each.
+        at_gate: What a server does to some of the films, a sentence each: how many it rights or refuses.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Answers:
     parameters: Parameters
     evidence: AnswerEvidence
     unanswered: tuple[str, ...] = ()
+    at_gate: tuple[str, ...] = ()
 
     def among(self, chosen: NDArray[np.bool_]) -> "Answers":
         """Those about some of the films, bool [N]."""
@@ -50,6 +53,32 @@ class Answers:
 def protocol_of(name: str, version: str) -> str:
     """The first words of a protocol."""
     return f"{name} {version} as it is served; nothing of it was fitted on these films"
+
+
+def gate_remarks(
+    films: Sequence[Film], quality: Sequence[tuple[Sequence[Reason], Sequence[Reason]]]
+) -> tuple[str, ...]:
+    """How many of the films were righted before they were answered, and how many a server would refuse.
+
+    Args:
+        films: Those that were answered.
+        quality: For each why the gate refuses it, and what was done to right it.
+    """
+    refused, righted = (
+        [f"{film.file}: {reasons[0].message}" for film, reasons in zip(films, which, strict=True) if reasons]
+        for which in (tuple(zip(*quality, strict=True)) or ((), ()))
+    )
+    remarks = []
+    if righted:
+        remarks.append(
+            f"{len(righted)} of {len(films)} films lay turned or inverted and were righted, as a server does, such as "
+            f"{righted[0]}."
+        )
+    if refused:
+        remarks.append(
+            f"A server would refuse {len(refused)} of {len(films)} films, such as {refused[0]}. The figures hold them."
+        )
+    return tuple(remarks)
 
 
 def table_of(

@@ -14,7 +14,7 @@ from osteolens.client import Client
 from osteolens.datasets.films import Film
 from osteolens.datasets.fingerprints import TrainingFilms, read_training_films
 from osteolens.errors import DataError, RequestRefused
-from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, protocol_of, refuse_labels, table_of
+from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, gate_remarks, protocol_of, refuse_labels, table_of
 from osteolens.evaluation.evidence import Parameters, Predictor
 from osteolens.evaluation.fusion import FACT_SETS, FactSet
 from osteolens.evaluation.predictors import FACTS, IMAGE, fused_name
@@ -100,9 +100,11 @@ class RunningServer:
         shares = np.array([values.probabilities for values in readings[IMAGE]])
         t_scores = np.array([values.t_score for values in readings[IMAGE]])
         table = table_of(labels, answered, np.log(np.maximum(shares, 1e-12)), t_scores, problems)
+        quality = [(each.quality.reasons, each.quality.corrections) for each in image]
         return Answers(
-            model.name, model.version, model.card_sha256, table, predictors, Parameters(), evidence, tuple(problems)
-        )
+            model.name, model.version, model.card_sha256, table, predictors, Parameters(), evidence, tuple(problems),
+            gate_remarks(answered, quality),
+        )  # fmt: skip
 
     def _request(self, film: Film) -> dict[FactSet, Answer] | str:
         """The answer for each set of facts that is known of the patient, or without any; or why there is none."""

@@ -16,17 +16,20 @@ from rich.progress import track
 from osteolens.card import CARD_FILE, FILMS_FILE, FINDER_FILE, WEIGHTS_FILE, Card, file_sha256, load_card
 from osteolens.client import DEFAULT_MODEL, Client
 from osteolens.console import WEIGHTS
-from osteolens.datasets.films import Film, prepare_film
+from osteolens.datasets.films import Film
 from osteolens.datasets.fingerprints import TrainingFilms, read_training_films
 from osteolens.errors import DataError, InputError, in_words
-from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, protocol_of, refuse_labels, table_of
+from osteolens.evaluation.answers import MIN_WITH_FACTS, Answers, gate_remarks, protocol_of, refuse_labels, table_of
 from osteolens.evaluation.calibration import facts_of
 from osteolens.evaluation.evidence import Parameters
 from osteolens.evaluation.predictors import answer_as_served
 from osteolens.evaluation.running_server import RunningServer
 from osteolens.evidence import evidence_of
 from osteolens.files import as_text, whole
+from osteolens.films.gate import GATE_FILES, Checked, Gate, find_gate
 from osteolens.films.joints import finder_of
+from osteolens.films.knees import prepare_row
+from osteolens.films.read import read
 from osteolens.inference.runtimes import BACKENDS, Backend, Runtime, load_runtime
 from osteolens.inference.runtimes.loading import FILES
 
@@ -99,6 +102,8 @@ class LocalModel:
         self.folder: Path | None = folder
         self.runtime: Runtime = load_runtime(folder, self.card, backend)
         self.finder = finder_of(folder, self.card)
+        gate = find_gate(folder)
+        self.gate = Gate(gate) if gate else None
         self.label = label
 
     def training_films(self) -> TrainingFilms | None:
@@ -107,18 +112,21 @@ class LocalModel:
         return read_training_films(self.folder, self.card.weights_sha256)
 
     def answer(self, films: Sequence[Film], console: Console) -> Answers:
-        """See `FinishedModel`."""
+        """See `FinishedModel`; films are righted as by a server, and answered though the gate refuse them."""
         refuse_labels(films, self.card.labels, self.label)
         answered, problems = [], []
-        logits, t_scores = [], []
+        logits, t_scores, quality = [], [], []
         for film in track(films, "answering films", console=console, disable=not console.is_terminal):
             try:
-                array = prepare_film(film, self.card.preprocess, self.finder).array
+                pixels = read(film.path).pixels
+                checked = self.gate.righted(pixels) if self.gate else Checked(pixels)
+                array = prepare_row(checked.pixels, self.card.preprocess, self.finder, film.side).array
             except (InputError, OSError) as error:
                 problems.append(f"{film.file}: {in_words(error)}")
                 continue
             prediction = self.runtime.predict(array[None])
             answered.append(film)
+            quality.append((checked.reasons, checked.lie.corrections))
             logits.append(prediction.logits[0])
             t_scores.append(prediction.t_score[0])
         table = table_of(self.card.labels, answered, np.array(logits), np.array(t_scores), problems)
@@ -126,7 +134,7 @@ class LocalModel:
         predictors = answer_as_served(table, parameters, protocol_of(self.card.name, self.card.version))
         return Answers(
             self.card.name, self.card.version, self.card.sha256, table, predictors, parameters, evidence_of(self.card),
-            tuple(problems),
+            tuple(problems), gate_remarks(answered, quality),
         )  # fmt: skip
 
 
@@ -157,7 +165,14 @@ def _unpack(archive: Path, folder: Path) -> Backend:
             config = stored.read(_MODEL_CONFIG).decode() if _MODEL_CONFIG in names else ""
             match = _BACKEND.search(config)
             backend: Backend = next((each for each in BACKENDS if match and match[1] == each), "eager")
-            for name in {CARD_FILE, WEIGHTS_FILE, FILMS_FILE, FINDER_FILE, FILES.get(backend, CARD_FILE)} & names:
+            for name in {
+                CARD_FILE,
+                WEIGHTS_FILE,
+                FILMS_FILE,
+                FINDER_FILE,
+                *GATE_FILES,
+                FILES.get(backend, CARD_FILE),
+            } & names:
                 with whole(folder / name) as draft:
                     draft.write_bytes(stored.read(name))
     except FileNotFoundError:

@@ -151,7 +151,7 @@ def answer_unseen(model: FinishedModel, films: Sequence[Film], request: Request,
         answers = answers.among(rest)
     if answers.unanswered:
         remarks.append(f"{len(answers.unanswered)} films have no answer, such as {answers.unanswered[0]}.")
-    return Checked(answers, tuple(remarks))
+    return Checked(answers, (*remarks, *answers.at_gate))
 
 
 def _maps(model: FinishedModel, answers: Answers, limit: int, console: Console) -> MapChecks:
