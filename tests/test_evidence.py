@@ -170,6 +170,23 @@ def test_the_control_is_asked_at_grade_2() -> None:
     assert round(image.auroc.value, 3) == 0.916
 
 
+def test_a_label_that_does_not_say_what_it_grades_leads_with_it() -> None:
+    card = load_card(WEIGHTS / "knee_oa", check_weights=False)
+    shown = evidence_of(card).model_copy(update={"border": "osteopenia"})
+    assert (shown.condition, shown.names("2"), shown.names("osteoporosis")) == (
+        "osteoarthritis", "osteoarthritis: 2", "osteoporosis",
+    )  # fmt: skip
+    lead = answer(shown, label="2", probabilities={"1": 0.4, "2": 0.6}, fused=None).lead
+    assert (lead.headline, lead.label) == ("osteoarthritis: 2", "2")
+    assert lead.text == "osteoarthritis: 2 from the film alone"
+
+
+def test_a_card_without_a_condition_is_of_osteoporosis_where_that_is_a_label() -> None:
+    assert evidence_of(bare_card()).condition == "osteoporosis"
+    named = evidence_of(bare_card(labels=("a", "b")))
+    assert (named.condition, named.names("b")) == ("", "b")
+
+
 def test_a_model_shown_for_another_question_alone_says_for_which() -> None:
     figures = evaluation("image", {OSTEOPOROSIS: (0.55, 0.45, 0.7), "normal vs rest": (0.8, 0.7, 0.9)})
     shown = evidence_of(bare_card().model_copy(update={"evaluations": (figures,)}))

@@ -153,6 +153,14 @@ class Card(Frozen):
         description="clinical border: a film counts as ill from this label on, and that question decides what the "
         "model was shown to know; none: osteoporosis, or else the last label",
     )
+    condition: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        min_length=1,
+        max_length=60,
+        description="what the labels grade, such as `osteoarthritis`; none: osteoporosis where that is a label, else "
+        "the labels speak for themselves",
+    )
     has_t_score: bool = Field(description="whether the T-score head was trained")
     preprocess: PreprocessSpec
     mirrored: bool = Field(

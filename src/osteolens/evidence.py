@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from osteolens.card import BEYOND_ACQUISITION, Card, Difference, Evaluation, Metric
-from osteolens.labels import usual
+from osteolens.labels import SEVERITY, usual
 from osteolens.parameters import PatientFact, fact_words
 
 IMAGE, AGE_AND_SEX = "image", "baseline: age and sex"
@@ -85,6 +85,7 @@ class AnswerEvidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     border: str = Field("", description="label from which on a film counts as ill; empty in answers from before it")
+    condition: str = Field("", description="what the labels grade; empty where the card does not say it")
     image: Evidence
     fused: tuple[Evidence, ...] = Field((), description="one for each set of facts that the model can use")
 
@@ -107,6 +108,10 @@ class AnswerEvidence(BaseModel):
         """Whether the answers of a card's evaluation, such as `image + age and sex`, are shown to beat chance."""
         return any(each.beats_chance for each in (self.image, *self.fused) if subject_of(each.inputs) == subject)
 
+    def names(self, label: str) -> str:
+        """A label with the condition that it grades, where the label alone does not say that."""
+        return label if usual(label) in SEVERITY or not self.condition else f"{self.condition}: {label}"
+
     def of(self, inputs: Sequence[PatientFact]) -> Evidence | None:
         """The evidence for an answer from the film and these facts."""
         return next((each for each in (self.image, *self.fused) if each.inputs == tuple(inputs)), None)
@@ -116,7 +121,8 @@ def evidence_of(card: Card) -> AnswerEvidence:
     """What a card says that its model was shown to know; nothing where the card has no figures."""
     fused = (_evidence(card, each.inputs, film_has_weight=each.labels_by_image) for each in card.fusion)
     border = border_of(card.labels, card.border)
-    return AnswerEvidence(border=border, image=_evidence(card, ()), fused=tuple(fused))
+    condition = card.condition or (_ILL if usual(border) == _ILL else "")
+    return AnswerEvidence(border=border, condition=condition, image=_evidence(card, ()), fused=tuple(fused))
 
 
 def subject_of(inputs: Sequence[PatientFact]) -> str:

@@ -124,7 +124,10 @@ class Lead(_Message):
     """What of an answer counts, in short: every surface leads with this, and shows the rest as the model's output."""
 
     part: Literal["image", "fused", "none"] = Field(description="the part that leads; none: nothing is shown to count")
-    headline: str = Field(description="the leading label with the facts it needed, or `no finding`")
+    headline: str = Field(
+        description="the leading label, with what it grades where it does not say so and with the facts it needed; or "
+        "`no finding`"
+    )
     text: str = Field(description="the headline with what it comes from, or with why there is none")
     sentence: str = Field(description="the evidence behind it")
     label: str | None = None
@@ -197,21 +200,22 @@ class Answer(_Message):
             return Lead(part="none", headline=NO_FINDING, text=f"{NO_FINDING}: {why}", sentence=f"T{why[1:]}.")
         behind = evidence.of(fused.inputs) if fused else None
         if evidence.image.beats_chance:
-            return _lead("image", self, evidence.image)
+            return _lead("image", self, evidence, evidence.image)
         if fused and behind and behind.beats_chance:
-            return _lead("fused", fused, behind)
+            return _lead("fused", fused, evidence, behind)
         why, sentence = (behind or evidence.image).doubt, (behind or evidence.image).sentence
         text = f"{NO_FINDING}: {why}"
         helpful = evidence.helpful_facts
         return Lead(part="none", headline=NO_FINDING, text=text, sentence=sentence, helpful_facts=helpful)
 
 
-def _lead(part: Literal["image", "fused"], answer: Answer | Fused, evidence: Evidence) -> Lead:
+def _lead(part: Literal["image", "fused"], answer: Answer | Fused, evidence: AnswerEvidence, behind: Evidence) -> Lead:
+    name = evidence.names(answer.label)
     return Lead(
         part=part,
-        headline=f"{answer.label} with {fact_words(evidence.inputs)}" if evidence.inputs else answer.label,
-        text=f"{answer.label} from {evidence.source}",
-        sentence=evidence.sentence,
+        headline=f"{name} with {fact_words(behind.inputs)}" if behind.inputs else name,
+        text=f"{name} from {behind.source}",
+        sentence=behind.sentence,
         label=answer.label,
         probability=answer.probabilities[answer.label],
         t_score=answer.t_score,

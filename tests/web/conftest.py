@@ -9,6 +9,7 @@ import pytest
 from accounts.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import translation
 from fake_reader import FakeReader
 from films import asking
 from films.models import Film
@@ -24,6 +25,13 @@ def data_folder(tmp_path: Path, settings: Any) -> Path:
     settings.DATA_FOLDER = tmp_path / "data"
     folder: Path = settings.DATA_FOLDER
     return folder
+
+
+@pytest.fixture(autouse=True)
+def language() -> Iterator[None]:
+    """English again after each test: a request leaves its language to the thread."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(autouse=True)

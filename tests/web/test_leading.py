@@ -5,9 +5,10 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from django.test import Client
-from fake_reader import FakeReader
+from fake_reader import FakeReader, answer
 from films import wording
 from films.models import Film
 from pdf_pages import pdf_text
@@ -121,10 +122,50 @@ def test_nothing_is_asked_for_where_the_film_alone_leads(client: Client, film: F
     assert (context["ask_form"], context["main"].lead.headline) == (None, "osteopenia")
 
 
+def grades_osteoarthritis(request: httpx.Request) -> httpx.Response:
+    """A model whose labels do not say what they grade."""
+    model = request.url.path.rpartition("/")[2]
+    body = answer(model, request.content, {})
+    body |= {"label": "2", "probabilities": {"1": 0.1, "2": 0.7, "3": 0.2}, "t_score": None, "triage": None}
+    body["fold_spread"] = None
+    body["explanations"] = [each | {"target": str(n)} for n, each in enumerate(body["explanations"], 1)]
+    body["evidence"] |= {"border": "2", "condition": "osteoarthritis"}
+    return httpx.Response(200, json=body)
+
+
+@pytest.mark.parametrize(
+    ("language", "headline", "source", "sentence"),
+    [
+        ("en", "osteoarthritis: 2", "Osteoarthritis · film alone",
+         "The model grades osteoarthritis: 1, 2 or 3. From 2 on, a knee counts as ill."),
+        ("de", "Arthrose: 2", "Arthrose · Aufnahme allein",
+         "Das Modell stuft Arthrose ein: 1, 2 oder 3. Ab 2 gilt ein Knie als krank."),
+    ],
+)  # fmt: skip
+def test_every_surface_says_what_grades_grade(
+    client: Client, send: Send, reader: FakeReader, language: str, headline: str, source: str, sentence: str
+) -> None:
+    reader.faults["all"] = grades_osteoarthritis
+    film = Film.objects.get(pk=send(film_bytes(5)).json()["id"])
+    client.cookies["django_language"] = language
+    page, history = (drained(client.get(url)) for url in (f"/films/{film.id}/", "/films/"))
+    text = " ".join(pdf_text(client.get(f"/films/{film.id}/report.pdf").content).split())
+    assert f'<p class="eyebrow">{source}</p>' in page
+    assert f'<p class="hint">{sentence}</p>' in page
+    assert headline in history
+    assert headline.capitalize() in text
+    assert sentence in text
+
+
+def test_the_history_says_what_a_model_without_a_finding_grades(client: Client, unshown: Film) -> None:
+    assert "knee 1.0 osteoporosis</td>" in drained(client.get("/films/"))
+    assert '<p class="eyebrow">Osteoporosis · knee</p>' in drained(client.get(f"/films/{unshown.id}/"))
+
+
 def test_compare_and_report_lead_likewise(client: Client, unshown: Film, fused: Film) -> None:
     page = drained(client.get(f"/compare?films={unshown.id}&films={fused.id}"))
     assert page.index("No finding") < page.index("Output of the model, film alone")
-    assert "With age and sex" in page
+    assert "Osteoporosis · with age and sex" in page
     report = pdf_text(client.get(f"/films/{unshown.id}/report.pdf").content)
     assert report.index(NO_FINDING) < report.index("Output of the model, film alone: osteopenia")
     report = pdf_text(client.get(f"/films/{fused.id}/report.pdf").content)

@@ -31,6 +31,12 @@ def helpful_facts(model: str) -> tuple[PatientFact, ...]:
     return evidence_of(card).helpful_facts if card else ()
 
 
+def condition_of(model: str) -> str:
+    """What a model's labels grade; empty without its card."""
+    card = _load(model) if model.isidentifier() else None
+    return evidence_of(card).condition if card else ""
+
+
 @lru_cache(32)
 def _load(model: str) -> Card | None:
     folder = settings.CARDS_FOLDER / model

@@ -52,6 +52,8 @@ class ReadingView:
         lead: What it leads with.
         lead_text: That in the language of the page, with what it comes from.
         lead_sentence: The evidence behind it, likewise.
+        condition: What the model's labels grade; empty where its card does not say it.
+        grades: That in a sentence, with all labels.
         outdated: Whether the facts that it was made from have changed since.
         parts: The leading one first.
         label: The model's output from the film alone, which the maps explain.
@@ -67,6 +69,8 @@ class ReadingView:
     lead: Lead
     lead_text: str
     lead_sentence: str
+    condition: str
+    grades: str
     outdated: bool
     parts: list[PartView]
     label: str
@@ -91,6 +95,8 @@ def reading_view(film: Film, reading: Reading) -> ReadingView:
         lead=answer.lead,
         lead_text=terms.lead_text(answer, answer.lead),
         lead_sentence=terms.lead_sentence(answer, answer.lead),
+        condition=terms.word(answer.evidence.condition) if answer.evidence else "",
+        grades=terms.grades(answer),
         outdated=is_outdated(film, reading),
         parts=[_part(part, classes, card, answer.fold_spread) for part in answer.parts],
         label=answer.label,

@@ -114,6 +114,7 @@ def _story(film: Film, view: ReadingView, label: str, strength: float | None) ->
     leading = next((part for part in view.parts if part.leads), None)
     top = [
         view.lead_sentence,
+        view.grades,
         str(wording.OUTDATED) if view.outdated else "",
         leading.triage_words if leading else "",
     ]

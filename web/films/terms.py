@@ -23,6 +23,7 @@ WORDS = {
     "uncertain": gettext_lazy("uncertain"),
     "low suspicion": gettext_lazy("low suspicion"),
     NO_FINDING: gettext_lazy("no finding"),
+    "osteoarthritis": gettext_lazy("osteoarthritis"),
     "female": gettext_lazy("female"),
     "male": gettext_lazy("male"),
     "left": gettext_lazy("left"),
@@ -32,7 +33,7 @@ WORDS = {
     "weight": gettext_lazy("weight"),
     "height": gettext_lazy("height"),
 }
-"""Words of labels, zones and facts; other labels are names and stay."""
+"""Words of labels, conditions, zones and facts; other labels are names and stay."""
 
 _SENTENCES = (
     gettext_noop("this does not look like a radiograph of a knee from the front, which is expected"),
@@ -136,7 +137,10 @@ def facts(names: Sequence[PatientFact]) -> str:
 
 
 def headline(text: str) -> str:
-    """What an answer leads with: a label with the facts that it needed, or that there is no finding."""
+    """What an answer leads with: a label with what it grades and the facts that it needed, or no finding."""
+    condition, separator, rest = text.partition(": ")
+    if separator and condition in WORDS:
+        return f"{word(condition)}: {headline(rest)}"
     label, separator, names = text.rpartition(" with ")
     known = {words: name for name, words in FACT_WORDS.items()}
     parts = re.split(r", | and ", names)
@@ -170,6 +174,21 @@ def question(text: str) -> str:
     return text
 
 
+def grades(answer: Answer) -> str:
+    """The question that a model answers: what its labels grade, and from which on a film counts as ill."""
+    *labels, last = map(word, answer.probabilities)
+    values = {"labels": ", ".join(labels), "last": last}
+    if not answer.evidence or not answer.evidence.condition:
+        return gettext("The model's labels: %(labels)s or %(last)s.") % values
+    values |= {"condition": word(answer.evidence.condition), "border": word(answer.evidence.border)}
+    if values["border"] == last:
+        return gettext("The model grades %(condition)s: %(labels)s or %(last)s.") % values
+    return (
+        gettext("The model grades %(condition)s: %(labels)s or %(last)s. From %(border)s on, a knee counts as ill.")
+        % values
+    )
+
+
 def lead_sentence(answer: Answer, lead: Lead) -> str:
     """The evidence behind what an answer leads with, or behind its leading with nothing."""
     if not answer.quality.accepted or answer.evidence is None:
@@ -184,7 +203,8 @@ def lead_text(answer: Answer, lead: Lead) -> str:
         behind = answer.evidence.image if lead.part == "image" or not answer.fused else None
         behind = behind or answer.evidence.of(answer.fused.inputs if answer.fused else ())
         where = source(behind.inputs, film_has_weight=behind.film_has_weight) if behind else ""
-        return gettext("%(label)s from %(source)s") % {"label": word(lead.label), "source": where}
+        name = headline(answer.evidence.names(lead.label))
+        return gettext("%(label)s from %(source)s") % {"label": name, "source": where}
     if not answer.quality.accepted or answer.evidence is None:
         return f"{word(NO_FINDING)}: {sentence(lead.text.partition(': ')[2])}"
     return word(NO_FINDING)

@@ -132,6 +132,7 @@ def save_ensemble(folders: Sequence[Path], out: Path, name: str) -> Card:
         members=tuple(card.architecture for card in cards),
         labels=cards[0].labels,
         border=cards[0].border,
+        condition=cards[0].condition,
         has_t_score=cards[0].has_t_score,
         preprocess=cards[0].preprocess,
         mirrored=cards[0].mirrored,
@@ -155,6 +156,7 @@ def _check_members(folders: Sequence[Path]) -> None:
         facts: dict[str, object] = {
             "labels": card.labels,
             "border": card.border,
+            "condition": card.condition,
             "has_t_score": card.has_t_score,
             "preprocess": card.preprocess,
             "mirrored": card.mirrored,

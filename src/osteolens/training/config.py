@@ -40,6 +40,12 @@ class DataSection(_Section):
         "to know; empty: osteoporosis, or else the last label",
         examples=["mild"],
     )
+    condition: str = Field(
+        "",
+        max_length=60,
+        description="what the labels grade, said wherever the model answers; empty: osteoporosis where that is a label",
+        examples=["osteoarthritis"],
+    )
     skip: str = Field("", description="column of the table; rows where it is true are left out", examples=["conflict"])
     held_out: str = Field("", description="column of the table; rows where it is true are the test films")
     gate: bool = Field(

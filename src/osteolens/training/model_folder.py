@@ -32,6 +32,7 @@ def save_model(out: Path, config: Configuration, name: str, model: KneeModel, co
         architecture=config.model.architecture,
         labels=cohort.labels,
         border=config.data.border or None,
+        condition=config.data.condition or None,
         has_t_score=model.has_t_score,
         preprocess=config.preprocess,
         mirrored=config.model.mirrored,
