@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 from accounts.models import AuditEntry, User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from films.models import Film, Patient, Share
 from refusals import check_refusals
-from web_films import film_bytes, make_films
+from web_films import film_bytes
 
 READING_PAGES = (
     "", "state", "picture.png", "thumb.jpg", "overlay.png", "answer.json", "report.pdf", "original", "dicom/report",
@@ -141,17 +139,3 @@ def test_an_account_that_is_deleted_leaves_the_films(client: Client, film: Film,
     film.refresh_from_db()
     assert (film.assigned_to, film.read_by, film.read_at is not None) == (None, None, True)
     assert "a closed account" in client.get(f"/films/{film.id}/").content.decode()
-
-
-def test_as_many_queries_with_thirty_as_with_three_hundred_films(client: Client, owner: User) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert client.get("/worklist/?view=refer").status_code == 200
-        return len(captured)
-
-    make_films(owner, 30)
-    few = queries()
-    Film.objects.all().delete()
-    make_films(owner, 300)
-    # Session, user, count, page, who saw it, the first time that it was seen, the audit log, the lists' counts.
-    assert (few, queries()) == (8, 8)

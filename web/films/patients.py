@@ -89,23 +89,25 @@ class Group(NamedTuple):
     knees: "Knees | None"
 
 
-def grouped(films: Collection[Film], owner: User) -> list[tuple[Film, Group | None]]:
-    """Films in the order of their patients, the first of each with its heading; one query for all headings.
+def headings(films: Collection[Film], owner: User) -> list[Group | None]:
+    """For films in the order of their patients, a heading at the first of each; one query for all headings.
 
     A heading knows all films of the patient, also those that are not in this list.
     """
     of_patient: dict[UUID | None, list[Film]] = {}
-    for film in Film.objects.filter(owner=owner, patient__in={film.patient_id for film in films if film.patient_id}):
+    patient_ids = {film.patient_id for film in films if film.patient_id}
+    of_patients = Film.objects.filter(owner=owner, patient__in=patient_ids)
+    for film in of_patients.only("patient_id", "side", "taken_on", "uploaded_at"):
         of_patient.setdefault(film.patient_id, []).append(film)
-    rows: list[tuple[Film, Group | None]] = []
+    groups: list[Group | None] = []
     before: Film | None = None
     for film in films:
         heading = None
         if before is None or before.patient_id != film.patient_id:
             heading = Group(film.patient, knees(of_patient.get(film.patient_id, ())) if film.patient else None)
-        rows.append((film, heading))
+        groups.append(heading)
         before = film
-    return rows
+    return groups
 
 
 def knees(films: Iterable[Film]) -> Knees:

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
-from films import sightings, terms
+from films import lists, sightings, terms
 from films.cards import helpful_facts
 from films.forms import FactsForm
 from films.models import Film
@@ -33,12 +33,12 @@ ACCEPT = (
 @require_safe
 def upload(request: Request) -> HttpResponse:
     """Page where films are dropped."""
-    last = Film.objects.filter(owner=request.user).order_by("-uploaded_at")[:LAST_FILMS]
+    last = Film.objects.filter(owner=request.user).select_related("patient").order_by("-uploaded_at")[:LAST_FILMS]
     films = list(sightings.showing(request.user, last))
     audit.record(request, "list", detail=f"upload page, {len(films)} films")
     first = helpful_facts(settings.MODELS[0])
     context = {
-        "films": films,
+        "rows": lists.history(films, with_patient=False),
         "main_model": settings.MODELS[0],
         "asked_first": terms.facts(first) if first else "",
         "first_form": FactsForm.of(first),

@@ -3,7 +3,6 @@
 from django import template
 
 from films import terms
-from films.cards import condition_of
 
 register = template.Library()
 register.filter("label", terms.word)
@@ -11,9 +10,3 @@ register.filter("sentence", terms.sentence)
 register.filter("sentences", terms.sentences)
 register.filter("headline", terms.headline)
 register.filter("share", terms.share)
-
-
-@register.filter
-def condition(model: str) -> str:
-    """What a model's labels grade; empty where its card is not at hand."""
-    return terms.word(condition_of(model))

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from accounts import audit
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -19,20 +18,20 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from films import answering, bulk, patients, retention, sightings, tables
+from films import answering, bulk, lists, patients, retention, sightings, tables
 from films.bulk import BulkForm
 from films.forms import HistoryForm
+from films.lists import PER_PAGE
 from films.models import Film
 from films.progress import progress
 
-PER_PAGE = 50
 MOST_SELECTED = 10_000
 
 
 def films_of(request: Request) -> tuple[HistoryForm, QuerySet[Film], int]:
     """The filters of a request, the films that pass them in order, and how many there are without them."""
     films = Film.objects.filter(owner=request.user).select_related("patient")
-    counts = dict(films.values_list("label").annotate(Count("pk")).order_by("label"))
+    counts = dict(films.values_list("label").annotate(films=Count("*")).order_by("label"))
     form = HistoryForm(request.GET, [label for label in counts if label])
     return form, form.narrow(films), sum(counts.values())
 
@@ -41,9 +40,11 @@ def films_of(request: Request) -> tuple[HistoryForm, QuerySet[Film], int]:
 def history(request: Request) -> HttpResponse:
     """A page of films; only its rows where htmx or the page itself asks."""
     form, films, total = films_of(request)
-    page = Paginator(films, PER_PAGE).get_page(request.GET.get("page"))
-    page.object_list = list(sightings.showing(request.user, page.object_list))
+    page = lists.page_of(films, request.GET.get("page"), None if form.is_narrow else total)
+    shown = list(sightings.showing(request.user, page))
     by_patient = form.order == "patient"
+    rows = lists.history(shown, with_patient=not by_patient)
+    headings = patients.headings(shown, request.user) if by_patient else [None] * len(rows)
     query = [(name, value) for name, value in request.GET.items() if name != "page" and value]
     context = {
         "page": page,
@@ -54,13 +55,13 @@ def history(request: Request) -> HttpResponse:
         "filtered": form.is_narrow,
         "total": total,
         "by_patient": by_patient,
-        "rows": patients.grouped(page.object_list, request.user) if by_patient else [(film, None) for film in page],
+        "rows": list(zip(rows, headings, strict=True)),
     }
     if request.htmx and not request.htmx.boosted and not request.htmx.history_restore_request:
         # The page asks again and again while films are read: one line stands for the same list.
-        audit.record_once(request, "list", detail=f"history, {len(page.object_list)} films")
+        audit.record_once(request, "list", detail=f"history, {len(rows)} films")
         return render(request, "films/_history_rows.html", context)
-    audit.record(request, "list", detail=f"history, {len(page.object_list)} films")
+    audit.record(request, "list", detail=f"history, {len(rows)} films")
     context |= {"deletions": retention.deletions(request.user), "progress": progress(request.user)}
     return render(request, "films/history.html", context)
 

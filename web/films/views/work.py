@@ -4,7 +4,6 @@ from uuid import UUID
 
 from accounts import audit
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,10 +12,10 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 from project.request import Request
 
-from films import sightings, working
+from films import lists, sightings, working
 from films.access import film_for, film_of, patient_of, visible_to
 from films.models import Film, Patient
-from films.views.history import PER_PAGE, chosen
+from films.views.history import chosen
 from films.working import VIEWS, ColleagueForm
 
 
@@ -26,11 +25,16 @@ def worklist(request: Request) -> HttpResponse:
     view = request.GET.get("view", "unread")
     if view not in VIEWS:
         raise Http404("no such list")
-    page = Paginator(working.films_of(request.user, view), PER_PAGE).get_page(request.GET.get("page"))
-    page.object_list = list(sightings.showing(request.user, page.object_list))
-    audit.record(request, "list", detail=f"worklist, {len(page.object_list)} films")
     numbers = working.counts(request.user)
-    context = {"page": page, "view": view, "lists": [(name, words, numbers[name]) for name, words in VIEWS.items()]}
+    page = lists.page_of(working.films_of(request.user, view), request.GET.get("page"), numbers[view])
+    shown = list(sightings.showing(request.user, page))
+    audit.record(request, "list", detail=f"worklist, {len(shown)} films")
+    context = {
+        "page": page,
+        "rows": lists.worklist(shown, request.user),
+        "view": view,
+        "lists": [(name, words, numbers[name]) for name, words in VIEWS.items()],
+    }
     return render(request, "films/worklist.html", context)
 
 
