@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import encoded
 
+from osteolens.card import FINDER_FILE
 from osteolens.datasets.films import Film
 from osteolens.films.gate import GATE_FILES
 from osteolens.films.prepare import prepare
@@ -41,10 +42,10 @@ def test_the_gate_is_carried_where_it_accepts_the_films(folder: Path, wanted: bo
     pictures = [drawn_knee(300, 240, seed) if seed < knees else NOISE for seed in range(12)]
     sentences: list[str] = []
     add_guards(folder, cohort(folder, pictures), gate=wanted, notify=sentences.append)
-    assert [(folder / name).is_file() for name in GATE_FILES] == [carried] * 2
+    assert [(folder / name).is_file() for name in (*GATE_FILES, FINDER_FILE)] == [carried] * 3
     assert len(sentences) == wanted
     reader = Reader(folder)
-    assert (reader.gate is not None) == carried
+    assert (reader.gate is not None, reader.finder is not None) == (carried, carried)
     assert reader.familiarity is not None
 
 

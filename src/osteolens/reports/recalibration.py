@@ -76,8 +76,8 @@ def recalibrate_at_site(request: Request, out: Path, console: Console, *, name: 
             sources = [model.folder / name for name in _SAME] + [gate / name for name in GATE_FILES if gate]
             for source in filter(Path.is_file, sources):
                 shutil.copyfile(source, folder / source.name)
-            if card.joints_sha256:
-                copy_finder(finder_beside(model.folder), folder)
+            if finder := finder_beside(model.folder):
+                copy_finder(finder, folder)
             fingerprints, _ = look([film.path for film in table.films])
             known = listed.fingerprints if listed else ()
             TrainingFilms([*known, *fingerprints], bool(listed and listed.complete)).write(folder)

@@ -1,4 +1,4 @@
-"""What stands before a trained model's answers: the gate, and how far a film is from those that it was trained on."""
+"""What stands before a trained model's answers: gate, joint finder, and how far a film is from the training films."""
 
 import shutil
 from collections.abc import Callable
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteolens.card import load_card
+from osteolens.datasets.films import finder_path
 from osteolens.films.gate import GATE_FILES, Gate, find_gate
+from osteolens.films.joints import copy_finder
 from osteolens.films.read import read
 from osteolens.inference import familiarity
 from osteolens.inference.runtimes.eager import EagerRuntime
@@ -20,13 +22,13 @@ FILMS, ACCEPTED, BATCH = 50, 0.9, 16
 
 
 def add_guards(folder: Path, cohort: Cohort, *, gate: bool, notify: Callable[[str], None]) -> None:
-    """Put the gate that comes with OsteoLens and the distance from the training films into a model folder.
+    """Put gate and joint finder that come with OsteoLens and the distance from the training films into a model folder.
 
     Args:
         folder: A trained model's.
         cohort: Its films, prepared; those of the part `train` are the ones that it has learned from.
-        gate: Carry the gate, if it accepts nine in ten training films: it knows knees from the front, and would refuse
-            all films of another joint.
+        gate: Carry gate and finder, if the gate accepts nine in ten training films: both know knees from the front, and
+            would refuse all films of another joint.
         notify: Called with a sentence on the gate.
     """
     training, others = cohort.among("train"), cohort.among("validation")
@@ -38,6 +40,7 @@ def add_guards(folder: Path, cohort: Cohort, *, gate: bool, notify: Callable[[st
         if share >= ACCEPTED:
             for name in GATE_FILES:
                 shutil.copyfile(source / name, folder / name)
+            copy_finder(finder_path(), folder)
         verb = "goes with the model" if share >= ACCEPTED else "is left out, as it is made for other pictures"
         notify(f"Of the training films the gate accepts {share:.0%}: it {verb}.")
 
