@@ -12,8 +12,9 @@ step 0.
 What the same features and ridge reach for sex and age of persons that were left out, by the number of persons to learn
 from, says beside it whether more knees help where something is known to be visible.
 
-Features are kept in --out, one file per step, so that a killed run goes on. --out gets planted_signal.csv, the figure
-planted_signal.png, and learning_curves.csv.
+Features are kept in --out, one file per step, so that a killed run goes on and one with more knees adds to them. --out
+gets planted_signal.csv, the figure planted_signal.png, smallest_signal.csv (what is found with power 0.8), and
+learning_curves.csv.
 """
 
 import csv
@@ -28,6 +29,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from scipy.linalg import solve
 from scipy.stats import rankdata
 
 from osteolens import models
@@ -42,9 +44,11 @@ Floats = NDArray[np.float64]
 Picture = NDArray[np.float32]
 STEPS = (0.0, 0.1, 0.2, 0.05, 0.3, 0.15)
 """Shares of the trabecular amplitude that are lost, in the order of computing."""
-DRAWS = {157: 200, 500: 100, 1000: 60, 3000: 20}
+DRAWS = {157: 200, 500: 100, 1000: 60, 3000: 40}
 """Knees in a draw, and how many draws."""
-ILL, PERMUTATIONS, FOLDS, SIGNIFICANT = 0.2, 200, 5, 0.05
+NULL_DRAWS = 200
+"""At least so many where nothing is planted: a share of about 0.05 takes more draws to tell from 0.1."""
+ILL, PERMUTATIONS, FOLDS, SIGNIFICANT, POWER = 0.2, 200, 5, 0.05, 0.8
 PENALTY = 1000.0
 """Of the ridge, for standardised features: strong, as there are eight times as many features as the fewest knees."""
 TRABECULAE, NEAR_CORTEX = 3.0, 5
@@ -90,11 +94,18 @@ def structure(picture: NDArray[np.uint8]) -> float:
     return float(np.log(np.sqrt((weight * detail**2).sum() / weight.sum())))
 
 
-def features(paths: list[Path], step: float, console: Console) -> tuple[NDArray[np.float32], Floats]:
-    """Pooled features [N, 1280] of a frozen network, and the planted quantity [N], of knees with a step planted."""
+def features(paths: list[Path], step: float, console: Console, first: int = 0) -> tuple[NDArray[np.float32], Floats]:
+    """Pooled features [N, 1280] of a frozen network, and the planted quantity [N], of knees with a step planted.
+
+    Args:
+        paths: The knees' files.
+        step: Share of amplitude and thickness to take away.
+        console: Shows the progress.
+        first: Place of the first of these knees among all, as each place has an acquisition of its own.
+    """
     model = models.for_inference(models.build("tf_efficientnet_lite0", 2, has_t_score=False, pretrained=True))
     pooled, planted = [], []
-    for number, path in enumerate(track(paths, f"step {step}", console=console)):
+    for number, path in enumerate(track(paths, f"step {step}", console=console), first):
         # The acquisition differs from step to step, or it would tell which knees are compared.
         random = np.random.default_rng((SEED, round(1000 * step), number))
         whole_knee = prepare(read(path).pixels, SPEC).array[0].astype(np.float32)
@@ -105,17 +116,34 @@ def features(paths: list[Path], step: float, console: Console) -> tuple[NDArray[
     return np.stack(pooled), np.array(planted)
 
 
-def out_of_fold(x: Floats, random: np.random.Generator) -> Floats:
-    """Matrix [N, N] that makes out-of-fold ridge scores of any labels [N]: the folds do not depend on the labels."""
+def kept(path: Path, paths: list[Path], step: float, console: Console) -> tuple[NDArray[np.float32], Floats]:
+    """As `features`, of which a file keeps those computed before: it may hold the first knees of these, or more."""
+    pooled, planted = np.empty((0, 1280), np.float32), np.empty(0)
+    if path.exists():
+        with np.load(path) as stored:
+            pooled, planted = stored["pooled"], stored["planted"]
+    if len(planted) < len(paths):
+        more = features(paths[len(planted) :], step, console, first=len(planted))
+        pooled, planted = np.concatenate([pooled, more[0]]), np.concatenate([planted, more[1]])
+        with whole(path) as draft, draft.open("wb") as stream:
+            np.savez(stream, pooled=pooled, planted=planted)
+    return pooled[: len(paths)], planted[: len(paths)]
+
+
+def out_of_fold(x: Floats, labels: Floats, fold: NDArray[np.int64]) -> Floats:
+    """Out-of-fold ridge scores [N, P] of labels [N, P] from features [N, C] in folds [N]."""
     x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
-    kernel, fold = x @ x.T, random.permutation(len(x)) % FOLDS
-    hat = np.zeros_like(kernel)
+    is_wide, scores = x.shape[1] > len(x), np.empty_like(labels)
+    products = x @ x.T if is_wide else x.T @ x  # the smaller of two matrices that give the same scores
     for number in range(FOLDS):
         test, train = fold == number, fold != number
-        inverse = np.linalg.inv(kernel[np.ix_(train, train)] + PENALTY * np.eye(train.sum()))
-        centred = np.eye(train.sum()) - 1 / train.sum()  # labels less the mean of the training labels
-        hat[np.ix_(test, train)] = kernel[np.ix_(test, train)] @ inverse @ centred
-    return hat
+        wanted = labels[train] - labels[train].mean(axis=0)
+        if is_wide:
+            inner, across = products[np.ix_(train, train)], products[np.ix_(test, train)]
+        else:
+            inner, across, wanted = products - x[test].T @ x[test], x[test], x[train].T @ wanted
+        scores[test] = across @ solve(inner + PENALTY * np.eye(len(inner)), wanted, assume_a="pos")
+    return scores
 
 
 def areas(scores: Floats, ill: NDArray[np.bool_]) -> Floats:
@@ -136,14 +164,15 @@ def draw(healthy: Floats, diseased: Floats, knees: int, random: np.random.Genera
     """
     chosen = random.choice(len(healthy), knees, replace=False)
     ill = np.arange(knees) < round(ILL * knees)
-    hat = out_of_fold(np.where(ill[:, None], diseased[chosen], healthy[chosen]).astype(np.float64), random)
+    fold = random.permutation(knees) % FOLDS
     labels = np.column_stack([ill, *(random.permutation(ill) for _ in range(PERMUTATIONS))])
-    values = areas(hat @ labels.astype(np.float64), labels)
+    x = np.where(ill[:, None], diseased[chosen], healthy[chosen]).astype(np.float64)
+    values = areas(out_of_fold(x, labels.astype(np.float64), fold), labels)
     return float(values[0]), float((values >= values[0]).mean())
 
 
 def measure(
-    table: dict[float, tuple[NDArray[np.float32], Floats]], draws: dict[int, int], console: Console
+    table: dict[float, tuple[NDArray[np.float32], Floats]], draws: dict[int, int], null_draws: int, console: Console
 ) -> list[dict[str, float]]:
     """A row per step and number of knees."""
     rows = []
@@ -152,8 +181,9 @@ def measure(
         planted = areas(
             np.concatenate([quantity, changed])[:, None] * -1, np.arange(2 * len(changed))[:, None] >= len(changed)
         )
-        for knees, count in draws.items():
+        for knees, planned in draws.items():
             if knees <= len(healthy):
+                count = planned if step else max(planned, null_draws)
                 random = np.random.default_rng((SEED, round(1000 * step), knees))
                 # At step 0 the ill knees are other acquisitions of healthy ones.
                 values = [draw(healthy, diseased, knees, random) for _ in range(count)]
@@ -170,6 +200,23 @@ def measure(
                 )
                 console.print(rows[-1])
     return rows
+
+
+def smallest(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The smallest effect that each number of knees finds with power 0.8, between the steps on a straight line.
+
+    A row per number of knees: the step, and the AUROC that the most knees reach at it. NaN where no step is found.
+    """
+    most = max(row["knees"] for row in rows)
+    effect = {row["step"]: row["AUROC, mean"] for row in rows if row["knees"] == most}
+    table = []
+    for knees in sorted({row["knees"] for row in rows}):
+        steps, power = np.array(sorted((row["step"], row["power"]) for row in rows if row["knees"] == knees)).T
+        above = int(np.argmax(power >= POWER)) if power.max() >= POWER else 0
+        step = np.interp(POWER, power[above - 1 : above + 1], steps[above - 1 : above + 1]) if above else np.nan
+        area = np.interp(step, sorted(effect), [effect[key] for key in sorted(effect)])
+        table.append({"knees": knees, "step": round(float(step), 3), "AUROC": round(float(area), 3)})
+    return table
 
 
 def learning_curves(x: Floats, sex: Floats, age: Floats) -> list[dict[str, float]]:
@@ -213,7 +260,7 @@ def plot(rows: list[dict[str, float]], path: Path) -> None:
     for knees in sorted({row["knees"] for row in rows}):
         points = sorted((effect[row["step"]], row["power"]) for row in rows if row["knees"] == knees)
         axes.plot(*zip(*points, strict=True), marker="o", label=f"{knees:,.0f} knees")
-    axes.axhline(0.8, color="grey", linewidth=0.8, linestyle="--")
+    axes.axhline(POWER, color="grey", linewidth=0.8, linestyle="--")
     axes.set(
         xlabel=f"planted signal: AUROC that {most:,.0f} knees reach",
         ylabel="share of draws that find it",
@@ -238,19 +285,14 @@ def main(
     persons = np.random.default_rng(SEED).permutation(sorted(firsts))[:knees].tolist()
     cells = [firsts[person].cells for person in persons]
     out.mkdir(parents=True, exist_ok=True)
-    table = {}
-    for step in STEPS:
-        path = out / f"features_{step}_{len(cells)}.npz"
-        if not path.exists():
-            pooled, planted = features([data.parent / cell["file"] for cell in cells], step, console)
-            with whole(path) as draft, draft.open("wb") as stream:
-                np.savez(stream, pooled=pooled, planted=planted)
-        with np.load(path) as stored:
-            table[step] = stored["pooled"], stored["planted"]
+    paths = [data.parent / cell["file"] for cell in cells]
+    table = {step: kept(out / f"features_{step}.npz", paths, step, console) for step in STEPS}
     draws = {size: max(round(count * share), 2) for size, count in DRAWS.items()}
-    rows = measure(dict(sorted(table.items())), draws, console)
+    rows = measure(dict(sorted(table.items())), draws, round(NULL_DRAWS * share), console)
     write(out / "planted_signal.csv", rows)
     plot(rows, out / "planted_signal.png")
+    write(out / "smallest_signal.csv", smallest(rows))
+    console.print(*smallest(rows), sep="\n")
     sex = np.array([float(cell["sex"] == "female") for cell in cells])
     curves = learning_curves(table[0.0][0].astype(np.float64), sex, np.array([float(cell["age"]) for cell in cells]))
     write(out / "learning_curves.csv", curves)

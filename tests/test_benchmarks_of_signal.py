@@ -68,25 +68,55 @@ def test_areas_are_those_of_scikit_learn(planted: ModuleType) -> None:
     assert planted.areas(scores, ill) == pytest.approx(expected)
 
 
-def test_out_of_fold_scores_are_those_of_scikit_learn_s_ridge(planted: ModuleType) -> None:
+@pytest.mark.parametrize("columns", [80, 20])
+def test_out_of_fold_scores_are_those_of_scikit_learn_s_ridge(planted: ModuleType, columns: int) -> None:
     random = np.random.default_rng(0)
-    x, y = random.normal(size=(60, 80)), random.random(60)
-    scores = planted.out_of_fold(x, np.random.default_rng(3)) @ y
-    fold = np.random.default_rng(3).permutation(60) % planted.FOLDS
+    x, y, fold = random.normal(size=(60, columns)), random.random((60, 2)), random.permutation(60) % planted.FOLDS
+    scores = planted.out_of_fold(x, y, fold)
     scaled = (x - x.mean(axis=0)) / x.std(axis=0)
     for number in range(planted.FOLDS):
         # Without an intercept, as the features' means over all knees are 0 already.
         model = Ridge(alpha=planted.PENALTY, fit_intercept=False).fit(
-            scaled[fold != number], y[fold != number] - y[fold != number].mean()
+            scaled[fold != number], y[fold != number] - y[fold != number].mean(axis=0)
         )
         assert scores[fold == number] == pytest.approx(model.predict(scaled[fold == number]), abs=1e-9)
+
+
+def test_features_are_computed_of_new_knees_alone(
+    planted: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[Path], int]] = []
+
+    def features(paths: list[Path], step: float, console: Console, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        asked.append((paths, first))
+        return np.full((len(paths), 1280), first, np.float32), np.full(len(paths), step)
+
+    monkeypatch.setattr(planted, "features", features)
+    paths = [Path(f"{number}.png") for number in range(5)]
+    for count in (3, 5, 4):
+        pooled, quantity = planted.kept(tmp_path / "step.npz", paths[:count], 0.1, Console(quiet=True))
+        assert (len(pooled), len(quantity)) == (count, count)
+    assert asked == [(paths[:3], 0), (paths[3:], 3)]
+    assert pooled[:, 0].tolist() == [0, 0, 0, 3]
+
+
+def test_the_smallest_signal_lies_between_two_steps(planted: ModuleType) -> None:
+    power = {50: (0.05, 0.1, 0.2), 100: (0.05, 0.6, 1.0), 400: (0.05, 0.9, 1.0)}
+    rows = [
+        {"step": step, "knees": knees, "power": values[place], "AUROC, mean": (0.5, 0.6, 0.8)[place]}
+        for knees, values in power.items() for place, step in enumerate((0.0, 0.1, 0.2))
+    ]  # fmt: skip
+    few, hundred, many = planted.smallest(rows)
+    assert np.isnan([few["step"], few["AUROC"]]).all()
+    assert hundred == {"knees": 100, "step": 0.15, "AUROC": 0.7}  # half-way from 0.6 to 1
+    assert many == {"knees": 400, "step": 0.088, "AUROC": 0.588}  # 0.75 / 0.85 of the way
 
 
 def test_what_is_planted_is_found_and_nothing_else(planted: ModuleType) -> None:
     healthy = np.random.default_rng(0).normal(size=(120, 40)).astype(np.float32)
     quantity = np.zeros(120)
     table = {0.0: (healthy, quantity), 1.0: (healthy + 0.7, quantity - 1)}
-    nothing, something = planted.measure(table, {100: 40}, Console(quiet=True))
+    nothing, something = planted.measure(table, {100: 40}, 40, Console(quiet=True))
     assert nothing["power"] <= 0.15
     assert nothing["AUROC, mean"] == pytest.approx(0.5, abs=0.03)
     assert something["power"] == 1

@@ -42,7 +42,7 @@ def beyond_acquisition(
     if alone is None:
         return ()
     together = _together(predictions)
-    residuals = [_residual(predictions, shares) for shares in predictors[0].probabilities]
+    residuals = [residual_of(predictions, shares) for shares in predictors[0].probabilities]
 
     def values(weights: Floats) -> dict[str, Floats]:
         rows = [
@@ -86,7 +86,7 @@ def _acquisition(predictions: Predictions) -> Floats:
     return table[:, np.ptp(table, axis=0) > 0]
 
 
-def _residual(predictions: Predictions, shares: Floats) -> Floats:
+def residual_of(predictions: Predictions, shares: Floats) -> Floats:
     """Score of each question less what acquisition tells of it: [N, K] -> [N, questions].
 
     By normal scores of the ranks: a bend in the image's score would otherwise stay, as something beyond acquisition.

@@ -15,14 +15,14 @@ from osteolens import models
 from osteolens.audit.run import films_in_common
 from osteolens.card import load_card
 from osteolens.console import print_sentence
-from osteolens.datasets.films import Film, prepare_film, read_films
+from osteolens.datasets.films import Film, read_films
 from osteolens.datasets.fingerprints import describe, look
 from osteolens.errors import DataError
 from osteolens.evaluation.answers import Answers
 from osteolens.evaluation.external import HALF_WIDTH, Validation, compare, validate
 from osteolens.evaluation.maps.checks import check_maps, passes
 from osteolens.evaluation.maps.findings import MAPS_FILE, MapChecks
-from osteolens.evaluation.maps.runs import Unseen
+from osteolens.evaluation.maps.runs import unseen
 from osteolens.evaluation.served import FinishedModel, opened
 from osteolens.files import whole, write_text
 from osteolens.films.joints import finder_of
@@ -161,8 +161,7 @@ def _maps(model: FinishedModel, answers: Answers, limit: int, console: Console) 
     if len(films) > limit:
         drawn = np.random.default_rng(0).choice(len(films), limit, replace=False)
         films = [films[number] for number in sorted(drawn.tolist())]
-    finder = finder_of(model.folder, card)
-    part = Unseen(network, films, [prepare_film(film, card.preprocess, finder) for film in films])
+    part = unseen(network, films, card.preprocess, finder_of(model.folder, card))
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(f"explaining {len(films)} films", total=passes([part]))
         return check_maps([part], card.labels, card.calibration, lambda count: bar.advance(task, count))

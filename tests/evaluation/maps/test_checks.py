@@ -101,6 +101,19 @@ def test_mass_is_compared_with_the_area(checks: MapChecks) -> None:
     assert outside.difference.value == pytest.approx(outside.mass.value - outside.area.value)
 
 
+def test_the_share_in_the_joint_band_is_of_the_films_that_have_one(checks: MapChecks) -> None:
+    assert "joint band" not in {region.name for region in checks.regions}
+    cell, none = np.zeros((2, SIDE, SIDE), bool)
+    cell[10:20, 10:20] = True
+    part = Unseen(model(), films(2), [lit(1, 1), lit(2, 2)], [cell, none])
+    [band] = [region for region in check_maps([part], LABELS, None).regions if region.name == "joint band"]
+    assert band.films == 1
+    assert band.area.value == pytest.approx(1 / 16)
+    # Enlarged, the cell's map falls to 0 over its neighbours: 100 pixels of 20 x 20, the heart of the pyramid, hold
+    # (1 - 1/4)^2 of it.
+    assert band.mass.value == pytest.approx(9 / 16, abs=0.02)
+
+
 def test_height_of_the_centre_of_mass(checks: MapChecks) -> None:
     heights = (np.array([0, 1, 3, 3, 0, 3]) + 0.5) / 4
     assert checks.height is not None

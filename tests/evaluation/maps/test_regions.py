@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from osteolens.evaluation.maps.regions import enlarged, find_regions, height_of_mass, share_of_mass
+from osteolens.evaluation.maps.regions import enlarged, find_regions, height_of_mass, joint_band, share_of_mass
+from osteolens.films.joints import Finder, Joint
 from osteolens.films.prepare import Geometry, Prepared
 
 
@@ -84,3 +87,42 @@ def test_height_is_counted_from_the_upper_edge_of_the_film() -> None:
     heat = np.zeros((100, 100), np.float32)
     heat[34:36] = 1  # its middle, row 35, is a quarter of the way from row 20 to row 80
     assert height_of_mass(heat, whole(top=20, height=60)) == pytest.approx(0.25)
+
+
+class FinderOf(Finder):
+    """Gives the same joints of every film, which has to be upright: wider than high."""
+
+    def __init__(self, *joints: Joint) -> None:
+        self.path, self.joints = Path(), joints
+
+    def find(self, pixels: NDArray[np.uint8]) -> tuple[Joint, ...]:
+        assert pixels.shape == (200, 400)
+        return self.joints
+
+
+@pytest.mark.parametrize(("mirrored", "turn"), [(False, 0), (True, 0), (False, 90), (True, 270)])
+def test_the_joint_band_is_where_the_joint_comes_to_lie_in_the_input(mirrored: bool, turn: int) -> None:
+    """A film of 200 x 400 pixels at half the size, padded by 10 rows; a plateau 80 wide at (100, 100)."""
+    lying = (400, 200) if turn else (200, 400)
+    geometry = Geometry(lying, (0, 0, 200, 400), (100, 200), (10, 0), (120, 200), mirrored=mirrored, turn=turn)
+    finder = FinderOf(Joint(x=100, y=100, width=80, turn=0, left=1, score=1))
+    mask = joint_band(np.zeros(lying, np.uint8), geometry, finder)
+    expected = np.zeros((120, 200), bool)
+    expected[50:70, slice(130, 170) if mirrored else slice(30, 70)] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_only_what_is_left_of_a_band_after_cropping_counts() -> None:
+    geometry = Geometry((200, 400), (90, 80, 100, 200), (100, 200), (0, 0), (100, 200))
+    joints = [Joint(x=x, y=100, width=80, turn=0, left=1, score=1) for x in (100, 350)]
+    mask = joint_band(np.zeros((200, 400), np.uint8), geometry, FinderOf(*joints))
+    # The first reaches from column 60 to 140 and from row 80 to 120 of the film, the second begins at column 310.
+    expected = np.zeros((100, 200), bool)
+    expected[:30, :60] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_film_without_a_joint_has_no_band() -> None:
+    geometry = Geometry((200, 400), (0, 0, 200, 400), (100, 200), (0, 0), (100, 200))
+    assert not joint_band(np.zeros((200, 400), np.uint8), geometry, FinderOf()).any()
+    assert not find_regions(Prepared(leg()[None], whole())).joint.any()

@@ -15,10 +15,9 @@ from osteolens.evaluation.maps import cascade as randomisation
 from osteolens.evaluation.maps import curves as perturbation
 from osteolens.evaluation.maps.curves import KINDS, ORDERS, SHARES
 from osteolens.evaluation.maps.findings import Curve, Example, MapChecks, Region
-from osteolens.evaluation.maps.regions import RULE, enlarged, find_regions, height_of_mass, share_of_mass
+from osteolens.evaluation.maps.regions import RULE, Mask, enlarged, find_regions, height_of_mass, share_of_mass
 from osteolens.evaluation.maps.runs import Unseen, probabilities_of
 from osteolens.evaluation.metrics import RESAMPLES, draw, sample
-from osteolens.films.prepare import Prepared
 from osteolens.inference.calibration import calibrate
 from osteolens.parameters import Temperature, VectorScaling
 
@@ -35,7 +34,12 @@ PROTOCOL = {
     "examples": f"For each true label, the films at the {', '.join(f'{part}th' for part in PERCENTILES)} percentile of "
     "the probability of that label; ties go by file name.",
 }
-REGIONS = {"outside": "outside the body", "markers": "on markers", "middle": "middle third of the film"}
+REGIONS = {
+    "outside": "outside the body",
+    "markers": "on markers",
+    "middle": "middle third of the film",
+    "joint": "joint band",
+}
 _TINY = 1e-30  # least probability, as the logarithm of 0 is not finite
 
 Floats = NDArray[np.float64]
@@ -182,7 +186,7 @@ def _examine(
     for seed, (picture, heat, target) in enumerate(zip(pictures, maps, targets, strict=True)):
         curves.append(perturbation.curves(partial(probabilities_of, part.model), picture, heat, target, seed))
         advance(perturbation.PASSES)
-    mass, area, height = _places(part.prepared, maps)
+    mass, area, height = _places(part, maps)
     return _Measured(
         films=part.films,
         probabilities=probabilities,
@@ -195,18 +199,17 @@ def _examine(
     )
 
 
-def _places(
-    prepared: Sequence[Prepared], maps: NDArray[np.float32]
-) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
+def _places(part: Unseen, maps: NDArray[np.float32]) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
     """Where each map lies: `mass`, `area` and `height` of `_Measured`."""
     height = np.full(len(maps), np.nan)
     mass, area = ({key: height.copy() for key in REGIONS} for _ in range(2))
-    for row, (film, heat) in enumerate(zip(prepared, maps, strict=True)):
+    bands: Sequence[Mask | None] = part.bands or [None] * len(maps)
+    for row, (film, heat, band) in enumerate(zip(part.prepared, maps, bands, strict=True)):
         if heat.max() == 0:
             continue
         large = enlarged(heat, film.geometry.input)
         height[row] = height_of_mass(large, film.geometry)
-        for key, mask in vars(find_regions(film)).items():
+        for key, mask in vars(find_regions(film, band)).items():
             if mask.any():
                 mass[key][row], area[key][row] = share_of_mass(large, mask), mask.mean()
     return mass, area, height

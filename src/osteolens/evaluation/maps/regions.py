@@ -1,4 +1,4 @@
-"""Regions of a film, and the share of a heat map in them: beside the body, on markers, in the middle third.
+"""Regions of a film, and the share of a heat map in them: beside the body, on markers, middle third, joint band.
 
 The masks come from rules that do not use any map, set by looking at masks on sixty films.
 """
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from osteolens.films.joints import Finder
 from osteolens.films.prepare import Geometry, Prepared
 
 Mask = NDArray[np.bool_]
@@ -27,7 +28,9 @@ RULE = (
     f"Markers: connected parts beside the body of {SMALLEST_MARKER:.2%} to {LARGEST_MARKER:.0%} of the film that are "
     f"brighter than {BRIGHT:.0%} of the 99th percentile (side letters, balls, edges of the collimator); those that lie "
     "over the body are not found. Middle third: the film's rows between one and two thirds of its height, where the "
-    "joint space is on films centred on the joint. All shares are of the model's whole input."
+    "joint space is on films centred on the joint. Joint band: the width of the tibial plateau, from a quarter of it "
+    "above the joint space to a quarter below, of every joint that the joint finder sees on the film. All shares are "
+    "of the model's whole input."
 )
 
 
@@ -39,15 +42,17 @@ class Regions:
         outside: Everything except the body, padding included.
         markers: Small bright things beside the body.
         middle: The middle third of the film's rows.
+        joint: The joint bands; empty where no joint was found or looked for.
     """
 
     outside: Mask
     markers: Mask
     middle: Mask
+    joint: Mask
 
 
-def find_regions(prepared: Prepared) -> Regions:
-    """Find the masks of one film, by `RULE`."""
+def find_regions(prepared: Prepared, joint: Mask | None = None) -> Regions:
+    """Find the masks of one film, by `RULE`; its joint band comes from `joint_band`."""
     picture, film = prepared.array[0], film_mask(prepared.geometry)
     white = float(np.percentile(picture[film], 99))
     longer = max(prepared.geometry.scaled)
@@ -65,7 +70,22 @@ def find_regions(prepared: Prepared) -> Regions:
         outside=~body,
         markers=_parts(beside, SMALLEST_MARKER * film.sum(), LARGEST_MARKER * film.sum()),
         middle=middle & film,
+        joint=np.zeros_like(film) if joint is None else joint,
     )
+
+
+def joint_band(pixels: NDArray[np.uint8], geometry: Geometry, finder: Finder) -> Mask:
+    """The band around each joint space of a film uint8 [h, w], as a mask over the model's input [H, W]."""
+    upright = np.ascontiguousarray(np.rot90(pixels, geometry.turn // 90))
+    boxes = [joint.regions(upright.shape).get("joint") for joint in finder.find(upright)]
+    mask, (top, left, *crop) = np.zeros(geometry.input, bool), geometry.crop
+    down, across = (inside / kept for inside, kept in zip(geometry.scaled, crop, strict=True))
+    for x0, y0, x1, y1 in filter(None, boxes):
+        rows = [max(0, round((y - top) * down) + geometry.offset[0]) for y in (y0, y1)]
+        columns = [max(0, round((x - left) * across) + geometry.offset[1]) for x in (x0, x1)]
+        mask[slice(*rows), slice(*columns)] = True
+    mask &= film_mask(geometry)
+    return mask[:, ::-1] if geometry.mirrored else mask
 
 
 def film_mask(geometry: Geometry) -> Mask:

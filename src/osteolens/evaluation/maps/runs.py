@@ -3,6 +3,7 @@
 import random
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 
 from osteolens import models
 from osteolens.card import PreprocessSpec
-from osteolens.datasets.films import Film, prepare_film, shipped_finder, split_side
+from osteolens.datasets.films import Film, finder_path, prepare_film, shipped_finder, split_side
 from osteolens.errors import DataError, InputError, in_words
+from osteolens.evaluation.maps.regions import Mask, joint_band
 from osteolens.evaluation.predictions import PREDICTIONS_FILE, Predictions, average, read_predictions
 from osteolens.evaluation.run_folder import MODEL_FOLDER
+from osteolens.films.joints import Finder
 from osteolens.films.prepare import Prepared
+from osteolens.films.read import read
 from osteolens.inference.calibration import softmax
 from osteolens.models import Ensemble, KneeModel, Model
 
@@ -32,11 +36,13 @@ class Unseen:
         model: In evaluation mode.
         films: N films.
         prepared: Their prepared pictures.
+        bands: Joint band of each, see `joint_band`; none without a joint finder.
     """
 
     model: Model
     films: Sequence[Film]
     prepared: Sequence[Prepared]
+    bands: Sequence[Mask] = ()
 
     @property
     def pictures(self) -> NDArray[np.uint8]:
@@ -72,11 +78,28 @@ def unseen_films(
         if films:
             places = [folders[index]] if folders else [model_folder(run, fold, predictions) for run in runs]
             model, spec = _model(places)
-            part = Unseen(model, films, [_prepared(film, data, spec) for film in films])
+            part = unseen(model, [replace(film, path=film_path(film, data)) for film in films], spec, _finder(spec))
             if folders:
                 _check_answers(part, predictions, places[0])
             parts.append(part)
     return parts
+
+
+def unseen(model: Model, films: Sequence[Film], spec: PreprocessSpec, finder: Finder | None) -> Unseen:
+    """Prepare films for a model that never saw them, and find their joints where there is a finder.
+
+    Raises:
+        DataError: A film is missing, or cannot be read.
+    """
+    prepared, bands = [], []
+    for film in films:
+        try:
+            prepared.append(prepare_film(film, spec, finder))
+            if finder:
+                bands.append(joint_band(read(film.path).pixels, prepared[-1].geometry, finder))
+        except (InputError, OSError) as error:
+            raise DataError(f"the film {film.file} cannot be read from {film.path}: {in_words(error)}") from error
+    return Unseen(model, films, prepared, bands)
 
 
 @torch.no_grad()
@@ -127,13 +150,7 @@ def _model(folders: Sequence[Path]) -> tuple[Model, PreprocessSpec]:
     return loaded[0][0], spec
 
 
-def _prepared(film: Film, data: Path, spec: PreprocessSpec) -> Prepared:
-    """Prepare a film of a table of predictions for a model.
-
-    Raises:
-        DataError: The film is missing, or cannot be read.
-    """
-    try:
-        return prepare_film(replace(film, path=film_path(film, data)), spec, shipped_finder(spec))
-    except (InputError, OSError) as error:
-        raise DataError(f"the film {film.file} of the run cannot be read below {data}: {in_words(error)}") from error
+def _finder(spec: PreprocessSpec) -> Finder | None:
+    """The joint finder that comes with OsteoLens; None for a model of whole films where it is missing or cannot run."""
+    at_hand = finder_path().is_file() and find_spec("onnxruntime") is not None
+    return shipped_finder(spec) or (Finder(finder_path()) if at_hand else None)
