@@ -121,7 +121,9 @@ def table_of(rows: Sequence[dict[str, Floats]], block: str) -> Floats:
     return np.where(np.isnan(table), np.nanmedian(table, axis=0), table)
 
 
-def shares_of(block: str, train: Floats, truth: NDArray[np.int64], test: Floats) -> Iterator[Floats]:
+def shares_of(
+    block: str, train: Floats, truth: NDArray[np.int64], test: Floats, solver: str = "lbfgs"
+) -> Iterator[Floats]:
     """Probabilities [n, K] of test rows for each of `STRENGTHS`."""
     scaler = StandardScaler().fit(train)
     tables = [scaler.transform(table) for table in (train, test)]
@@ -129,10 +131,14 @@ def shares_of(block: str, train: Floats, truth: NDArray[np.int64], test: Floats)
         components = PCA(VARIANCE, svd_solver="full").fit(tables[0])
         tables = [components.transform(table) for table in tables]
     for strength in STRENGTHS:
-        yield LogisticRegression(C=strength, max_iter=5000).fit(tables[0], truth).predict_proba(tables[1])
+        yield (
+            LogisticRegression(C=strength, max_iter=5000, solver=solver).fit(tables[0], truth).predict_proba(tables[1])
+        )
 
 
-def nested(block: str, table: Floats, labels: Sequence[str], groups: Sequence[str], seed: int) -> Floats:
+def nested(
+    block: str, table: Floats, labels: Sequence[str], groups: Sequence[str], seed: int, solver: str = "lbfgs"
+) -> Floats:
     """Out-of-fold probabilities [N, K] of a block in one repeat; inner folds choose the strength by log-loss."""
     truth, fold = np.array([LABELS.index(label) for label in labels]), assign_folds(labels, groups, FOLDS, seed)
     shares = np.zeros((len(truth), len(LABELS)))
@@ -142,14 +148,14 @@ def nested(block: str, table: Floats, labels: Sequence[str], groups: Sequence[st
         answers = np.zeros((len(STRENGTHS), len(train), len(LABELS)))
         for number in range(FOLDS):
             rest, left_out = train[inner != number], train[inner == number]
-            answers[:, inner == number] = [*shares_of(block, table[rest], truth[rest], table[left_out])]
+            answers[:, inner == number] = [*shares_of(block, table[rest], truth[rest], table[left_out], solver)]
         losses = [log_loss(truth[train], answer, labels=range(len(LABELS))) for answer in answers]
-        shares[test] = [*shares_of(block, table[train], truth[train], table[test])][int(np.argmin(losses))]
+        shares[test] = [*shares_of(block, table[train], truth[train], table[test], solver)][int(np.argmin(losses))]
     return shares
 
 
 def cross_validated(
-    rows: Sequence[dict[str, Floats]], films: Sequence[Film], console: Console
+    rows: Sequence[dict[str, Floats]], films: Sequence[Film], console: Console, solver: str = "lbfgs"
 ) -> dict[str, Predictions]:
     """Out-of-fold predictions of each block, and of their mean probability."""
     labels, groups = [film.label for film in films], [film.group for film in films]
@@ -157,7 +163,7 @@ def cross_validated(
     shares: dict[str, Floats] = {}
     for block in BLOCKS:
         table, seeds = table_of(rows, block), track(range(REPEATS), block, console=console)
-        shares[block] = np.array([nested(block, table, labels, groups, seed) for seed in seeds])
+        shares[block] = np.array([nested(block, table, labels, groups, seed, solver) for seed in seeds])
     shares[ALL] = np.mean([shares[block] for block in BLOCKS], axis=0)
     return {
         name: Predictions(LABELS, films, fold, np.log(values.clip(1e-9)), np.full(fold.shape, np.nan))

@@ -34,6 +34,8 @@ from osteolens.evidence import IMAGE
 from osteolens.labels import LABELS
 
 Floats = NDArray[np.float64]
+SOLVER = "newton-cholesky"
+"""Reaches the minimum of lbfgs, by which the planned model was fitted, in a fraction of the time."""
 PRIMARY = "beyond acquisition, within families"
 IN_ONE_FOLD = "beyond acquisition, within families and folds"
 
@@ -120,7 +122,8 @@ def main(
             rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
     for seed in range(len(rows), shuffles):
         mixed = shuffled(films, seed)
-        rows.append({"shuffle": seed, **statistics(cross_validated(blocks, mixed, Console(quiet=True))[ALL])})
+        fitted = cross_validated(blocks, mixed, Console(quiet=True), SOLVER)[ALL]
+        rows.append({"shuffle": seed, **statistics(fitted)})
         with path.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, [*rows[0]], lineterminator="\n")
             if not seed:

@@ -1,6 +1,8 @@
 """The benchmarks of planted bone loss, of shuffled rows and of the planned image model, on numbers made here."""
 
 import importlib.util
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from osteolens.datasets.films import Film
 from osteolens.datasets.folds import assign_folds
+from osteolens.errors import DataError
 from osteolens.labels import LABELS
 from osteolens.training.people import People
 
@@ -201,3 +204,43 @@ def test_labels_are_shuffled_by_whole_groups(image_model: ModuleType) -> None:
 def test_a_film_without_a_frame_has_the_median_row(image_model: ModuleType) -> None:
     rows = [{"people": np.array([value, 0.0])} for value in (1.0, 2.0, 9.0)]
     assert image_model.table_of([*rows, {}], "people")[3].tolist() == [2.0, 0.0]
+
+
+@pytest.fixture(scope="module")
+def shuffled_model(image_model: ModuleType) -> ModuleType:
+    sys.modules["image_model"] = image_model  # the command is run in its folder
+    return load("image_model_shuffled")
+
+
+def test_where_the_primary_figure_lies_among_shuffles(shuffled_model: ModuleType) -> None:
+    rows = [{shuffled_model.PRIMARY: value, "AUROC": 0.5} for value in (0.3, 0.4, 0.5, 0.6)]
+    lines = shuffled_model.summary(rows, 0.5)
+    # Standard deviation 0.1291, over the root of 4.
+    assert lines[shuffled_model.PRIMARY] == "mean 0.450 +- 0.065, standard deviation 0.129, 0.300 to 0.600"
+    assert lines["p"] == "0.600: 0.500 is reached by 2 of 4 shuffles"  # (1 + 2) / (1 + 4)
+
+
+def test_the_primary_figure_is_read_where_it_was_written(shuffled_model: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "figures.csv"
+    with pytest.raises(DataError, match="has no primary figure: run benchmarks/image_model"):
+        shuffled_model.primary(path)
+    path.write_text("role,model,value\nsecondary,a,0.4\nprimary,b,0.566\n")
+    assert shuffled_model.primary(path) == 0.566
+
+
+def test_labels_that_are_in_the_features_are_ranked_right(
+    image_model: ModuleType, shuffled_model: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_model, "REPEATS", 1)
+    monkeypatch.setattr(image_model, "STRENGTHS", (1.0,))
+    random = np.random.default_rng(1)
+    films = [
+        replace(each, acquisition=tuple(random.normal(size=4)), family=str(number % 2))
+        for number, each in enumerate(films_of(72, 1))
+    ]
+    rows = [
+        {block: random.normal(size=6) + 3 * (film.label == "osteoporosis") for block in image_model.BLOCKS}
+        for film in films
+    ]
+    fitted = image_model.cross_validated(rows, films, Console(quiet=True), shuffled_model.SOLVER)[image_model.ALL]
+    assert min(shuffled_model.statistics(fitted).values()) > 0.95
