@@ -156,7 +156,8 @@ def test_the_patient_s_page_and_pseudonym(client: Client, stranger: Client, send
     left, right = sent(send, dicom(1, ImageLaterality="L")), sent(send, dicom(2, ImageLaterality="R"))
     patient = left.patient
     page = client.get(patient.get_absolute_url())
-    assert (page.context["knees"].count, page.context["knees"].pair) == (2, (right, left))
+    assert page.context["knees"].count == 2
+    assert page.context["knees"].comparisons == [("Right beside left", f"/compare?films={right.pk}&films={left.pk}")]
     assert patient.name not in patient.get_absolute_url()
     Patient.objects.create(owner=patient.owner, name="P-9")
     refused = client.post(f"/patients/{patient.id}/rename", {"name": "P-9"})

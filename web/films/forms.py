@@ -174,7 +174,7 @@ class HistoryForm(forms.Form):
                 Q(label_text__icontains=text)
                 | Q(note__icontains=text)
                 | Q(name__icontains=text)
-                | Q(patient__name__icontains=text)
+                | Q(patient__in=Patient.objects.filter(name__icontains=text).values("pk"))
             )
         if chosen.get("label"):
             films = films.filter(label="" if chosen["label"] == NO_ANSWER else chosen["label"])

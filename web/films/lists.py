@@ -53,6 +53,7 @@ def addresses(view: str) -> Callable[[UUID], str]:
 def history(films: Collection[Film], *, with_patient: bool) -> list[Row]:
     """Rows of the history; under the heading of a patient the name is not repeated."""
     rows = _rows(films)
+    headlines = {text: terms.headline(text) for text in {film.headline for film in films}}
     conditions = {model: terms.word(condition_of(model)) for model in {film.model for film in films}}
     for film, row in zip(films, rows, strict=True):
         row["facts"] = ""
@@ -61,7 +62,7 @@ def history(films: Collection[Film], *, with_patient: bool) -> list[Row]:
             patient = f"· {film.patient_name}" if with_patient and film.patient else ""
             row["facts"] = " ".join(filter(None, (terms.word(film.side), film.view, day, patient)))
         row["file"] = film.name if film.label_text else ""
-        row["headline"], row["share"] = terms.headline(film.headline), film.share
+        row["headline"], row["share"] = headlines[film.headline], film.share
         row["is_outdated"] = film.outdated
         row["error"] = terms.sentence(film.error_message)
         row["t_score"] = "" if film.t_score is None else floatformat(film.t_score, 1)

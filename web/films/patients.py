@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.models import User
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
@@ -67,14 +68,14 @@ class Knees:
         return [(name, films) for name, films in named_sides if films]
 
     @property
-    def pair(self) -> tuple[Film, Film] | None:
-        """The latest films of both knees, right and left as they hang."""
-        return (self.right[-1], self.left[-1]) if self.right and self.left else None
-
-    @property
-    def steps(self) -> list[tuple[str, Film, Film]]:
-        """For each side of more than one film: its name, the first and the last film."""
-        return [(name, films[0], films[-1]) for name, films in self.sides if films[1:] and films is not self.unknown]
+    def comparisons(self) -> list[tuple[str, str]]:
+        """Words and addresses of comparisons: the first and last film of a side, and the latest of both as they hang."""
+        words, page = gettext("%(side)s: first beside last"), reverse("films:compare")
+        known = [(name, films) for name, films in self.sides if films is not self.unknown]
+        pairs = [(words % {"side": name}, films[0], films[-1]) for name, films in known if films[1:]]
+        if self.right and self.left:
+            pairs.append((gettext("Right beside left"), self.right[-1], self.left[-1]))
+        return [(text, f"{page}?films={first.pk}&films={second.pk}") for text, first, second in pairs]
 
     @property
     def count(self) -> int:
