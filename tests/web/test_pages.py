@@ -1,5 +1,6 @@
 """Pages without a log-in, error pages, and headers."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -10,6 +11,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client, override_settings
 from films import reachable
+from films.models import Film
 
 
 def test_health_asks_nobody_else(db: None) -> None:
@@ -108,3 +110,29 @@ def test_behind_tls(client: Client, settings: Any) -> None:
         assert inside["Strict-Transport-Security"] == "max-age=31536000"
         assert Client().get("/healthz").status_code == 200  # who asks is on this machine, without TLS
         assert Client().get("/readyz").headers["Content-Type"] == "application/json"
+
+
+def test_pages_are_compressed_and_pictures_keep_their_length(client: Client, film: Film) -> None:
+    accepting = {"Accept-Encoding": "gzip"}
+    page, plain = client.get("/films/", headers=accepting), client.get("/films/")
+    assert (page["Content-Encoding"], page["Content-Length"]) == ("gzip", str(len(page.content)))
+    assert gzip.decompress(page.content).startswith(b"<!doctype html>")
+    assert len(page.content) < len(plain.content) / 2
+    assert plain.content.startswith(b"<!doctype html>")
+    assert "Accept-Encoding" in plain["Vary"]
+    picture = client.get(f"/films/{film.id}/picture.png", headers=accepting)
+    assert ("Content-Encoding" in picture, picture["Content-Length"]) == (False, str(len(picture.getvalue())))
+    table = client.get("/films/export.csv", headers=accepting)
+    assert film.name in gzip.decompress(table.getvalue()).decode()
+
+
+def test_a_compressed_script_is_not_sent_twice(client: Client) -> None:
+    accepting = {"Accept-Encoding": "gzip"}
+    script = client.get("/static/js/site.js", headers=accepting)
+    text = gzip.decompress(script.getvalue())
+    assert text == client.get("/static/js/site.js").getvalue()
+    assert script["ETag"].startswith("W/")
+    known = accepting | {"If-None-Match": script["ETag"]}
+    assert client.get("/static/js/site.js", headers=known).status_code == 304
+    part = client.get("/static/js/site.js", headers=accepting | {"Range": "bytes=0-299"})
+    assert (part.status_code, "Content-Encoding" in part, part.getvalue()) == (206, False, text[:300])

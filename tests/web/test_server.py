@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.template import Template, engines
+from django.test import Client
+from django.urls import clear_url_caches, get_resolver
 from project import connections
 from project import server as web_server
-from project.server import Server, adjustments
+from project.server import Server, adjustments, warm
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MEGABYTE = 1024**2
@@ -262,3 +266,21 @@ def test_stop_answers_what_is_under_way(server: Server, connect: Callable[..., s
     until(lambda: any(channel.requests for channel in server.active_channels.values()))
     server.stop()
     assert read(connection)[0] == 200
+
+
+def test_a_warm_server_compiles_nothing_for_its_first_visitor(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines["django"].engine.template_loaders[0].reset()
+    clear_url_caches()
+    warm()
+    assert "url_patterns" in vars(get_resolver())
+    compiled: list[str] = []
+    compile_nodelist = Template.compile_nodelist
+
+    def note(template: Template) -> object:
+        compiled.append(str(template.origin))
+        return compile_nodelist(template)
+
+    monkeypatch.setattr(Template, "compile_nodelist", note)
+    for address in ("/", "/films/", "/worklist/"):
+        assert client.get(address).status_code == 200
+    assert [origin for origin in compiled if str(settings.WEB) in origin] == []

@@ -69,7 +69,7 @@ class Knees:
 
     @property
     def comparisons(self) -> list[tuple[str, str]]:
-        """Words and addresses of comparisons: the first and last film of a side, and the latest of both as they hang."""
+        """Words and addresses of comparisons: first and last film of a side, the latest of both as they hang."""
         words, page = gettext("%(side)s: first beside last"), reverse("films:compare")
         known = [(name, films) for name, films in self.sides if films is not self.unknown]
         pairs = [(words % {"side": name}, films[0], films[-1]) for name, films in known if films[1:]]

@@ -12,8 +12,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 from django.conf import settings
+from django.template import engines
+from django.template.loader import get_template
+from django.urls import get_resolver
+from django.utils import translation
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
@@ -99,11 +104,24 @@ def adjustments() -> Adjustments:
     )
 
 
+def warm() -> None:
+    """Load what Django leaves to the first request, whose visitor would wait for it: views, templates, languages."""
+    get_resolver().url_patterns  # noqa: B018  # the views, with all libraries that they use
+    for folder in map(Path, engines["django"].template_dirs):
+        if folder.is_relative_to(settings.WEB):
+            for path in folder.rglob("*.html"):
+                get_template(str(path.relative_to(folder)))
+    for language, _ in settings.LANGUAGES:
+        with translation.override(language):
+            translation.gettext("")
+
+
 def serve(listener: socket.socket) -> None:
     """Serve the app on a listening socket until SIGTERM, or until the parent process is gone."""
     from project.wsgi import application
 
     end_with_parent()
+    warm()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_DESCRIPTORS, hard), hard))
     tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # bodies that do not fit into memory are films

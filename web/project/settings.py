@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "project.requests.number",
     "project.pages.answer_probes",
     "django.middleware.security.SecurityMiddleware",
+    "project.middleware.Compress",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.languages.BrowserLanguage",
