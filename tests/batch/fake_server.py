@@ -32,7 +32,8 @@ def shares_of(film: bytes, model: str) -> list[float]:
 
 KNOWN = evidence(0.7).model_dump()
 UNSURE = evidence(0.4, fused=0.8, inputs=("age",)).model_dump()
-"""Evidence of the models: the one named `unsure` is shown to know something with the patient's age alone."""
+SHOWN = {"unsure": UNSURE, "bordered": KNOWN | {"border": LABELS[1]}}
+"""Evidence of other models: `unsure` is shown to know something with the age, `bordered` counts two labels as ill."""
 
 
 def answer_to(film: bytes, model: str, headers: dict[str, str], card: str) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def answer_to(film: bytes, model: str, headers: dict[str, str], card: str) -> di
         "schema": 1, "id": os.urandom(4).hex(), "label": label, "probabilities": shares,
         "t_score": {"estimate": -1.5, "interval_90": [-2.5, -0.5]}, "fold_spread": None,
         "triage": None if model == "unsure" else "refer" if label == "osteoporosis" else "low suspicion",
-        "fused": fused, "evidence": UNSURE if model == "unsure" else KNOWN,
+        "fused": fused, "evidence": SHOWN.get(model, KNOWN),
         "quality": {"accepted": True, "warnings": [], "unfamiliarity": 0.1}, "film": {"width": 2, "height": 1},
         "explanations": [explanation] if explained else [],
         "model": {"name": model, "version": "1.0", "card_sha256": card},
@@ -86,7 +87,7 @@ class FakeServer:
 
     fault: Fault = lambda number, film, response: None
     key: str | None = None
-    models: tuple[str, ...] = ("efficientnet", "knee", "unsure")
+    models: tuple[str, ...] = ("efficientnet", "knee", *SHOWN)
     cards: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     port: int = 0

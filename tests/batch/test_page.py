@@ -83,6 +83,19 @@ def test_films_to_refer_come_first_and_then_the_likeliest(server: FakeServer) ->
     assert [row["file"] for row in listed] == wanted
 
 
+def test_a_model_with_a_border_sorts_by_the_probability_of_that_label_and_worse_ones(server: FakeServer) -> None:
+    films = make_pictures(30)
+    run(server, models=["bordered"])
+    ill = {name: sum(shares_of(content, "bordered")[1:]) for name, content in films.items()}
+    with batch.journal.Journal(OUT, {"models": ["bordered"], "explain": "none", "overlays": "none"}) as journal:
+        listed = [row for row in statistics.look_first(journal, 30) if not row["referred"]]
+        assert [row["share"] for row in listed] == pytest.approx(sorted(
+            (ill[f"films/{Path(row['file']).name}"] for row in listed), reverse=True
+        ))  # fmt: skip
+        assert [each.ill for each in statistics.model_statistics(journal)] == [f"{LABELS[1]} and above"]
+    assert f"Probability of {LABELS[1]} and above" in (OUT / "report.html").read_text()
+
+
 def test_the_page_leads_with_no_label_of_a_model_that_is_not_shown_to_beat_chance(server: FakeServer) -> None:
     films = make_pictures(6)
     first = next(iter(films))

@@ -73,6 +73,13 @@ def test_one_image_everywhere() -> None:
     assert [image.partition(":")[2]] == version
 
 
+def test_the_app_image_can_back_up_postgresql_as_the_page_says() -> None:
+    stage = DOCKERFILE.partition("FROM base AS app\n")[2].partition("\nFROM ")[0]
+    assert "postgresql-client" in stage
+    assert "the `app` image has that of PostgreSQL 15" in (ROOT / "docs" / "team.md").read_text()
+    assert "FROM debian:bookworm-slim AS base" in DOCKERFILE  # whose postgresql-client is of version 15
+
+
 def test_every_file_that_is_copied_or_mounted_exists() -> None:
     copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
     sources = {source for line in copied for source in line.split()}
@@ -118,7 +125,7 @@ def test_the_composed_container_may_do_no_more_than_it_must() -> None:
 
 def test_the_image_needs_no_java_from_debian() -> None:
     installed = re.findall(r"(?m)^    && apt-get install --yes --no-install-recommends (.+) \\$", DOCKERFILE)
-    assert installed == ["make python3 python3-venv", "nginx-light python3"]
+    assert installed == ["make python3 python3-venv", "nginx-light python3", "postgresql-client"]
 
 
 @pytest.mark.parametrize("expression", expressions())

@@ -26,8 +26,8 @@ NO_PAGES = {
     "accounts:disconnect", "accounts:change_second_factor", "accounts:end_sessions", "accounts:add_token",
     "accounts:revoke_token", "change_account", "audit_csv",
     "reviews:next", "reviews:export_csv", "reviews:coco", "reviews:training", "reviews:reveal",
-    "reviews:picture", "reviews:thumb", "reviews:map", "reviews:region", "language", "texts", "manifest",
-    "service_worker",
+    "reviews:picture", "reviews:values", "reviews:thumb", "reviews:map", "reviews:region", "language", "texts",
+    "manifest", "service_worker",
 }  # fmt: skip
 """Files, actions, and answers to scripts and programs."""
 QUERIES = {"films:compare": "?films={film_id}&films={film_id}", "films:history": "?sort=patient"}

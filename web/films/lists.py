@@ -67,7 +67,7 @@ def history(films: Collection[Film], *, with_patient: bool) -> list[Row]:
         row["error"] = terms.sentence(film.error_message)
         row["t_score"] = "" if film.t_score is None else floatformat(film.t_score, 1)
         row["model"] = f"{film.model} {film.model_version} {conditions[film.model]}"
-        row["moment"] = film.uploaded_at.isoformat()
+        row["moment"] = film.uploaded_at.isoformat(timespec="seconds")
         row["uploaded"] = date_format(film.uploaded_at, "SHORT_DATETIME_FORMAT")
     return rows
 

@@ -17,7 +17,7 @@ from osteolens.labels import label_from_t_score
 from osteolens.parameters import FACT_WORDS, OperatingPoints, PatientFact
 from osteolens.schema import Answer, Fused, Knee, Lead, Part, Spread, TScore
 
-_MAYBE_DEEP = ("DICOM", "PNG", "TIFF")
+MAYBE_DEEP = ("DICOM", "PNG", "TIFF")
 """Formats that may have more than 8 bits for a pixel."""
 
 
@@ -167,7 +167,7 @@ def viewer_data(film: Film, readings: FilmReadings) -> dict[str, Any]:
             "url": reverse("films:picture", args=[film.id]),
             "width": film.width,
             "height": film.height,
-            "valuesUrl": reverse("films:values", args=[film.id]) if film.format in _MAYBE_DEEP else None,
+            "valuesUrl": reverse("films:values", args=[film.id]) if film.format in MAYBE_DEEP else None,
             "spacing": _spacing(readings),
         },
         "colourMaps": colours.AS_HEX,

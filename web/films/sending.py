@@ -1,5 +1,7 @@
 """Files as answers: pictures that a browser may keep but must ask about, and downloads."""
 
+import gzip
+import json
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,6 +16,8 @@ from project.errors import TooMany, refuse_input
 from project.request import Request
 
 from films import limits, storage
+from films.models import Film
+from osteolens.films.deep import PADDING, read_deep
 
 
 def picture(request: Request, path: Path, content_type: str) -> HttpResponseBase:
@@ -75,6 +79,47 @@ def unless_known(request: Request, path: Path, make: Callable[[bytes], HttpRespo
         raise storage.Gone("the file is gone") from None
     known: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     return _to_be_asked(known or make(storage.read(path)), etag)
+
+
+def values(request: Request, film: Film) -> HttpResponseBase:
+    """Grey values of a film deeper than 8 bits, for the viewer's window; 204 for other films.
+
+    A file as safetensors has it: length of the header (uint32), header (JSON), values (uint16), all little-endian. It
+    counts as drawing: a person who asks too often, or for too many at once, gets 429.
+
+    Raises:
+        Gone: The film was deleted meanwhile.
+    """
+    try:
+        limits.check_rate(request.user, limits.DRAWN, settings.DRAWINGS_PER_MINUTE)
+        with limits.under_way(request.user, limits.DRAWN, film.width * film.height):
+            return unless_known(request, storage.original(film.id), _values)
+    except TooMany as error:
+        return refuse_input(request, error)
+
+
+def _values(original: bytes) -> HttpResponse:
+    deep = read_deep(original)
+    if deep is None:
+        return HttpResponse(status=204)
+    height, width = deep.stored.shape
+    header = {
+        "width": width,
+        "height": height,
+        "offset": deep.offset,
+        "step": deep.step,
+        "bits": deep.bits,
+        "inverted": deep.inverted,
+        "padding": PADDING if deep.padded else None,
+        "windows": [vars(window) for window in deep.windows],
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 4)  # so that the values start where a browser can read them in place
+    content = len(text).to_bytes(4, "little") + text + deep.stored.astype("<u2").tobytes()
+    # The fastest level: it halves what is sent.
+    response = HttpResponse(gzip.compress(content, compresslevel=1), content_type="application/octet-stream")
+    response["Content-Encoding"] = "gzip"
+    return response
 
 
 def _etag(facts: os.stat_result) -> str:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from films import colours
 from films.models import Film, Reading
-from films.presenting import ReadingView, labels_of, reading_view
+from films.presenting import MAYBE_DEEP, ReadingView, labels_of, reading_view
 from films.readings import readings_of
 from films.sightings import has_seen
 
@@ -69,6 +69,7 @@ def viewer_data(case: Case, answer: ReadingView | None) -> dict[str, Any]:
             "url": reverse("reviews:picture", args=[film.id]),
             "width": film.width,
             "height": film.height,
+            "valuesUrl": reverse("reviews:values", args=[film.id]) if film.format in MAYBE_DEEP else None,
         },
         "colourMaps": colours.AS_HEX,
         "models": models,

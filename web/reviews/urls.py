@@ -14,6 +14,7 @@ urlpatterns = [
     path("<uuid:film_id>/", review.review, name="review"),
     path("<uuid:film_id>/reveal", review.reveal, name="reveal"),
     path("<uuid:film_id>/picture.png", pictures.picture, name="picture"),
+    path("<uuid:film_id>/values", pictures.values, name="values"),
     path("<uuid:film_id>/thumb.jpg", pictures.thumb, name="thumb"),
     path("<uuid:film_id>/maps/<int:reading>/<path:label>.png", pictures.heat_map, name="map"),
     path("<uuid:film_id>/regions/<int:review>.png", pictures.region, name="region"),

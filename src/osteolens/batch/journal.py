@@ -179,7 +179,7 @@ class Journal:
         if row is None or row["card_sha256"] not in (None, self.cards.get(model, ("", ""))[1]):
             return None
         copied: Row = {name: row[name] for name in _COPIED}
-        copied |= {"sha256": sha256, "attempts": 0, "answered_at": now()}
+        copied |= {"border": row["border"], "sha256": sha256, "attempts": 0, "answered_at": now()}
         return copied, json.loads(row["shares"] or "{}"), json.loads(row["fused_shares"] or "{}")
 
     def set_card(self, model: str, version: str, sha256: str) -> int:

@@ -113,6 +113,7 @@ def answer_columns(answer: Answer) -> tuple[Row, dict[str, float], dict[str, flo
         "finding_probability": lead.probability,
         "finding_triage": lead.triage,
         "evidence": lead.sentence,
+        "border": answer.evidence.border if answer.evidence else None,  # for the journal alone
         "label": answer.label,
         "t_score": answer.t_score.estimate if answer.t_score else None,
         "t_score_low": low,

@@ -25,6 +25,7 @@ OWN = {
     "carried": "TEXT NOT NULL",
     "shares": "TEXT",
     "fused_shares": "TEXT",
+    "border": "TEXT",  # the label from which on a film counts as ill; none in answers from before it
     "call": "INTEGER NOT NULL",
 }
 """Columns of the journal alone, beside those of the results."""
@@ -40,10 +41,12 @@ _TABLES = (
     "(number INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, status INTEGER, facts TEXT NOT NULL)",
 )
 _VIEW = (
-    # For the page: `share` is the probability of the last label, as labels go from healthy to ill, in the leading part.
-    "CREATE VIEW answers AS SELECT *, (SELECT each.value FROM "
-    "json_each(CASE finding_from WHEN 'fused' THEN fused_shares WHEN 'image' THEN shares END) AS each "
-    "ORDER BY each.id DESC LIMIT 1) AS share FROM rows WHERE status = 'answered'"
+    # For the page: `share` is the probability of being ill in the leading part, of the border and the labels after it.
+    "CREATE VIEW answers AS SELECT *, (SELECT SUM(each.value) FROM json_each(leading) AS each WHERE each.id >= IFNULL("
+    "(SELECT first.id FROM json_each(leading) AS first WHERE first.key = border), "
+    "(SELECT MAX(last.id) FROM json_each(leading) AS last))) AS share FROM (SELECT *, "
+    "CASE finding_from WHEN 'fused' THEN fused_shares WHEN 'image' THEN shares END AS leading "
+    "FROM rows WHERE status = 'answered')"
 )
 
 

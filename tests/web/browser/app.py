@@ -87,7 +87,7 @@ def send(context: BrowserContext, film: NDArray[np.uint8] | bytes, name: str, **
     }
     answer: APIResponse = context.request.post("/upload", multipart=form, headers={"X-CSRFToken": token})
     assert answer.ok, answer.text()
-    assert answer.json()["state"] == "answered"
+    assert answer.json()["state"] == "answered", answer.text()
     return str(answer.json()["url"])
 
 
@@ -117,3 +117,16 @@ def shot(page: Page, selector: str = "#stage") -> NDArray[np.float64]:
     """What is on the screen there: float [H, W, 3], 0 to 255."""
     with Image.open(io.BytesIO(page.locator(selector).screenshot())) as image:
         return np.asarray(image.convert("RGB")).astype(np.float64)
+
+
+def greys(page: Page, *columns: int) -> list[int]:
+    """Pixels of the deep film's canvas as drawn, in the first row."""
+    drawn(page)
+    levels: list[int] = page.evaluate(
+        """(columns) => {
+          const pen = document.querySelector("canvas.deep").getContext("2d");
+          return columns.map((column) => pen.getImageData(column, 0, 1, 1).data[0]);
+        }""",
+        list(columns),
+    )
+    return levels

@@ -110,6 +110,10 @@ def test_on_a_phone_nothing_overflows_and_fingers_pinch(
     for address in addresses(film):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+        for width in (360, 820):
+            page.set_viewport_size({"width": width, "height": 780})
+            assert page.evaluate(HARD_TO_HIT) == [], (address, width)
+        page.set_viewport_size({"width": 360, "height": 780})
     page.goto(film)
     page.wait_for_load_state("networkidle")
     strip, stage, sheet = (page.locator(part).bounding_box() for part in ("#answer", "#stage", "#sheet"))
@@ -152,6 +156,25 @@ SMALL = """main => [...main.querySelectorAll("button, .button, summary, select, 
   .map((one) => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
   .filter(([, box]) => box.height && (box.height < 44 || box.width < 44))
   .map(([html, { width, height }]) => `${html} ${width} x ${height}`)"""
+
+
+HARD_TO_HIT = """() => {
+  const text = ".sr-only, .languages, p:not(.tick):has(a), li:has(> a), figcaption, label > *";
+  const none = ".skip, label[for], label:has(input:not([type=checkbox], [type=radio])), [type=hidden], [type=file]";
+  return [...document.querySelectorAll("a[href], button, summary, select, input, label")]
+    .filter((one) => one.checkVisibility({ visibilityProperty: true }) && one.getBoundingClientRect().width > 2)
+    .filter((one) => !one.matches(none) && !one.closest(text))
+    .filter((one) => {
+      one.scrollIntoView({ block: "center", inline: "center" });
+      const { x, y, width, height } = one.getBoundingClientRect();
+      return [[-21, 0], [21, 0], [0, -21], [0, 21]].some(([right, down]) => {
+        const hit = document.elementFromPoint(x + width / 2 + right, y + height / 2 + down);
+        return hit && !one.contains(hit);
+      });
+    })
+    .map((one) => one.outerHTML.slice(0, 120));
+}"""
+"""Targets of which a finger misses the middle by 21 pixels and hits something else; links within text may be small."""
 
 
 def swipe(context: BrowserContext, page: Page, first: int, last: int, y: int) -> None:

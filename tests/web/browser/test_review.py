@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
+from support.dicom import dataset, save
 
-from .app import hill, png, send
+from .app import drawn, greys, hill, png, send
 
 pytestmark = pytest.mark.slow
 
@@ -177,3 +178,18 @@ def test_what_was_not_saved_is_there_again(page: Page, context: BrowserContext, 
     expect(page.locator("[name=remark]")).to_have_value("something else")
     page.get_by_role("button", name="Discard it").click()
     expect(page.locator("[name=remark]")).to_have_value("thin cortex")
+
+
+def test_a_deep_film_is_windowed_in_a_review_too(page: Page, context: BrowserContext) -> None:
+    """Greys as on the film's own page, from the values 1100 and 1600."""
+    pixels = np.tile(100 + 10 * np.arange(300), (180, 1)).astype(np.uint16)
+    film = send(context, save(dataset(pixels, 12, WindowCenter=1000, WindowWidth=400)), "deep-review.dcm")
+    page.goto(film.replace("/films/", "/reviews/"))
+    drawn(page)
+    page.get_by_role("button", name="Brightness and contrast").click()
+    expect(page.locator("#preset option").first).to_have_text("header", timeout=20_000)
+    page.locator("#width").fill("1001")
+    page.locator("#centre").fill("1600")
+    page.locator("#centre").press("Tab")
+    expect(page.locator("canvas.deep")).to_be_visible()
+    assert greys(page, 100, 150) == [0, 128]

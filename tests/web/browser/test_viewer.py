@@ -13,7 +13,7 @@ from support.dicom import dataset, save
 
 from osteolens.films.sample import drawn_knee
 
-from .app import MANAGE, App, drawn, fetched, hill, open_film, png, send, shot
+from .app import MANAGE, App, fetched, greys, hill, open_film, png, send, shot
 
 pytestmark = pytest.mark.slow
 
@@ -291,19 +291,6 @@ def test_a_deep_film_is_windowed_from_its_own_values(page: Page, deep_film: str)
     expect(page.locator("canvas.deep")).to_be_hidden()
 
 
-def greys(page: Page, *columns: int) -> list[int]:
-    """Pixels of the deep film's canvas as drawn, in the first row."""
-    drawn(page)
-    levels: list[int] = page.evaluate(
-        """(columns) => {
-          const pen = document.querySelector("canvas.deep").getContext("2d");
-          return columns.map((column) => pen.getImageData(column, 0, 1, 1).data[0]);
-        }""",
-        list(columns),
-    )
-    return levels
-
-
 def test_lengths_and_angles_by_keys_are_in_millimetres_and_outlive_a_reload(page: Page, deep_film: str) -> None:
     """An arrow moves the cross by 6 pixels, a fiftieth of the longer side."""
     open_film(page, deep_film)
@@ -429,7 +416,21 @@ def test_boxes_lie_on_the_knees_and_a_button_brings_each_one_with_its_own_map(
             expect(page.locator(".sheet.open")).to_be_visible()
         page.wait_for_timeout(400)
         switch_between_knees(page)
+        switch_to_a_model_without_knees(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def switch_to_a_model_without_knees(page: Page) -> None:
+    """Buttons, boxes and the knee that is shown are those of the chosen model."""
+    knee, film = page.locator("label", has_text="left knee"), page.locator("label", has_text=re.compile("^film$"))
+    knee.click()
+    page.locator("[name=model][value=second]").check(force=True)
+    for part in (knee, film, page.locator("svg.boxes")):
+        expect(part).to_be_hidden()
+    expect(page.locator(".pane .caption").first).not_to_have_text(re.compile("knee"))
+    page.locator("[name=model][value=efficientnet]").check(force=True)
+    expect(film.locator("input")).to_be_checked()
+    expect(page.locator("svg.boxes rect").first).to_be_visible()
 
 
 def switch_between_knees(page: Page) -> None:

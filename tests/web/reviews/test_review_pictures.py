@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from refusals import check_refusals
 from reviews.models import Review
+from support.dicom import dataset, save
 
 
 def pixels(response: Any) -> NDArray[np.uint8]:
@@ -28,7 +29,21 @@ def test_a_reviewer_sees_the_film(reviewer: Client, open_film: Film, name: str) 
     assert reviewer.get(f"/reviews/{open_film.id}/{name}").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["picture.png", "thumb.jpg"])
+def test_a_reviewer_has_the_values_of_a_deep_film(
+    reviewer: Client, client: Client, send: Callable[..., Any], open_film: Film
+) -> None:
+    values = np.add.outer(1000 + 10 * np.arange(80), np.arange(74)).astype(np.uint16)
+    deep = Film.objects.get(pk=send(save(dataset(values, 12)), "deep.dcm").json()["id"])
+    assert reviewer.get(f"/reviews/{deep.id}/values").status_code == 404
+    Film.objects.update(open_for_review=True)
+    response = reviewer.get(f"/reviews/{deep.id}/values")
+    assert response.content == client.get(f"/films/{deep.id}/values").content
+    assert response.status_code == 200
+    assert f"/reviews/{deep.id}/values" in reviewer.get(f"/reviews/{deep.id}/").content.decode()
+    assert reviewer.get(f"/reviews/{open_film.id}/values").status_code == 204
+
+
+@pytest.mark.parametrize("name", ["picture.png", "thumb.jpg", "values"])
 def test_refusals_of_the_film(client: Client, stranger: Client, film: Film, name: str) -> None:
     check_refusals(client, stranger, lambda film_id: f"/reviews/{film_id}/{name}", "GET", film)
 

@@ -1,6 +1,5 @@
 """Pictures and downloads of a film; every one goes through the ownership check."""
 
-import gzip
 import json
 from collections.abc import Callable
 from functools import wraps
@@ -24,7 +23,6 @@ from films.models import Reading
 from films.presenting import reading_view
 from films.readings import FilmReadings, readings_of
 from osteolens.errors import InputError
-from osteolens.films.deep import PADDING, read_deep
 
 FilmView = Callable[..., HttpResponseBase]
 
@@ -94,39 +92,11 @@ def drawn(view: FilmView) -> FilmView:
 
 
 @require_safe
-@drawn
 def values(request: Request, film_id: UUID) -> HttpResponseBase:
-    """Grey values of a film deeper than 8 bits, for the viewer's window; 204 for other films.
-
-    A file as safetensors has it: length of the header (uint32), header (JSON), values (uint16), all little-endian.
-    """
+    """Grey values of a deep film; 204 for other films."""
     film = film_for(request.user, film_id)
     audit.record_once(request, "picture", film.id)
-    return sending.unless_known(request, storage.original(film.id), _values)
-
-
-def _values(original: bytes) -> HttpResponse:
-    deep = read_deep(original)
-    if deep is None:
-        return HttpResponse(status=204)
-    height, width = deep.stored.shape
-    header = {
-        "width": width,
-        "height": height,
-        "offset": deep.offset,
-        "step": deep.step,
-        "bits": deep.bits,
-        "inverted": deep.inverted,
-        "padding": PADDING if deep.padded else None,
-        "windows": [vars(window) for window in deep.windows],
-    }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 4)  # so that the values start where a browser can read them in place
-    content = len(text).to_bytes(4, "little") + text + deep.stored.astype("<u2").tobytes()
-    # The fastest level: it halves what is sent.
-    response = HttpResponse(gzip.compress(content, compresslevel=1), content_type="application/octet-stream")
-    response["Content-Encoding"] = "gzip"
-    return response
+    return sending.values(request, film)
 
 
 @require_safe

@@ -23,6 +23,14 @@ def picture(request: Request, film_id: UUID) -> HttpResponseBase:
 
 
 @require_safe
+def values(request: Request, film_id: UUID) -> HttpResponseBase:
+    """Grey values of a deep film; 204 for other films."""
+    film = access.film_for(request.user, film_id)
+    audit.record_once(request, "picture", film.id, "review")
+    return sending.values(request, film)
+
+
+@require_safe
 def thumb(request: Request, film_id: UUID) -> HttpResponseBase:
     """A small JPEG of it."""
     film = access.film_for(request.user, film_id)

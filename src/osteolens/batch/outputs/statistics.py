@@ -28,7 +28,7 @@ class ModelStatistics:
         evidence: Why, a sentence each.
         labels: Answers by the model's output from the film alone, in the model's order.
         triage: Answers by zone of the finding.
-        last_label: The one that the histogram is of.
+        ill: What counts as ill, such as `2 and above`: the histogram is of its probability.
         histogram: Findings by its probability, in tenths.
         median_latency_ms: From sending to the last byte of the answer; None without an answer.
         doubtful: Answers about pictures that do not look like something the model can read.
@@ -41,7 +41,7 @@ class ModelStatistics:
     evidence: tuple[str, ...]
     labels: dict[str, int]
     triage: dict[str, int]
-    last_label: str
+    ill: str
     histogram: tuple[int, ...]
     median_latency_ms: float | None
     doubtful: int
@@ -96,7 +96,7 @@ def _statistics_of(journal: Journal, model: str, statuses: dict[str, int]) -> Mo
         evidence=tuple(sentence for (sentence,) in sentences if sentence),
         labels={label: counted.get(label, 0) for label in labels},
         triage={zone: zones[zone] for zone in get_args(Zone) if zone in zones},
-        last_label=labels[-1] if labels else "",
+        ill=_ill(journal, model, labels),
         histogram=tuple(bins.get(number, 0) for number in range(BINS)),
         median_latency_ms=_median(journal, model),
         doubtful=_value(journal, "SELECT COUNT(*) FROM answers WHERE model = ? AND accepted = 0", model),
@@ -135,6 +135,12 @@ def _labels(journal: Journal, model: str) -> tuple[str, ...]:
     return tuple(label for (shares,) in journal.select(query, [model]) for label in json.loads(shares))
 
 
+def _ill(journal: Journal, model: str, labels: tuple[str, ...]) -> str:
+    query = "SELECT border FROM answers WHERE model = ? AND border != '' LIMIT 1"
+    border = next((border for (border,) in journal.select(query, [model])), "")
+    return f"{border} and above" if border in labels[:-1] else "".join(labels[-1:])
+
+
 def _median(journal: Journal, model: str) -> float | None:
     query = (
         "SELECT latency_ms FROM answers WHERE model = ?1 AND attempts > 0 ORDER BY latency_ms LIMIT 1 "
@@ -170,7 +176,7 @@ def kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
 
 
 def look_first(journal: Journal, limit: int) -> list[Record]:
-    """Films that a person should see first, one row each: referred ones, then by the last label's probability.
+    """Films that a person should see first, one row each: referred ones, then by the probability of being ill.
 
     Each row has the columns of the model for which that is so, and `share` and `referred` beside them.
     """

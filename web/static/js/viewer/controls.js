@@ -67,7 +67,8 @@ export function sync(root, viewer) {
     if (input.parentElement) input.parentElement.hidden = !labels.includes(input.value);
   });
   inputs(document, "model").forEach((input) => (input.checked = input.value === viewer.model));
-  inputs(root, "knee").forEach((input) => (input.checked = Number(input.value) === viewer.knee));
+  const ofModel = inputs(root, "knee").filter((input) => !input.closest("[hidden]"));
+  ofModel.forEach((input) => (input.checked = Number(input.value) === viewer.knee));
   for (const tool of ["window", "length", "angle"]) press(root, tool, viewer.tool === tool);
   press(root, "side", viewer.sideBySide);
 }

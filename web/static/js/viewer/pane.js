@@ -129,6 +129,9 @@ export class Pane {
     const file = knee?.maps[label] ?? reading?.classes.find((one) => one.label === label)?.map;
     const part = knee ? `${knee.name}: ` : "";
     this.caption.textContent = reading ? `${reading.model} ${reading.version} · ${part}${words(label, file)}` : gettext("no answer");
+    this.root.querySelectorAll("svg.boxes").forEach((boxes) => {
+      if (boxes instanceof SVGElement) boxes.toggleAttribute("hidden", boxes.dataset.model !== reading?.model);
+    });
     this.asked = file?.url ?? "";
     this.canvas.hidden = !file;
     if (!file) return;

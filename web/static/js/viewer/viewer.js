@@ -140,6 +140,7 @@ export class Viewer {
   pickModel(model) {
     this.model = model;
     this.label = this.labelOf(this.answer);
+    if (!this.answer?.knees?.[this.knee]) this.knee = -1;
     this.render();
     this.say(interpolate(gettext("model %(name)s"), { name: model }, true));
   }
@@ -244,8 +245,7 @@ export class Viewer {
 
   /** @param {string} text for people who listen to the page */
   say(text) {
-    const live = document.getElementById("said");
-    if (live) live.textContent = text;
+    this.find("#said").textContent = text;
   }
 
   /**
