@@ -172,6 +172,34 @@ def test_filters_that_make_no_sense_are_refused(app: Client, query: str) -> None
     assert (response.status_code, code_of(response)) == (400, "invalid_option")
 
 
+@pytest.mark.parametrize(
+    ("query", "message", "hint"),
+    [
+        ("page=0", "page is '0': it should be greater than or equal to 1", "for example page=1; see /api/docs"),
+        ("triage=zz", "triage is 'zz': it should be '', 'refer', 'uncertain' or 'low suspicion'",
+         "for example triage=refer; see /api/docs"),
+        ("from=yesterday", "from is 'yesterday': it should be a valid date", "for example from=2026-11-01; see /api/d"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_value_what_is_expected_and_an_example(
+    app: Client, query: str, message: str, hint: str
+) -> None:
+    error = app.get(f"/api/films?{query}").json()["error"]
+    assert (error["message"][: len(message)], error["hint"][: len(hint)]) == (message, hint)
+
+
+def test_a_password_is_not_repeated_and_a_missing_field_is_named(client: Client) -> None:
+    secret = {"username": "ada", "password": ["hunter2"]}
+    error = client.post("/api/token", secret, "application/json").json()["error"]
+    assert error["message"].startswith("password")
+    assert "hunter2" not in str(error)
+    error = client.post("/api/token", {"username": "ada"}, "application/json").json()["error"]
+    assert error["message"] == "password is missing"
+    error = client.post("/api/token", "username=ada", "application/json").json()["error"]
+    assert error["message"] == "the body is not JSON"
+    assert '{"account": "anna"}' in error["hint"]
+
+
 def test_a_wrong_method_is_answered_in_json(app: Client) -> None:
     response = app.put("/api/films", "{}", content_type="application/json")
     assert (response.status_code, code_of(response), response["Content-Type"]) == (

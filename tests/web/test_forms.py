@@ -1,5 +1,6 @@
 """The form takes what the server takes."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -30,6 +31,26 @@ def test_limits_are_those_of_the_contract(name: str, values: list[str]) -> None:
         return True
 
     assert [FactsForm({name: value}).is_valid() for value in values] == [server_takes(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("age", "200", "Expected years from 0 to 120, such as 63."),
+        ("sex", "f", "Expected female or male."),
+        ("weight_kg", "1", "Expected kilograms from 2 to 400, such as 71.5."),
+        ("height_m", "162", "Expected metres from 0.3 to 2.5, such as 1.62."),
+        ("side", "both", "Expected left or right."),
+        ("view", "front", "Expected a view position of DICOM: AP, PA, LL or RL."),
+        ("taken_on", "yesterday", "Expected a day from 1895 to today, such as 2026-11-24."),
+        ("taken_on", "2999-01-01", "Expected a day from 1895 to today, such as 2026-11-24."),
+        ("taken_on", "1890-01-01", "Expected a day from 1895 to today, such as 2026-11-24."),
+    ],
+)
+def test_a_refused_fact_says_what_is_expected_with_an_example(name: str, value: str, expected: str) -> None:
+    form = FactsForm({name: value})
+    assert form.errors == {name: [expected]}
+    assert FactsForm({"taken_on": str(date.today())}).is_valid()
 
 
 def test_facts_go_to_the_server_as_they_were_given() -> None:

@@ -21,9 +21,9 @@ def check_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValidationError(gettext("The text holds characters that do not exist.")) from None
+        raise ValidationError(gettext("The text holds characters that do not exist: type it again.")) from None
     if "\0" in text:
-        raise ValidationError(gettext("The text holds zero characters."))
+        raise ValidationError(gettext("The text holds zero characters, which no keyboard types: type it again."))
     return text
 
 

@@ -26,6 +26,7 @@ from uploads.known import IfKnown, KnownFilm
 from uploads.views import known_film, receive
 
 from api import team
+from api.faults import malformed, refused
 from api.paging import Page, check_names, page_of
 from api.schemas import FilmDetail, FilmOut, FilmPage, KnownAnswer, LogIn, NewToken
 from osteolens import __version__
@@ -245,12 +246,10 @@ def _no_token(_request: HttpRequest, _error: AuthenticationError) -> HttpRespons
 
 
 @api.exception_handler(ValidationError)
-def _malformed(_request: HttpRequest, error: ValidationError) -> HttpResponse:
-    first = error.errors[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return error_json(400, "invalid_option", f"{place}: {first['msg']}", "see /api/docs")
+def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    return malformed(request, error)
 
 
 @api.exception_handler(HttpError)
 def _refused(_request: HttpRequest, error: HttpError) -> HttpResponse:
-    return error_json(error.status_code, "bad_request", str(error), "see /api/docs")
+    return refused(error)

@@ -1,7 +1,7 @@
 """Forms of the facts about a patient and of the history's filters."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 
 from accounts.forms import check_text
@@ -65,6 +65,18 @@ def ordered(films: QuerySet[Film], sort: str) -> QuerySet[Film]:
     return films.order_by(*keys, "-uploaded_at", "id")
 
 
+_EXPECTED = {
+    "age": gettext_lazy("Expected years from 0 to 120, such as 63."),
+    "sex": gettext_lazy("Expected female or male."),
+    "weight_kg": gettext_lazy("Expected kilograms from 2 to 400, such as 71.5."),
+    "height_m": gettext_lazy("Expected metres from 0.3 to 2.5, such as 1.62."),
+    "side": gettext_lazy("Expected left or right."),
+    "view": gettext_lazy("Expected a view position of DICOM: AP, PA, LL or RL."),
+    "taken_on": gettext_lazy("Expected a day from 1895 to today, such as 2026-11-24."),
+}
+_FIRST_XRAY = date(1895, 1, 1)
+
+
 class Text(forms.CharField):
     """A text that every database can store."""
 
@@ -111,6 +123,17 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it cannot be subs
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["patient"].initial = self.instance.patient_name
+        for name, expected in _EXPECTED.items():
+            if name in self.fields:
+                codes = ("invalid", "invalid_choice", "min_value", "max_value")
+                self.fields[name].error_messages |= dict.fromkeys(codes, str(expected))
+
+    def clean_taken_on(self) -> date | None:
+        """The day; none on which no film can have been made. It may be tomorrow here where it is today elsewhere."""
+        day: date | None = self.cleaned_data["taken_on"]
+        if day and not _FIRST_XRAY <= day <= date.today() + timedelta(days=1):
+            raise forms.ValidationError(str(_EXPECTED["taken_on"]))
+        return day
 
     @classmethod
     def of(cls, names: Collection[str]) -> Self:
@@ -158,8 +181,9 @@ class HistoryForm(forms.Form):
     def __init__(self, data: Any, labels: list[str]) -> None:
         super().__init__(data)
         # `from` is a word of Python, so these two cannot be attributes of the class.
-        self.fields["from"] = forms.DateField(required=False, label=gettext("From"))
-        self.fields["to"] = forms.DateField(required=False, label=gettext("To"))
+        wrong = {"invalid": gettext("Expected a day, such as 2026-11-24.")}
+        self.fields["from"] = forms.DateField(required=False, label=gettext("From"), error_messages=wrong)
+        self.fields["to"] = forms.DateField(required=False, label=gettext("To"), error_messages=wrong)
         names = [(label, word(label)) for label in labels]
         choices = [("", gettext("all")), *names, (NO_ANSWER, gettext("no answer yet"))]
         self.fields["label"].widget = forms.Select(choices=choices)

@@ -109,7 +109,10 @@ class ReviewForm(forms.Form):
         if score is not None and label and measured in self.labels and label != measured:
             self.add_error(
                 "dxa_t_score",
-                gettext("A T-score of %(score)s is %(measured)s by the WHO's limits, and the true label is %(label)s.")
+                gettext(
+                    "A T-score of %(score)s is %(measured)s by the WHO's limits, and the true label is %(label)s: "
+                    "change one of the two, or leave it out."
+                )
                 % {"score": terms.number(score, "g"), "measured": terms.word(measured), "label": terms.word(label)},
             )
         verdict, stated = fields.get("verdict"), self.stated_label()
@@ -117,10 +120,14 @@ class ReviewForm(forms.Form):
             self.add_error("verdict", gettext("Say whether the answer is right or wrong, or that you are unsure."))
         answer = self.reading.label if self.reading else ""
         if verdict == Review.Verdict.RIGHT and stated != answer:
-            message = gettext("You say that the answer, %(answer)s, is right, and that you see %(label)s.")
+            message = gettext(
+                "You say that the answer, %(answer)s, is right, and that you see %(label)s: change one of the two."
+            )
             self.add_error("verdict", message % {"answer": terms.word(answer), "label": terms.word(stated)})
         if verdict == Review.Verdict.WRONG and stated == answer:
-            message = gettext("You say that the answer is wrong, and like it that you see %(label)s.")
+            message = gettext(
+                "You say that the answer is wrong, and like it that you see %(label)s: change one of the two."
+            )
             self.add_error("verdict", message % {"label": terms.word(stated)})
         return fields
 

@@ -24,5 +24,5 @@ def first_error(form: forms.BaseForm) -> tuple[str, str]:
     return (
         gettext("%(field)s is %(value)s: %(fault)s")
         % {"field": name.replace("_", " "), "value": repr(text), "fault": errors[0]["message"]},
-        gettext("for example age=63, sex=female, height_m=1.62"),
+        gettext("correct it and send the film again"),
     )

@@ -70,7 +70,7 @@ def add_token(request: Request) -> HttpResponse:
     form = TokenForm(request.POST)
     request.user.tokens.filter(expires_at__lte=timezone.now()).delete()
     if request.user.tokens.count() >= MOST_TOKENS:
-        form.add_error(None, gettext("You have %d tokens; revoke one first.") % MOST_TOKENS)
+        form.add_error(None, gettext("You have %d tokens, and no more are possible: revoke one first.") % MOST_TOKENS)
     if not form.is_valid():
         return _page(request, 400, token_form=form)
     name, days = form.cleaned_data["name"], form.cleaned_data["days"]
