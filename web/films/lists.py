@@ -64,7 +64,7 @@ def history(films: Collection[Film], *, with_patient: bool) -> list[Row]:
         row["file"] = film.name if film.label_text else ""
         row["headline"], row["share"] = headlines[film.headline], film.share
         row["is_outdated"] = film.outdated
-        row["error"] = terms.sentence(film.error_message)
+        row["error"] = terms.sentence(film.error_message) if film.error_message else ""
         row["t_score"] = "" if film.t_score is None else floatformat(film.t_score, 1)
         row["model"] = f"{film.model} {film.model_version} {conditions[film.model]}"
         row["moment"] = film.uploaded_at.isoformat(timespec="seconds")

@@ -112,8 +112,8 @@ def warm() -> None:
             for path in folder.rglob("*.html"):
                 get_template(str(path.relative_to(folder)))
     for language, _ in settings.LANGUAGES:
-        with translation.override(language):
-            translation.gettext("")
+        translation.activate(language)
+    translation.deactivate()
 
 
 def serve(listener: socket.socket) -> None:
