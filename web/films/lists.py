@@ -23,6 +23,7 @@ from films.models import Film
 
 Row = dict[str, Any]
 PER_PAGE = 50
+_FEW = 500
 _ANY = UUID(int=0)
 
 
@@ -35,9 +36,12 @@ def page_of(films: QuerySet[Film], number: str | None, count: int | None = None)
         count: How many films they are, where that is known.
     """
     # Numbers alone are sorted: to sort ten thousand films with notes and answers takes several times as long.
-    pages: Paginator[Any] = Paginator(films.values_list("pk", flat=True), PER_PAGE)
+    numbers = films.values_list("pk", flat=True)
+    pages: Paginator[Any] = Paginator(numbers, PER_PAGE)
     if count is not None:
         pages.count = count
+    elif len(few := numbers[: _FEW + 1]) <= _FEW:
+        pages = Paginator(few, PER_PAGE)  # a search has read all films by now, and need not do so again
     page = pages.get_page(number)
     film_ids = list(page)
     of_number = films.order_by().in_bulk(film_ids)
