@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,7 +18,7 @@ from support.scripts import run_script
 from typer.testing import CliRunner, Result
 
 from bench.made_up import case, measurement, results
-from osteolens.bench import plan
+from osteolens.bench import plan, processes, worker
 from osteolens.bench.results import load, save
 from osteolens.cli.root import app
 
@@ -73,6 +75,21 @@ def run(*options: str | Path) -> Result:
     return CliRunner().invoke(app, ["bench", *map(str, options)])
 
 
+@pytest.fixture
+def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backends answer in this process: those of their own would import PyTorch for seconds each."""
+
+    def start(*_: object, **__: object) -> SimpleNamespace:
+        lines: list[str] = []
+        replies = worker.replies(iter(lambda: lines.pop(0), None))
+        stdin = SimpleNamespace(write=lines.append, flush=nothing, close=nothing)
+        stdout = SimpleNamespace(readline=lambda: json.dumps(next(replies)), close=replies.close)
+        return SimpleNamespace(pid=os.getpid(), stdin=stdin, stdout=stdout, wait=nothing)
+
+    nothing: Callable[..., None] = lambda *_: None  # noqa: E731
+    monkeypatch.setattr(processes, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
+
+
 @pytest.mark.slow
 def test_two_backends(model_folder: Path, exports: Path, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -118,6 +135,7 @@ def test_two_backends(model_folder: Path, exports: Path, films: Path, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_processes")
 def test_an_export_of_another_model_is_refused(exports: Path, films: Path, tmp_path: Path) -> None:
     other = make_model_folder(tmp_path / "other", seed=5)
     for backend in ("onnx-fp32", "torchscript"):
@@ -130,10 +148,11 @@ def test_an_export_of_another_model_is_refused(exports: Path, films: Path, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_processes")
 def test_the_script_measures_what_there_is(
     model_folder: Path, exports: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "cores", lambda: 1)  # half the processes
+    monkeypatch.setattr(plan, "cores", lambda: 1)  # half the backends
     arguments = [
         model_folder,
         "--exports",

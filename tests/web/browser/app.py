@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import APIResponse, BrowserContext, Page, expect
+from playwright.sync_api import APIResponse, BrowserContext, ConsoleMessage, Page, expect
 
 from osteolens.serving.torchserve import Server
 
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, str(ROOT / "web" / "manage.py")]
 OWNER, OTHER, PASSWORD = "admin", "colleague", "a knee in the light 7"
 MODELS = ("efficientnet", "second")
+DESK = {"width": 1440, "height": 900}
 
 
 class App:
@@ -77,6 +78,19 @@ def log_in(page: Page, name: str = OWNER, password: str = PASSWORD) -> None:
     page.fill("[name=username]", name)
     page.fill("[name=password]", password)
     page.click("main button")
+
+
+def errors_of(page: Page) -> list[str]:
+    """What goes wrong in it from now on, or breaks the content security policy."""
+    wrong: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            wrong.append(message.text)
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    return wrong
 
 
 def send(context: BrowserContext, film: NDArray[np.uint8] | bytes, name: str, **facts: str) -> str:

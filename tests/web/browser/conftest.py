@@ -2,22 +2,21 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from stores import CONFIG, add_twin, build_archive
 
 from osteolens.serving.torchserve import Server
 
-from .app import MODELS, OTHER, App, hill, log_in, send
+from .app import DESK, MODELS, OTHER, App, errors_of, hill, log_in, send
 
 CHROMIUM = (
     "chromium", "google-chrome", "chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )  # fmt: skip
-DESK = {"width": 1440, "height": 900}
 
 
 @pytest.fixture(scope="package")
@@ -29,17 +28,20 @@ def app(model_folder: Path, exports: Path, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def launch() -> Iterator[Callable[..., Browser]]:
+    """Starts Chromium with further options."""
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
         stop("needs Chromium; on Debian: apt-get install chromium")
-    # Without the limit of 60 frames a second the time between two frames is what a frame costs.
-    options = ["--no-sandbox", "--disable-frame-rate-limit", "--disable-gpu-vsync"]
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield lambda *options: playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *options])
+
+
+@pytest.fixture(scope="package")
+def browser(launch: Callable[..., Browser]) -> Iterator[Browser]:
+    with launch() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="package")
@@ -74,14 +76,8 @@ def stranger(app: App, browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """A page of the owner's; nothing may go wrong in it, and nothing may break the content security policy."""
-    opened, wrong = context.new_page(), []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            wrong.append(message.text)
-
-    opened.on("console", listen)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened = context.new_page()
+    wrong = errors_of(opened)
     yield opened
     assert not wrong
 

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from support.dicom import dataset, save
 
 from osteolens.films.sample import drawn_knee
 
-from .app import MANAGE, App, fetched, greys, hill, open_film, png, send, shot
+from .app import DESK, MANAGE, App, errors_of, fetched, greys, hill, open_film, png, send, shot
 
 pytestmark = pytest.mark.slow
 
@@ -212,10 +213,10 @@ def test_threshold_hides_what_is_below_and_settings_are_kept(page: Page, film: s
 
 
 def test_a_frame_of_the_slider_takes_less_than_16_ms_on_a_film_of_2400_pixels(
-    page: Page, context: BrowserContext
+    context: BrowserContext, launch: Callable[..., Browser], app: App, cookies: dict[str, object]
 ) -> None:
     pixels = np.rint(20 + 200 * hill(2400, 2400, 0.5, 0.5, 0.3)).astype(np.uint8)
-    open_film(page, send(context, pixels, "large.png"))
+    film = send(context, pixels, "large.png")
     slide = """async () => {
       const slider = document.getElementById("opacity"), times = [];
       const frame = () => new Promise(requestAnimationFrame);
@@ -229,8 +230,14 @@ def test_a_frame_of_the_slider_takes_less_than_16_ms_on_a_film_of_2400_pixels(
       }
       return times;
     }"""
-    # Other processes may have the cores for a while.
-    assert any(np.median(page.evaluate(slide)) < 16 for _ in range(5))
+    # Without the limit of 60 frames a second, which saves work elsewhere, the time between two is what a frame costs.
+    with launch("--disable-frame-rate-limit", "--disable-gpu-vsync") as unlimited:
+        page = unlimited.new_page(base_url=app.url, storage_state=cookies, viewport=DESK, service_workers="block")
+        wrong = errors_of(page)
+        open_film(page, film)
+        # Other processes may have the cores for a while.
+        assert any(np.median(page.evaluate(slide)) < 16 for _ in range(5))
+        assert not wrong
 
 
 def test_a_weak_map_is_fainter_and_the_caption_says_so(page: Page, film: str) -> None:
