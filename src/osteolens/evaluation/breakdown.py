@@ -1,6 +1,6 @@
 """Figures of predictors: over all films, over subgroups, in triage zones and T-score intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,11 +85,15 @@ def evaluation(
 
 
 def differences(
-    predictions: Predictions, predictors: Sequence[Predictor], draws: Floats, fact_sets: Sequence[FactSet]
+    predictions: Predictions,
+    predictors: Sequence[Predictor],
+    draws: Floats,
+    fact_sets: Sequence[FactSet],
+    sampled: Mapping[str, Bootstrap],
 ) -> tuple[Difference, ...]:
     """Differences from the baseline of age and sex, and of each fused predictor from the baseline of its own facts.
 
-    Both are measured on the films that have the facts of both.
+    Both are measured on the films that have the facts of both; `sampled` has each predictor's figures on its own films.
     """
     named = {predictor.name: predictor for predictor in predictors}
     images = [IMAGE, *(fused_name(names) for names in fact_sets)]
@@ -98,8 +102,12 @@ def differences(
     rows = []
     for image, baseline in dict.fromkeys(pairs):
         if baseline in named:
-            common = own_films(predictions, image) & own_films(predictions, baseline)
-            ours, theirs = (sampled_figures(predictions, named[name], draws, common) for name in (image, baseline))
+            own = {name: own_films(predictions, name) for name in (image, baseline)}
+            common = own[image] & own[baseline]
+            ours, theirs = (
+                sampled[name] if (common == films).all() else sampled_figures(predictions, named[name], draws, common)
+                for name, films in own.items()
+            )
             rows.append(Difference(predictor=image, baseline=baseline, metrics=ours.minus(theirs).metrics()))
     return tuple(rows)
 

@@ -93,7 +93,7 @@ def evidence_of(predictions: Predictions, fit: Fit, draws: NDArray[np.float64], 
             *beyond_acquisition(predictions, predictors, draws),
         ),
         differences=differences(
-            predictions, predictors, draws, [names for names in FACTS if fused_name(names) in sampled]
+            predictions, predictors, draws, [names for names in FACTS if fused_name(names) in sampled], sampled
         ),
         per_source=subgroups(predictions, predictors, "source", [film.source for film in predictions.films], draws),
         subgroups=image_subgroups(predictions, predictors, draws),

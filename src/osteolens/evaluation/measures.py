@@ -60,9 +60,14 @@ def auroc(score: Floats, positive: Flags, weights: Floats) -> Floats:
     Returns:
         [B].
     """
-    wins, losses = _by_score(score, positive, weights)
-    below = np.cumsum(losses, axis=1) - losses / 2
-    return np.asarray((wins * below).sum(axis=1) / (wins.sum(axis=1) * losses.sum(axis=1)))
+    negatives = np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(score[negatives])]
+    below, not_above = (np.searchsorted(score[negatives], score[positive], side) for side in ("left", "right"))
+    losses = np.zeros((len(weights), len(negatives) + 1))  # of the first negatives, as many as the column's number
+    np.cumsum(weights.take(negatives, axis=1), axis=1, out=losses[:, 1:])
+    wins = weights.take(np.flatnonzero(positive), axis=1)
+    beaten = (losses.take(below, axis=1) + losses.take(not_above, axis=1)) / 2
+    return np.asarray((wins * beaten).sum(axis=1) / (wins.sum(axis=1) * losses[:, -1]))
 
 
 def average_precision(score: Floats, positive: Flags, weights: Floats) -> Floats:
