@@ -132,6 +132,7 @@ def test_serve_and_predict(checkout: Path, port: int, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_trees")
 def test_train_export_and_archive(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(checkout)
     monkeypatch.setattr(cross_validation, "ProcessPoolExecutor", lambda *_: InThisProcess())

@@ -32,6 +32,7 @@ def start(table: Path, out: Path, settings_file: Path, *flags: str):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_trees")
 def test_a_table_becomes_an_archive_and_the_plan_knows_what_is_done(table, tmp_path, settings_file):
     out = tmp_path / "mine"
     done = start(table, out, settings_file)
@@ -77,6 +78,7 @@ def test_only_the_plan_is_written_where_only_it_is_wanted(table, tmp_path, setti
     assert "| 6 | archive |" in text
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_the_same_film_in_two_groups_stops_it_before_anything_is_trained(tmp_path, settings_file):
     rows = []
     for index in range(24):

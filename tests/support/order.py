@@ -7,6 +7,11 @@ from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = (("tests/web/browser/",), ("tests/e2e/test_server.py", "tests/e2e/test_metrics.py"))
 """Files, and folders of them, that share what takes long to start."""
+LONGEST = (
+    "tests/web/browser/", "tests/test_docs.py", "tests/e2e/test_restart.py", "tests/web/test_serve_web.py",
+    "tests/test_wheel.py", "tests/batch/ray/test_ray.py",
+)  # fmt: skip
+"""Minutes each, of one process: the longest first."""
 
 
 class Scheduling(LoadFileScheduling):
@@ -23,6 +28,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: at the end, when a process finds no more work, the other has no long one left."""
+    """The longest first, then files with slow tests: when a process finds no more work, no other has much left."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        known = (number for number, name in enumerate(LONGEST) if item.nodeid.startswith(name))
+        return next(known, len(LONGEST)), item.path not in slow
+
+    items.sort(key=place)
