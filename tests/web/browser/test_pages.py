@@ -17,6 +17,8 @@ pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
 LIMIT = 150_000
 """Bytes of a page without its films and maps, uncompressed."""
+WIRE_LIMIT = 65_000
+"""The same as they are sent, on a first visit."""
 
 
 def addresses(film: str) -> list[str]:
@@ -226,6 +228,7 @@ def test_pages_weigh_less_than_150_kilobytes_without_films_and_maps(
         rows = page.locator(".films tbody tr").evaluate_all("all => all.map((row) => row.outerHTML.length)")
         missing = (50 - len(rows)) * max(rows) if rows else 0  # as if the history had a full page of films
         assert sum(weights.values()) + missing < LIMIT, (address, missing, weights)
+        assert sum(response.request.sizes()["responseBodySize"] for response in shell) < WIRE_LIMIT, address
         context.close()
 
 
