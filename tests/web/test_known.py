@@ -102,7 +102,7 @@ def test_a_label_alone_asks_nobody_again(send: Send, reader: FakeReader, there: 
 def test_a_choice_that_is_none_is_named(send: Send, there: Film) -> None:
     response = send(film_bytes(), age="63", if_known="both")
     assert response.status_code == 400
-    assert response.json()["error"]["message"].startswith("if known is 'both'")
+    assert response.json()["error"]["message"] == "if known is 'both': Expected ask, separate or update."
     assert Film.objects.count() == 1
 
 

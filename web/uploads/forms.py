@@ -10,7 +10,11 @@ from uploads.known import IfKnown
 class UploadForm(FactsForm):
     """Fields that come with a film."""
 
-    if_known = forms.ChoiceField(choices=IfKnown.choices, required=False)
+    if_known = forms.ChoiceField(
+        choices=IfKnown.choices,
+        required=False,
+        error_messages={"invalid_choice": f"Expected {', '.join(IfKnown.values[:-1])} or {IfKnown.values[-1]}."},
+    )
 
     def clean_if_known(self) -> str:
         """The choice; nothing is changed or doubled without one."""

@@ -111,3 +111,14 @@ def test_what_the_eye_sees_and_what_dxa_measured_are_two_facts(known: BrowserCon
     with zipfile.ZipFile(io.BytesIO(known.request.get("/reviews/training.zip").body())) as archive:
         [film_row] = csv.DictReader(io.StringIO(archive.read("films.csv").decode("utf-8-sig")))
     assert film_row["label"] == "osteoporosis"
+
+
+def test_a_film_that_was_kept_says_on_the_upload_page_that_it_is_answered(page: Page, reader: FakeReader) -> None:
+    reader.faults["knee"] = refusal(503, "busy", "no room")
+    page.goto("/")
+    page.set_input_files("input[name=file]", [{"name": "k.png", "mimeType": "image/png", "buffer": film_bytes(2)}])
+    row = page.locator(".upload-row")
+    expect(row).to_contain_text("kept, and answered as soon as", ignore_case=True, timeout=20_000)
+    reader.faults["knee"] = with_card
+    expect(row).to_contain_text("answered: open it", ignore_case=True, timeout=60_000)
+    expect(row).to_have_attribute("data-state", "done")

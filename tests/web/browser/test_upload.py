@@ -248,6 +248,24 @@ def test_films_are_sent_although_the_page_is_left(page: Page) -> None:
     assert len(held) == 2
 
 
+def test_the_badge_counts_down_while_films_are_sent(page: Page) -> None:
+    seen: list[Route] = []
+
+    def hold_all_but_two(route: Route) -> None:
+        seen.append(route)
+        if len(seen) <= 2:
+            route.continue_()
+
+    page.route("**/upload", hold_all_but_two)
+    page.goto("/")
+    page.set_input_files("input[name=file]", [film(f"down_{n}.png", 0.57 + n / 1000) for n in range(4)])
+    expect(rows(page, "done")).to_have_count(2, timeout=20_000)
+    expect(page.locator(".badge")).to_have_text("2 waiting")
+    for route in seen[2:]:
+        route.continue_()
+    expect(page.locator(".badge")).to_be_hidden()
+
+
 def test_a_film_outlives_the_session(app: App, browser: Browser) -> None:
     context = browser.new_context(base_url=app.url, service_workers="block")
     page = context.new_page()

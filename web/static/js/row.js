@@ -15,6 +15,25 @@ function words(taken) {
   return [taken.headline, taken.triage].filter(Boolean).join(" · ");
 }
 
+/** Rows whose films wait for their answers, the first one first. @type {{row: Row, taken: Taken}[]} */
+const unanswered = [];
+const [FIRST_PAUSE, LONGEST_PAUSE] = [2000, 20_000];
+
+/** Ask after one film at a time until all are answered. The answer itself is on the film's page: a review may be blind. */
+async function watch() {
+  for (let pause = FIRST_PAUSE; unanswered.length; pause = Math.min(1.5 * pause, LONGEST_PAUSE)) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    const [{ row, taken }] = unanswered;
+    const response = await fetch(`${taken.url}state`).catch(() => null);
+    const state = response?.ok ? (await response.json()).state : "waiting";
+    if (state === "waiting" && response?.status !== 404) continue;
+    unanswered.shift();
+    pause = 100; // the others may be through as well
+    if (state === "answered") row.go("done", gettext("answered: open it to see the answer"));
+    if (state === "refused") row.go("waiting", words({ ...taken, state }));
+  }
+}
+
 /** One line of the list: name, progress, and how it ended. */
 export class Row {
   /**
@@ -78,6 +97,7 @@ export class Row {
     this.part("remove").hidden = true;
     if (taken.duplicate_of) this.go("known", interpolate(gettext("You have this film already, as %(name)s: open the one that is there."), { name: taken.name }, true));
     else this.go(taken.state === "answered" ? "done" : "waiting", words(taken), taken.warnings.join("; "));
+    if (taken.state === "waiting" && unanswered.push({ row: this, taken }) === 1) void watch();
   }
 
   loggedOut() {

@@ -1,5 +1,5 @@
 /** What every page has: the theme's switch, questions before something is lost, the outbox, the service worker. */
-import { empty, flush, keep, lastSent, reach, remember, waiting } from "./outbox.js";
+import { CHANNEL, empty, flush, keep, lastSent, reach, remember, waiting } from "./outbox.js";
 import { send } from "./sending.js";
 
 /** What keys of drafts begin with. */
@@ -124,6 +124,10 @@ document.addEventListener("outbox", () => {
 if (user) {
   await remember(user);
   window.addEventListener("online", () => void sendWaiting());
+  // The badge counts down as films go, whichever page or worker sends them.
+  new BroadcastChannel(CHANNEL).addEventListener("message", ({ data: { kind } }) => {
+    if (kind === "sent" || kind === "refused") void count();
+  });
   void count();
   void announce();
   void sendWaiting();
