@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,15 @@ def same(cell: str, metric: dict[str, Any]) -> None:
     expected = [float(metric[name]) for name in ("value", "low", "high")]
     for number, value, digits in zip(numbers(cell), expected, shown, strict=True):
         assert number == pytest.approx(value, abs=0.51 * 10 ** -len(digits)), cell
+
+
+def test_the_first_lines_of_the_readme_are_efficientnet_s() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    shown = card("efficientnet")
+    subjects = {"AUROC for osteoporosis": "image", "without any bone, reaches": "baseline: acquisition",
+                "without any picture": "baseline: age and sex"}  # fmt: skip
+    for words, subject in subjects.items():
+        same(text.split(words)[1].split(")")[0].replace("95 % interval", ""), shown[subject, f"AUROC {QUESTION}"])
 
 
 COLUMNS = ("image", "baseline: acquisition", BEYOND, "baseline: age and sex", "image + age and sex")
@@ -88,6 +98,10 @@ def test_the_control_s_figures_are_its_card_s() -> None:
     area = "AUROC 2 and above vs below"
     for name, part in zip(("quadratic-weighted kappa", "accuracy", area), parts, strict=True):
         same(part, shown["image", name])
+    maps = json.loads((ROOT / "evidence" / "knee_oa" / "maps.json").read_text())
+    [band] = [region for region in maps["regions"] if region["name"] == "joint band"]
+    same(TEXT.split("Of its heat maps ")[1].split(" lies")[0], band["mass"])
+    assert f"takes {band['area']['value']:.2f} of the picture" in TEXT
     taken = re.findall(r"\d\.\d+ \(\d\.\d+ to \d\.\d+\)", TEXT.split("How these films were taken")[1])
     for subject, part in zip(("baseline: acquisition", BEYOND), taken, strict=True):
         same(part, shown[subject, area])
@@ -124,3 +138,22 @@ def test_the_learning_curves_are_their_file_s() -> None:
         sex, age = table_row(f"{int(row['persons']):,} persons")
         assert float(sex) == pytest.approx(float(row["AUROC of sex"]), abs=0.0051)
         assert float(age) == pytest.approx(float(row["r of age"]), abs=0.0051)
+
+
+def test_the_shuffles_are_their_file_s() -> None:
+    table = rows("image_model/shuffled.csv")
+    [primary] = [row for row in rows("image_model/figures.csv") if row["role"] == "primary"]
+    for column in list(table[0])[1:]:
+        values = np.array([float(row[column]) for row in table])
+        shown = numbers(" ".join(table_row(column)))
+        expected = [
+            values.mean(),
+            values.std(ddof=1) / len(values) ** 0.5,
+            values.std(ddof=1),
+            values.min(),
+            values.max(),
+        ]
+        assert shown == pytest.approx(expected, abs=0.0051), column
+    reached = sum(float(row["beyond acquisition, within families"]) >= float(primary["value"]) for row in table)
+    assert f"{reached} of {len(table)} shuffles" in TEXT
+    assert f"p {(1 + reached) / (1 + len(table)):.2f}" in TEXT
