@@ -23,8 +23,9 @@ _ROUNDING = 1e-9
 _PROTOCOL = (
     "the image's score less its least-squares fit on the acquisition of all films, both by ranks and without any "
     "label, over all pairs and over pairs of one device family; 0.5 is a strict mark, as an image that tells nothing "
-    "reaches it at most. Gain: a regression on acquisition and the image's answer, less one on acquisition (or less 0.5, "
-    "if that is more), fitted on the other folds; 0 is nothing. 95 % percentile intervals from {} bootstrap resamples of groups"
+    "reaches it at most. Gain: a regression on acquisition and the image's answer, less one on acquisition (or less "
+    "0.5, if that is more), fitted on the other folds; 0 is nothing. 95 % percentile intervals from {} bootstrap "
+    "resamples of groups"
 )
 
 
