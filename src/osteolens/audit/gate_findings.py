@@ -26,7 +26,7 @@ def gate_findings(collection: Collection) -> tuple[list[Finding], list[str]]:
                 "turned-or-inverted",
                 "warning",
                 f"{many(len(lying), 'film lies', 'films lie')} turned or inverted.",
-                "A server puts such films right before it answers them; training and evaluation take them as they lie.",
+                "A server puts such films right before it answers them; training takes them as they lie.",
                 "Turn them back, and invert those with dark bones, in copies of the files; or leave them out.",
                 len(lying),
                 numbers=tuple(lying),

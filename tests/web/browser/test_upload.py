@@ -86,7 +86,8 @@ def test_a_film_added_without_a_network_is_sent_when_it_is_back(
     page.reload()
     expect(page.locator(".upload-row[data-state=waiting]")).to_contain_text("on_the_train.png")
     context.set_offline(False)
-    expect(page.locator(".films")).to_contain_text("on_the_train.png", timeout=10_000)
+    # Every two seconds the page asks for the server, and a try that meets the service worker's is made again.
+    expect(page.locator(".films")).to_contain_text("on_the_train.png", timeout=30_000)
     context.close()
 
 
