@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,10 @@ def test_a_film_of_two_knees(client: Client, reader: FakeReader, send: Callable[
     assert "iVBOR" not in json.dumps(reading.answer)  # the maps are files
     response = client.get(f"/films/{film.id}/")
     page = response.content.decode()
-    assert page.count("<rect ") == 2
+    assert page.count("<rect ") == 2 * 3  # of each model's answer its own
+    assert re.findall(r'class="boxes" data-model="(\w+)" (hidden)?', page) == [
+        ("knee", ""), ("efficientnet", "hidden"), ("yolov5", "hidden"),
+    ]  # fmt: skip
     assert '<rect x="60" y="20" width="50" height="50"/>' in page
     assert '<input type="radio" name="knee" value="0"><span>right knee</span>' in page
     assert '<input type="radio" name="knee" value="1"><span>knee 2</span>' in page
