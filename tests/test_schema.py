@@ -26,6 +26,7 @@ ANSWER = {
     },
     "evidence": {
         "border": "osteoporosis",
+        "condition": "osteoporosis",
         "image": {
             "inputs": [], "film_has_weight": True, "question": "osteoporosis vs rest",
             "auroc": {"value": 0.8, "low": 0.7, "high": 0.9}, "beyond_acquisition": None,
