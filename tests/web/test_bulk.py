@@ -44,7 +44,7 @@ def test_a_preview_says_what_changes_and_changes_nothing(client: Client, chosen:
     page = client.post(URL, {"chosen": chosen, **fields})
     assert changes(page) == [
         ("Patient", "P-1", [("P-2", 1), ("", 1)], 2),
-        ("Note", "", [("right", 2), ("left", 2)], 4),
+        ("Note", "", [("left", 2), ("right", 2)], 4),
         ("Assigned to", "ada", [("", 4)], 4),
         ("Side", "left", [("", 3)], 3),
         ("Read", "unread", [], 0),

@@ -98,7 +98,8 @@ def preview(form: BulkForm, films: Collection[Film]) -> list[Change]:
         new = str(value)
         values = Counter(_value(film, name) for film in films)
         del values[new]
-        before = values.most_common(_SHOWN)
+        # Of equally frequent ones in the order of the alphabet: databases give films in orders of their own.
+        before = sorted(values.items(), key=lambda item: (-item[1], not item[0], item[0]))[:_SHOWN]
         count = values.total()
         changes.append(
             Change(str(form.fields[name].label), new, before, count - sum(number for _, number in before), count)
