@@ -135,6 +135,7 @@ def test_log_out_asks_about_waiting_films_and_forgets_them(app: App, browser: Br
     context = browser.new_context(base_url=app.url)
     page = context.new_page()
     log_in(page)
+    expect(page.locator("#drop")).to_be_visible()
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     context.set_offline(True)
     page.set_input_files("input[name=file]", [film("never_sent.png", 0.8)])
