@@ -1,8 +1,7 @@
-"""Films and their answers."""
+"""Patients, their films, and where these came from."""
 
 import uuid
 from datetime import date
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -215,64 +214,6 @@ class Film(models.Model):
         return self.facts | ({"force": "true"} if self.force else {})
 
 
-class Reading(models.Model):
-    """Request to one model for one film, and its answer; rows in state `queued` are the queue.
-
-    Older answers are kept: the current one of a model is the answered row with the greatest id.
-    """
-
-    class State(models.TextChoices):
-        """Progress of the request."""
-
-        QUEUED = "queued"
-        ANSWERED = "answered"
-        REFUSED = "refused"
-
-    film = models.ForeignKey(Film, models.CASCADE, related_name="readings")
-    model = models.CharField(max_length=100)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
-    asked_at = models.DateTimeField(default=timezone.now)
-    answered_at = models.DateTimeField(null=True)
-    attempts = models.PositiveIntegerField(default=0)
-    # Attempts that brought nonsense; an absent server counts for none.
-    failures = models.PositiveIntegerField(default=0)
-    next_try_at = models.DateTimeField(default=timezone.now)
-    lease = models.UUIDField(null=True)
-    leased_until = models.DateTimeField(null=True)
-
-    answer = models.JSONField(null=True)
-    facts = models.JSONField(default=dict)
-    maps = models.UUIDField(null=True)
-    label = models.CharField(max_length=100, blank=True)
-    triage = models.CharField(max_length=20, blank=True)
-    model_version = models.CharField(max_length=40, blank=True)
-    card_sha256 = models.CharField(max_length=64, blank=True)
-    error_code = models.CharField(max_length=40, blank=True)
-    error_message = models.TextField(blank=True)
-
-    class Meta:
-        """The queue in order, and what was asked lately."""
-
-        indexes = (
-            models.Index(fields=["state", "next_try_at"], name="reading_queue"),
-            models.Index(fields=["asked_at"], name="reading_asked"),
-        )
-
-    def __str__(self) -> str:
-        return f"reading {self.pk}: {self.model}, {self.state}"
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """The answer's JSON.
-
-        Raises:
-            ValueError: There is none yet.
-        """
-        if self.answer is None:
-            raise ValueError(f"{self} has no answer")
-        return dict(self.answer)
-
-
 class Origin(models.Model):
     """Where a DICOM film came from, as keyed hashes that are compared with the identifiers of an archive's films."""
 
@@ -283,72 +224,3 @@ class Origin(models.Model):
 
     def __str__(self) -> str:
         return f"origin of film {self.film_id}"
-
-
-class Delivery(models.Model):
-    """An answer on its way to the archive, as DICOM objects; rows in state `queued` are a queue like the readings'."""
-
-    class State(models.TextChoices):
-        """Progress of the delivery."""
-
-        QUEUED = "queued"
-        SENT = "sent"
-        FAILED = "failed"
-
-    reading = models.OneToOneField(Reading, models.CASCADE, related_name="delivery")
-    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
-    attempts = models.PositiveIntegerField(default=0)
-    next_try_at = models.DateTimeField(default=timezone.now)
-    leased_until = models.DateTimeField(null=True)
-    changed_at = models.DateTimeField(default=timezone.now)
-    message = models.TextField(blank=True)
-
-    class Meta:
-        """The queue in order."""
-
-        indexes = (models.Index(fields=["state", "next_try_at"], name="delivery_queue"),)
-
-    def __str__(self) -> str:
-        return f"delivery of reading {self.reading_id}, {self.state}"
-
-
-class Share(models.Model):
-    """A film, or a patient with all films, that a named account may see as well."""
-
-    film = models.ForeignKey(Film, models.CASCADE, null=True, related_name="shares")
-    patient = models.ForeignKey(Patient, models.CASCADE, null=True, related_name="shares")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="shares")
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        """One thing is shared, once with each account."""
-
-        constraints = (
-            models.CheckConstraint(
-                condition=models.Q(film__isnull=True, patient__isnull=False)
-                | models.Q(film__isnull=False, patient__isnull=True),
-                name="share_of_one_thing",
-            ),
-            models.UniqueConstraint(fields=["user", "film"], name="share_film_once"),
-            models.UniqueConstraint(fields=["user", "patient"], name="share_patient_once"),
-        )
-
-    def __str__(self) -> str:
-        return f"share with {self.user_id}"
-
-
-class Sighting(models.Model):
-    """Somebody was shown an answer's label, wherever it was: from then on their review of the film is an open one."""
-
-    # Without a constraint of the database: a film that is deleted while a page is made must not break the page.
-    film = models.ForeignKey(Film, models.CASCADE, related_name="sightings", db_constraint=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        """The first time counts."""
-
-        constraints = (models.UniqueConstraint(fields=["user", "film"], name="sighting_once"),)
-
-    def __str__(self) -> str:
-        return f"film {self.film_id} seen by {self.user_id}"
