@@ -69,10 +69,10 @@ serve: $(VENV)/.serve
 	@$(MAKE) --no-print-directory --jobs 2 archives
 	@OSTEOLENS_WEB="$${OSTEOLENS_WEB:-127.0.0.1:8000}" OSTEOLENS_ADD_EXPLANATIONS=$(EXPLAIN) $(BIN)/osteolens serve
 
-# Files side by side in two processes of one computing thread each: part of the time is waiting for servers. In the
-# order of tests/support/order.py, as some of the longest files hold few tests and would come last.
+# Files side by side in three processes of one computing thread each, also on two cores: a third of the time is waiting
+# for servers. In the order of tests/support/order.py, as some of the longest files hold few tests and would come last.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # A wheel that needs no checkout; tests/test_wheel.py installs it into an empty folder.
 dist: $(VENV)/.uv
